@@ -1,0 +1,170 @@
+"""The kinds of values that arguments take: how each is checked, and the words of its errors.
+
+Standard library only. NumPy and TensorFlow scalars are recognised by what they offer (``item``, ``numpy``), not by type.
+"""
+
+import math
+import numbers
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["NA", "Count", "DynamicNumber", "Flag", "Kind", "LearningRate", "Name", "Number"]
+
+
+class _Missing:
+    """R's NA, which no argument takes. The R package passes it in NA's place: reticulate would turn NA into True."""
+
+    def __repr__(self) -> str:
+        return "NA"
+
+
+NA = _Missing()
+
+
+def plain(value: Any) -> Any:
+    """A NumPy or TensorFlow scalar as the Python number its writer meant; anything else as it is.
+
+    The shortest decimal that names the same float32 is taken, so ``np.float32(0.1)`` is 0.1 and not 0.10000000149011612.
+    """
+    if isinstance(value, (bool, int, float, str, _Missing)) or value is None or callable(value):
+        return value
+    if hasattr(value, "numpy"):
+        try:
+            value = value.numpy()
+        except Exception:  # a symbolic tensor has no value yet
+            return value
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        exact = value.item()
+        return float(str(value[()])) if isinstance(exact, float) and not math.isnan(exact) else exact
+    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
+        return float(value)  # fractions and decimals
+    return value
+
+
+def shown(value: Any) -> str:
+    """How an error quotes a value: short, on one line, with its type where the value alone would mislead."""
+    text = " ".join(repr(value).split())
+    text = text if len(text) <= 80 else text[:77] + "..."
+    return text if isinstance(value, (bool, int, float, _Missing)) or value is None else f"{text} ({type(value).__name__})"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of values. ``check`` returns the value in its plain form or raises TypeError or ValueError."""
+
+    optional: bool = False
+
+    def allowed(self) -> str:
+        """The allowed values, in words, as errors and reference tables say it."""
+        raise NotImplementedError
+
+    def convert(self, value: Any) -> Any:
+        """The value in its plain form; TypeError for the wrong type, ValueError for one out of range."""
+        raise NotImplementedError
+
+    def described(self) -> str:
+        return self.allowed() + (", or None (NULL in R)" if self.optional else "")
+
+    def check(self, owner: str, name: str, value: Any) -> Any:
+        value = plain(value)
+        if value is None and self.optional:
+            return None
+        try:
+            return self.convert(value)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{owner}: {name} must be {self.described()}, got {shown(value)}") from None
+
+
+@dataclass(frozen=True)
+class Number(Kind):
+    """A real number in an interval."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    low_open: bool = False
+    high_open: bool = False
+
+    def interval(self) -> str:
+        left = "(" if self.low_open or self.low == -math.inf else "["
+        right = ")" if self.high_open or self.high == math.inf else "]"
+        return f"{left}{self.low:g}, {self.high:g}{right}"
+
+    def allowed(self) -> str:
+        return f"a number in {self.interval()}"
+
+    def convert(self, value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise TypeError
+        value = float(value)
+        below = value <= self.low if self.low_open else value < self.low
+        above = value >= self.high if self.high_open else value > self.high
+        if not math.isfinite(value) or below or above:
+            raise ValueError
+        return value
+
+
+@dataclass(frozen=True)
+class DynamicNumber(Number):
+    """A number, or a function without arguments that gives one at every step."""
+
+    def allowed(self) -> str:
+        return f"{super().allowed()} or a function without arguments"
+
+    def convert(self, value: Any) -> Any:
+        return value if callable(value) else super().convert(value)
+
+
+@dataclass(frozen=True)
+class LearningRate(DynamicNumber):
+    """A number, a schedule of the host Keras, or a function without arguments."""
+
+    def allowed(self) -> str:
+        return f"a number in {self.interval()}, a learning-rate schedule or a function without arguments"
+
+    def convert(self, value: Any) -> Any:
+        if isinstance(value, dict):  # a serialized schedule or function, as from_config receives it
+            return value
+        return super().convert(value)
+
+
+@dataclass(frozen=True)
+class Count(Kind):
+    """A whole number; 2.0, as R writes it, is one."""
+
+    at_least: int = 0
+
+    def allowed(self) -> str:
+        return f"a whole number >= {self.at_least}"
+
+    def convert(self, value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise TypeError
+        if not math.isfinite(value) or value != int(value) or value < self.at_least:
+            raise ValueError
+        return int(value)
+
+
+@dataclass(frozen=True)
+class Flag(Kind):
+    """True or False."""
+
+    def allowed(self) -> str:
+        return "True or False"
+
+    def convert(self, value: Any) -> Any:
+        if not isinstance(value, bool):
+            raise TypeError
+        return value
+
+
+@dataclass(frozen=True)
+class Name(Kind):
+    """A string; empty for the optimizer's own name."""
+
+    def allowed(self) -> str:
+        return "a string"
+
+    def convert(self, value: Any) -> Any:
+        if not isinstance(value, str):
+            raise TypeError
+        return value
