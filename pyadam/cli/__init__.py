@@ -1,0 +1,29 @@
+"""The ``pyadam`` command. Each subcommand is a module here with ``add_arguments(parser)`` and ``main(args) -> int``."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from pyadam._version import __version__
+
+COMMANDS = {
+    "info": "what a bug report needs: the versions of everything that takes part, and the devices",
+    "parity": "train the same cases in Python and in R, and compare them bit by bit",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one subcommand; its exit status says whether it succeeded."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    parser = argparse.ArgumentParser(prog="pyadam", description="Optimizers for Keras, the same in Python and in R.")
+    parser.add_argument("--version", action="version", version=f"pyadam {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command", required=True)
+    for name, purpose in COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=purpose)
+        if argv[:1] == [name]:  # only the module that is asked for is imported
+            module = importlib.import_module(f"pyadam.cli.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.main)
+    args = parser.parse_args(argv)
+    return int(args.run(args))
