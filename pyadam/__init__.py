@@ -1,1 +1,49 @@
-"""pyadam."""
+"""pyadam: TensorFlow optimizers as pure update rules, compiled into one program a step, the same in Python and in R.
+
+Importing the package, or ``pyadam.specs``, does not import TensorFlow; the first optimizer does.
+"""
+
+import importlib
+from typing import Any
+
+from pyadam import specs
+from pyadam._version import __version__
+from pyadam.arguments import NA
+
+_CLASSES = list(specs.SPECS)
+_FUNCTIONS = [spec.r_name for spec in specs.SPECS.values()]
+
+__all__ = ["NA", "__version__", "info", "specs", *_CLASSES, *_FUNCTIONS]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name in _CLASSES:
+        return getattr(importlib.import_module("pyadam.keras3"), name)
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module("pyadam.factories"), name)
+    raise AttributeError(f"module 'pyadam' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def info() -> dict[str, str]:
+    """Versions of what a step depends on, for bug reports; what is not installed is said to be missing."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    def installed(package: str) -> str:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return "missing"
+
+    packages = ("tensorflow", "keras", "tf_keras", "numpy")
+    return {
+        "pyadam": __version__,
+        "python": platform.python_version(),
+        **{package: installed(package) for package in packages},
+        "keras_generation": "3",
+        "platform": platform.platform(),
+    }

@@ -3,6 +3,7 @@
 Standard library only. NumPy and TensorFlow scalars are recognised by what they offer (``item``, ``numpy``), not by type.
 """
 
+import inspect
 import math
 import numbers
 from dataclasses import dataclass
@@ -45,7 +46,22 @@ def shown(value: Any) -> str:
     """How an error quotes a value: short, on one line, with its type where the value alone would mislead."""
     text = " ".join(repr(value).split())
     text = text if len(text) <= 80 else text[:77] + "..."
-    return text if isinstance(value, (bool, int, float, _Missing)) or value is None else f"{text} ({type(value).__name__})"
+    return (
+        text if isinstance(value, (bool, int, float, _Missing)) or value is None else f"{text} ({type(value).__name__})"
+    )
+
+
+def _needs_arguments(function: Any) -> bool:
+    """Whether a function can't be called without arguments. A schedule, which has a config, is called with the step."""
+    if hasattr(function, "get_config"):
+        return False
+    try:
+        inspect.signature(function).bind()
+    except TypeError:
+        return True
+    except ValueError:  # a builtin without a signature
+        pass
+    return False
 
 
 @dataclass(frozen=True)
@@ -111,7 +127,15 @@ class DynamicNumber(Number):
         return f"{super().allowed()} or a function without arguments"
 
     def convert(self, value: Any) -> Any:
-        return value if callable(value) else super().convert(value)
+        if callable(value):
+            if _needs_arguments(value):
+                raise TypeError
+            return value
+        return super().convert(value)
+
+    def value(self) -> Number:
+        """The kind of what such a function may return."""
+        return Number(low=self.low, high=self.high, low_open=self.low_open, high_open=self.high_open)
 
 
 @dataclass(frozen=True)
@@ -120,11 +144,6 @@ class LearningRate(DynamicNumber):
 
     def allowed(self) -> str:
         return f"a number in {self.interval()}, a learning-rate schedule or a function without arguments"
-
-    def convert(self, value: Any) -> Any:
-        if isinstance(value, dict):  # a serialized schedule or function, as from_config receives it
-            return value
-        return super().convert(value)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,25 @@
-"""The optimizers as functions with R keras 2.11's signatures: ``pyadam.optimizer_adam(...)`` is R's ``optimizer_adam(...)``.
+"""The optimizers as functions with R keras 2.11's signatures: ``pyadam.optimizer_adam(...)`` is R's ``optimizer_adam(...)``."""
 
-Each function returns the class that fits the Keras in use.
-"""
+from collections.abc import Callable
+from typing import Any
+
+from pyadam import keras3, specs
+from pyadam.reference import documentation
+
+__all__ = [spec.r_name for spec in specs.SPECS.values()]
+
+
+def _make_function(spec: type[specs.Spec]) -> Callable[..., Any]:
+    signature = specs.function_signature(spec)
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        values = specs.bind(spec, signature, args, kwargs)
+        return getattr(keras3, spec.__name__)(**{name: getattr(values, name) for name in specs.arguments(spec)})
+
+    function.__name__ = function.__qualname__ = spec.r_name
+    function.__doc__ = documentation(spec)
+    function.__signature__ = signature  # type: ignore[attr-defined]
+    return function
+
+
+globals().update({spec.r_name: _make_function(spec) for spec in specs.SPECS.values()})

@@ -76,7 +76,9 @@ class Spec:
 
     weight_decay: float | None = _weight_decay(None)
     clipnorm: float | None = argument(
-        None, optional(POSITIVE), "Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it."
+        None,
+        optional(POSITIVE),
+        "Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it.",
     )
     clipvalue: float | None = argument(
         None, optional(POSITIVE), "Largest absolute value of a gradient's element; a larger one is cut to it."
@@ -94,7 +96,9 @@ class Spec:
         "Updates between two overwrites of the weights by their averages; without it they are overwritten at the end of fit.",
     )
     loss_scale_factor: float | None = argument(
-        None, optional(POSITIVE), "The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow."
+        None,
+        optional(POSITIVE),
+        "The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow.",
     )
     gradient_accumulation_steps: int | None = argument(
         None, optional(Count(at_least=1)), "Calls whose gradients are averaged into one update."
@@ -191,7 +195,9 @@ def arguments(spec: type[Spec]) -> dict[str, dataclasses.Field]:
 
 def class_signature(spec: type[Spec]) -> inspect.Signature:
     """The Keras 3 signature: ``Adam(learning_rate=0.001, ..., name="adam", *, jit_compile=True, **kwargs)``."""
-    return _signature(spec, positional_without={"jit_compile"}, keyword_only=["jit_compile"], name=spec.__name__.lower())
+    return _signature(
+        spec, positional_without={"jit_compile"}, keyword_only=["jit_compile"], name=spec.__name__.lower()
+    )
 
 
 def function_signature(spec: type[Spec]) -> inspect.Signature:

@@ -1,0 +1,69 @@
+"""Gradients as users have them, made ready for a step: checked, and dense."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+__all__ = ["clip", "compute_dtype", "prepare"]
+
+
+def compute_dtype(dtype: Any) -> Any:
+    """Where the arithmetic of a variable happens: float64 for float64, float32 for float32 and for 16-bit weights.
+
+    Raises:
+        TypeError: the variable does not hold real floating-point numbers.
+    """
+    dtype = tf.as_dtype(dtype)
+    if not dtype.is_floating:
+        raise TypeError(f"variables must hold float16, bfloat16, float32 or float64 numbers, got {dtype.name}")
+    return tf.float64 if dtype == tf.float64 else tf.float32
+
+
+def prepare(owner: str, path: str, weight: Any, gradient: Any) -> Any:
+    """A gradient as a dense tensor of the weight's shape; the rows of a sparse one that name the same index are summed.
+
+    Raises:
+        TypeError: the gradient is not numeric.
+        ValueError: its shape is not the weight's.
+    """
+    try:
+        dense = tf.convert_to_tensor(gradient)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{owner}: the gradient of {path} must be a tensor, got {type(gradient).__name__}") from error
+    if not dense.shape.is_compatible_with(weight.shape):
+        raise ValueError(
+            f"{owner}: the gradient of {path} must have the variable's shape {tuple(weight.shape)}, got {tuple(dense.shape)}"
+        )
+    if not (dense.dtype.is_floating or dense.dtype.is_integer):
+        raise TypeError(f"{owner}: the gradient of {path} must hold real numbers, got {dense.dtype.name}")
+    return tf.ensure_shape(dense, weight.shape)
+
+
+def clip(
+    gradients: Sequence[Any], clipnorm: float | None, clipvalue: float | None, global_clipnorm: float | None
+) -> list[Any]:
+    """Clips by value, by each gradient's own Euclidean norm, or by the norm of all gradients as one vector.
+
+    A NaN stays where it is under ``clipvalue`` and ``clipnorm``; under ``global_clipnorm`` it reaches every element.
+    """
+    if clipvalue is not None:
+        return [tf.clip_by_value(g, tf.cast(-clipvalue, g.dtype), tf.cast(clipvalue, g.dtype)) for g in gradients]
+    if clipnorm is not None:
+        return [g * _shrink(tf.sqrt(_finite_square_sum(g)), clipnorm) for g in gradients]
+    if global_clipnorm is not None:
+        widest = tf.float64 if any(g.dtype == tf.float64 for g in gradients) else tf.float32
+        norm = tf.sqrt(tf.add_n([tf.cast(tf.reduce_sum(g * g), widest) for g in gradients]))
+        # a norm that is no number must not pass for a small one: inf would turn finite gradients to zero in silence
+        norm = tf.where(tf.math.is_finite(norm), norm, tf.cast(float("nan"), widest))
+        return [g * tf.cast(_shrink(norm, global_clipnorm), g.dtype) for g in gradients]
+    return list(gradients)
+
+
+def _finite_square_sum(g: Any) -> Any:
+    return tf.reduce_sum(tf.where(tf.math.is_finite(g), g * g, tf.zeros_like(g)))
+
+
+def _shrink(norm: Any, limit: float) -> Any:
+    limit = tf.cast(limit, norm.dtype)
+    return tf.where(norm <= limit, tf.ones_like(norm), limit / norm)  # NaN stays NaN

@@ -1,0 +1,217 @@
+"""The way of a step: what happens to gradients and weights, in which order. It is written here and nowhere else.
+
+    merge duplicate rows -> unscale -> accumulate -> clip -> decay -> RULE -> average -> constraint
+
+Everything from ``unscale`` to ``average`` runs as one program over all variables.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from types import SimpleNamespace
+from typing import Any
+
+import tensorflow as tf
+
+from pyadam.engine.compiler import program
+from pyadam.engine.gradients import clip, compute_dtype, prepare
+from pyadam.rules import Rule
+
+__all__ = ["Engine", "Target"]
+
+
+@dataclass(eq=False)
+class Target:
+    """A model variable and the state that the optimizer keeps for it; every state has the weight's shape.
+
+    Attributes:
+        weight: the variable; float16, bfloat16, float32 or float64.
+        path: its name, for error messages.
+        slots: the rule's state, in the dtype of the arithmetic (float32, or float64 for float64 weights).
+        average: the running average of the weight, or None.
+        accumulator: the sum of the gradients since the last update, or None.
+        decayed: whether weight decay applies.
+        replaced: whether the "gradient" is the variable's next value (Keras' ``overwrite_with_gradient``, used by float8).
+        constraint: a function from the new weight to the one that is kept, or None.
+    """
+
+    weight: Any
+    path: str
+    slots: dict[str, Any] = field(default_factory=dict)
+    average: Any = None
+    accumulator: Any = None
+    decayed: bool = True
+    replaced: bool = False
+    constraint: Any = None
+    received: bool = False  # a gradient, ever: with accumulation a missing one counts as zero from then on
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype of the arithmetic."""
+        return compute_dtype(self.weight.dtype)
+
+
+class Engine:
+    """Runs the steps of one optimizer.
+
+    Args:
+        spec: the hyperparameters.
+        rule: the mathematics.
+        iterations: int64 variable, the number of calls so far.
+
+    Attributes:
+        targets: the model variables that have state, under the shell's keys, in the order of their first appearance.
+        shared: the rule's scalar variables, by name.
+        programs: every program made since the hyperparameters last changed.
+    """
+
+    def __init__(self, spec: Any, rule: Rule, iterations: Any) -> None:
+        self.rule, self.iterations = rule, iterations
+        self.targets: dict[Any, Target] = {}
+        self.shared: dict[str, Any] = {}
+        self.configure(spec)
+
+    def configure(self, spec: Any) -> None:
+        """Takes new hyperparameters; programs made for the old ones are dropped."""
+        self.spec = spec
+        self.owner = type(spec).__name__
+        self._steps: dict[Any, Any] = {}
+        self.programs: list[Any] = []
+
+    def step(self, targets: Sequence[Target], gradients: Sequence[Any], hyper: dict[str, Any]) -> None:
+        """Applies one gradient (or None) a target.
+
+        Args:
+            targets: the variables; those without gradient only have their averages advanced.
+            gradients: tensors, IndexedSlices or None, one a target.
+            hyper: current values of the hyperparameters that may change from step to step: ``learning_rate`` (float32)
+                and those given as functions (float64).
+        """
+        dense = [
+            None if g is None else prepare(self.owner, x.path, x.weight, g)
+            for x, g in zip(targets, gradients, strict=True)
+        ]
+        for target, gradient in zip(targets, dense, strict=True):
+            target.received |= gradient is not None
+        accumulating = (self.spec.gradient_accumulation_steps or 1) > 1
+        present = tuple(g is not None for g in dense)
+        taking_part = tuple(x.received for x in targets) if accumulating else present
+        key = (tuple(map(id, targets)), present, taking_part)
+        if key not in self._steps:
+            self._steps[key] = self._make(list(targets), present, taking_part)
+        self._steps[key]([g for g in dense if g is not None], hyper)
+
+    def _make(self, targets: list[Target], present: Sequence[bool], taking_part: Sequence[bool]) -> Any:
+        """The function of one step over these targets, for gradients that are present or missing in this pattern."""
+        every = self.spec.gradient_accumulation_steps or 1
+        devices = [x.weight.device for x in targets]
+        update = program(lambda *a: self._update(targets, taking_part, *a), devices, self.spec.jit_compile)
+        self.programs.append(update)
+        if every > 1:
+            accumulate = program(lambda *a: self._accumulate(targets, *a), devices, self.spec.jit_compile)
+            self.programs.append(accumulate)
+
+        def whole_update(gradients: list[Any], t: Any, hyper: dict[str, Any]) -> None:
+            update(gradients, t, hyper)
+            for target, takes_part in zip(targets, taking_part, strict=True):
+                if target.constraint is not None and takes_part and not target.replaced:
+                    target.weight.assign(target.constraint(target.weight))
+
+        def step(present_gradients: list[Any], hyper: dict[str, Any]) -> None:
+            found = iter(present_gradients)
+            gradients = [next(found) if p else None for p in present]
+            call = self.iterations + 1
+            if every == 1:
+                whole_update(gradients, call, hyper)
+            else:
+                tf.cond(
+                    tf.equal(call % every, 0),
+                    lambda: whole_update(gradients, call // every, hyper),
+                    lambda: accumulate(gradients),
+                )
+            self.iterations.assign(call)
+
+        return tf.function(step, autograph=False)
+
+    def _accumulate(self, targets: list[Target], gradients: Sequence[Any]) -> None:
+        for target, g in zip(targets, gradients, strict=True):
+            if g is not None:
+                target.accumulator.assign(self._accumulated(target, g))
+
+    def _accumulated(self, target: Target, gradient: Any) -> Any:
+        """The accumulator with this call's unscaled gradient in it."""
+        if target.replaced:
+            return tf.maximum(target.accumulator, tf.cast(gradient, target.accumulator.dtype))
+        return target.accumulator + self._unscaled(target, gradient)
+
+    def _unscaled(self, target: Target, gradient: Any) -> Any:
+        g = tf.cast(gradient, target.dtype)
+        return g if self.spec.loss_scale_factor is None else g / tf.cast(self.spec.loss_scale_factor, g.dtype)
+
+    def _gathered(self, target: Target, gradient: Any) -> Any:
+        """The gradient of this update: unscaled, the mean over the calls since the last one."""
+        every = self.spec.gradient_accumulation_steps or 1
+        if every == 1:
+            return tf.cast(gradient, target.dtype) if target.replaced else self._unscaled(target, gradient)
+        total = target.accumulator if gradient is None else self._accumulated(target, gradient)
+        total = tf.identity(total)
+        target.accumulator.assign(tf.zeros_like(total))
+        return total if target.replaced else total / tf.cast(every, total.dtype)
+
+    def _update(
+        self,
+        targets: list[Target],
+        taking_part: Sequence[bool],
+        gradients: Sequence[Any],
+        t: Any,
+        hyper: dict[str, Any],
+    ) -> None:
+        """One update of all targets. ``t``: its number, from 1."""
+        values = {f.name: getattr(self.spec, f.name) for f in fields(self.spec)}
+        h = SimpleNamespace(**(values | {name: tf.cast(value, tf.float64) for name, value in hyper.items()}))
+
+        grads = {i: self._gathered(target, gradients[i]) for i, target in enumerate(targets) if taking_part[i]}
+        for i in [i for i in grads if targets[i].replaced]:
+            targets[i].weight.assign(tf.cast(grads.pop(i), targets[i].weight.dtype))
+        clipped = clip(list(grads.values()), h.clipnorm, h.clipvalue, h.global_clipnorm)
+        grads = dict(zip(grads, clipped, strict=True))
+
+        coefficients = self._coefficients(h, t)
+        for i, target in enumerate(targets):
+            if target.replaced:
+                continue
+            c = coefficients(target.dtype)
+            w = tf.cast(target.weight, target.dtype)
+            if i in grads:
+                if target.decayed and h.weight_decay is not None:
+                    w = w - c.decay * w
+                old = SimpleNamespace(**{name: tf.convert_to_tensor(slot) for name, slot in target.slots.items()})
+                w, new = self.rule.update(c, w, grads[i], old)
+                for name, value in new.items():
+                    target.slots[name].assign(value)
+            if target.average is not None:
+                average = c.ema_momentum * target.average + (1.0 - c.ema_momentum) * w
+                target.average.assign(average)
+                if h.ema_overwrite_frequency is not None:
+                    w = tf.where(tf.equal(t % h.ema_overwrite_frequency, 0), average, w)
+            elif i not in grads:
+                continue
+            target.weight.assign(tf.cast(w, target.weight.dtype))
+
+    def _coefficients(self, h: SimpleNamespace, t: Any) -> Any:
+        """The scalars of this update, computed once in float64; returned as a function from a dtype to them."""
+        shared = SimpleNamespace(**{name: tf.cast(value, tf.float64) for name, value in self.shared.items()})
+        c, new_shared = self.rule.scalars(h, tf.cast(t, tf.float64), h.learning_rate, shared)
+        for name, value in new_shared.items():
+            self.shared[name].assign(tf.cast(value, self.shared[name].dtype))
+        if h.weight_decay is not None:
+            c["decay"] = h.learning_rate * h.weight_decay
+        # the first average is the weight itself
+        c["ema_momentum"] = tf.where(tf.equal(t, 1), tf.zeros([], tf.float64), h.ema_momentum)
+        casts: dict[Any, SimpleNamespace] = {}
+
+        def cast(dtype: Any) -> SimpleNamespace:
+            if dtype not in casts:
+                casts[dtype] = SimpleNamespace(**{name: tf.cast(value, dtype) for name, value in c.items()})
+            return casts[dtype]
+
+        return cast

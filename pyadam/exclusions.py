@@ -1,0 +1,42 @@
+"""Which variables weight decay leaves alone: by identity, or by a component of their path."""
+
+import re
+import warnings
+from collections.abc import Hashable, Iterable
+
+__all__ = ["Exclusions"]
+
+
+class Exclusions:
+    """Variables excluded from weight decay.
+
+    A name is a regular expression that matches one whole component of a path, with or without the number that Keras appends
+    to make names unique: ``bias`` matches ``dense/bias`` and ``dense/bias_1``, not ``dense/unbiased_kernel``.
+    """
+
+    def __init__(self) -> None:
+        self._keys: set[Hashable] = set()
+        self._names: dict[str, re.Pattern[str]] = {}
+        self._unmatched: set[str] = set()
+
+    def add(self, keys: Iterable[Hashable], names: Iterable[str]) -> None:
+        """Adds variables' keys and names to what is excluded."""
+        self._keys.update(keys)
+        for name in [names] if isinstance(names, str) else names:
+            self._names[name] = re.compile(rf"(?:{name})(?:_\d+)?")
+            self._unmatched.add(name)
+
+    def match(self, key: Hashable, path: str) -> bool:
+        """Whether the variable of this key and path is excluded."""
+        components = path.split(":")[0].split("/")
+        found = {name for name, pattern in self._names.items() if any(map(pattern.fullmatch, components))}
+        self._unmatched -= found
+        return bool(found) or key in self._keys
+
+    def warn_unmatched(self, owner: str) -> None:
+        """Warns of names that no variable has matched: most likely a slip of the pen."""
+        for name in sorted(self._unmatched):
+            warnings.warn(
+                f"{owner}: exclude_from_weight_decay: no variable's path has a component {name!r}", stacklevel=4
+            )
+        self._unmatched.clear()

@@ -1,0 +1,35 @@
+"""The reference text of an optimizer, put together from its spec and its rule."""
+
+import inspect
+import textwrap
+
+from pyadam import specs
+from pyadam.rules import RULES
+
+__all__ = ["documentation"]
+
+
+def documentation(spec: type[specs.Spec]) -> str:
+    """The docstring of an optimizer's class and function: purpose, mathematics, arguments, dtypes, errors, source."""
+    rule = RULES[spec]
+    summary, _, mathematics = (inspect.getdoc(rule.update) or "").partition("\n\n")
+    mathematics = mathematics.partition("\n\nSource:")[0]
+    scalars = inspect.getdoc(rule.scalars) or ""
+    lines = [inspect.getdoc(spec) or "", "", mathematics, "", f"With {scalars}", "", "Args:"]
+    for name, field in specs.arguments(spec).items():
+        kind = field.metadata["kind"]
+        default = "the class's name in lower case" if name == "name" else repr(field.default)
+        text = f"{name}: {field.metadata['doc']} {kind.described().capitalize()}. Default: {default}."
+        lines += textwrap.wrap(text, 116, initial_indent="    ", subsequent_indent="        ")
+    lines += [
+        "",
+        "Weights may be float16, bfloat16, float32 or float64, of any shape. State and arithmetic are float32, or float64 for",
+        "float64 weights; what is the same for all variables is computed in float64.",
+        "",
+        "Raises:",
+        "    ValueError: a value out of its range.",
+        "    TypeError: a value of the wrong type, or an unknown argument.",
+        "",
+        f"Source: {spec.reference}",
+    ]
+    return "\n".join(lines)
