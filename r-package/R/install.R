@@ -1,0 +1,79 @@
+# The Python side: installing it, asking whether it is there, and what it consists of.
+
+#' Install the Python package
+#'
+#' Installs the Python package pyadam, of the same version range as this R package, together with
+#' TensorFlow and Keras. It goes into a Python environment of its own, which reticulate then prefers
+#' whenever pyadam is attached. Restart R afterwards if Python was already running.
+#'
+#' Where another Python is chosen by `RETICULATE_PYTHON` or [reticulate::use_python()], that one is
+#' used whatever is installed elsewhere: then name its environment in `envname`.
+#'
+#' @param method,envname,... Passed to [reticulate::py_install()].
+#' @param package What pip is to install: a requirement, a folder with the source, or an address.
+#' @return `NULL`, invisibly.
+#' @examples
+#' \dontrun{
+#' install_pyadam()
+#' install_pyadam(envname = "r-tensorflow")
+#' }
+#' @export
+install_pyadam <- function(method = c("auto", "virtualenv", "conda"),
+                           envname = default_environment,
+                           ...,
+                           package = python_requirement()) {
+  reticulate::py_install(
+    c(package, numpy_requirement()),
+    envname = envname, method = match.arg(method), pip = TRUE, ...
+  )
+  if (reticulate::py_available()) {
+    message("Python was already running: restart R to use the new pyadam.")
+  }
+  invisible(NULL)
+}
+
+# The Python versions that fit: this one and its later bug fixes.
+python_requirement <- function(version = utils::packageVersion("pyadam")) {
+  paste0("pyadam~=", version[1, 1:3])
+}
+
+# NumPy 2 came with TensorFlow 2.18, and with reticulate 1.38.
+numpy_requirement <- function(reticulate = utils::packageVersion("reticulate")) {
+  if (reticulate < "1.38") "numpy<2"
+}
+
+#' What pyadam runs on
+#'
+#' `pyadam_info()` collects the versions that a bug report should tell; `is_pyadam_available()` says
+#' whether the Python package can be loaded, which examples and tests ask first. Both start Python.
+#'
+#' @return `pyadam_info()` returns a list of class `pyadam_info`, with a string for each entry.
+#'   Where the Python side is missing, the entry `problem` says why, and no error is raised.
+#' @examples
+#' pyadam_info()
+#' @export
+pyadam_info <- function() {
+  of_python <- tryCatch(
+    c(python_path = reticulate::py_exe(), from_pyadam("info")()),
+    error = function(error) list(problem = conditionMessage(error))
+  )
+  of_r <- list(
+    r_pyadam = as.character(utils::packageVersion("pyadam")),
+    r = as.character(getRversion()),
+    reticulate = as.character(utils::packageVersion("reticulate"))
+  )
+  structure(c(of_r, of_python), class = "pyadam_info")
+}
+
+#' @rdname pyadam_info
+#' @return `is_pyadam_available()` returns `TRUE` or `FALSE`.
+#' @export
+is_pyadam_available <- function() {
+  reticulate::py_module_available("pyadam")
+}
+
+#' @export
+print.pyadam_info <- function(x, ...) {
+  cat(paste0(format(names(x)), "  ", gsub("\n", "\n  ", x)), sep = "\n")
+  invisible(x)
+}

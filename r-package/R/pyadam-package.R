@@ -1,0 +1,20 @@
+#' pyadam: optimizers with the signatures of R keras 2.11
+#'
+#' The functions [optimizer_adam()], [optimizer_adam_w()] and [optimizer_nadam()] make optimizers
+#' for the Keras in use. The Python package `pyadam` does the work; [install_pyadam()] installs it,
+#' and [pyadam_info()] tells what is there. Attaching the package does not start Python.
+#'
+#' @section Which Python:
+#' reticulate decides, as for every package: `RETICULATE_PYTHON` or [reticulate::use_virtualenv()]
+#' first, and where nothing is said, the environment `r-pyadam` that [install_pyadam()] makes.
+#'
+#' @keywords internal
+"_PACKAGE"
+
+#' @importFrom generics compile
+#' @export
+generics::compile
+
+#' @importFrom generics fit
+#' @export
+generics::fit
