@@ -1,9 +1,9 @@
 """``pyadam info``: what a bug report needs."""
 
 import argparse
-import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pyadam
@@ -40,9 +40,8 @@ def _r_versions() -> list[str]:
 
 
 def _devices() -> str:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        import tensorflow as tf
-    except ImportError as error:
-        return f"unknown, TensorFlow does not load: {error}"
-    return ", ".join(device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices())
+    code = "import tensorflow as tf; print(*(d.name for d in tf.config.list_physical_devices()))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        return f"unknown, TensorFlow does not load: {run.stderr.strip().splitlines()[-1]}"
+    return ", ".join(name.removeprefix("/physical_device:") for name in run.stdout.split())

@@ -1,0 +1,58 @@
+# `make help` lists what there is to make.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint generated pytest testthat parity r-check docs clean .made-test
+
+PYTHON_FILES := pyadam tests tools examples docs
+R_CODE = Rscript --vanilla -e
+
+# R runs as its users run it, with the package in .r-lib and the Python in .venv.
+export RETICULATE_PYTHON := $(CURDIR)/.venv/bin/python
+export R_LIBS := $(CURDIR)/.r-lib$(if $(R_LIBS),:$(R_LIBS))
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+demo: ## train digits from Python and from R, compare the bits, draw the curves
+	@tools/setup.sh demo
+	@python examples/demo.py
+
+test: .made-test lint generated testthat pytest parity ## all tests but the long ones
+
+test-all: .made-test lint generated testthat r-check docs parity ## all tests, R CMD check, the docs
+	PYADAM_REQUIRE_R=1 python -m pytest -m ""
+
+lint: .made-test ## ruff, mypy and lintr
+	ruff check .
+	ruff format --check .
+	mypy
+	@$(R_CODE) 'found <- c(lintr::lint_package("r-package"), lintr::lint_dir("examples")); print(found); quit(status = length(found) > 0)'
+
+generated: .made-test ## do the generated R files fit the specs?
+	python tools/generate.py --check
+
+pytest: .made-test ## the tests of the Python package, and those that need both languages
+	PYADAM_REQUIRE_R=1 python -m pytest
+
+testthat: .made-test ## the tests of the R package
+	@$(R_CODE) 'testthat::test_dir("r-package/tests/testthat", package = "pyadam", load_package = "installed")'
+
+parity: .made-test ## the case table in Python and in R, bit by bit; ARGS="--cases 100 --seed 7"
+	pyadam parity $(ARGS)
+
+r-check: .made-test ## R CMD check of the R package
+	rm -rf .cache/r-check && mkdir -p .cache/r-check
+	cd .cache/r-check && R CMD build ../../r-package && R CMD check --as-cran --no-manual pyadam_*.tar.gz
+
+docs: ## the documentation, into docs/_build
+	@tools/setup.sh docs
+	sphinx-build --fail-on-warning --keep-going -b html docs docs/_build/html
+
+clean: ## remove everything that was made
+	rm -rf .venv .r-lib .cache demo-out docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.made-test:
+	@tools/setup.sh test

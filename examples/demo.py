@@ -1,0 +1,111 @@
+"""`make demo`: digits.py and digits.R, each run as its users run it, compared bit by bit with each other and with Keras."""
+
+import json
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+from matplotlib.figure import Figure
+
+from pyadam.cli.parity.compare import apart
+
+HERE = Path(__file__).parent
+OUT = HERE.parent / "demo-out"
+
+# What Keras saves, in its order.
+WEIGHTS = [f"{layer}/{kind}" for layer in ("dense", "dense_1") for kind in ("kernel", "bias")]
+STATE = ["iteration", "learning rate"] + [f"{moment} of {w}" for w in WEIGHTS for moment in ("momentum", "velocity")]
+
+
+def main():
+    OUT.mkdir(exist_ok=True)
+    print("Training the same network on scikit-learn's digits")
+    run("from Python: examples/digits.py", [sys.executable, HERE / "digits.py", OUT / "python"])
+    run("from R: examples/digits.R", ["Rscript", HERE / "digits.R", OUT / "r"])
+    run("from Python, with Keras' own Adam", [sys.executable, __file__, "keras"])
+
+    python, r, keras = (results(OUT / name) for name in ("python", "r", "keras"))
+    different = table(python, r, keras)
+    draw(python, r, keras, OUT / "digits.png")
+    ours, theirs, peers = (f"{run['val_accuracy'][-1]:.2%}" for run in (python, r, keras))
+    print(f"\nunseen digits read correctly: {ours} from Python, {theirs} from R, {peers} with Keras' own Adam")
+    print(f"the curves are in {(OUT / 'digits.png').relative_to(HERE.parent)}")
+    if different:
+        sys.exit(f"Python and R differ in {different} numbers")
+    print("Python and R agree in every bit")
+
+
+def run(label, command):
+    """Runs a program; its output is shown if it fails."""
+    print(f"  {label:<56}", end="", flush=True)
+    start = time.perf_counter()
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f" failed\n{done.stdout}")
+    print(f"{time.perf_counter() - start:6.1f} s")
+
+
+def train_with_keras():
+    """The part of digits.py that stays when pyadam is taken out of it."""
+    from digits import keras, save, train
+
+    save(str(OUT / "keras"), *train(keras.optimizers.Adam(1e-3)))
+
+
+def results(file):
+    """What a run left in its two files: weights, everything in its optimizer, and losses, by name, as arrays."""
+    with zipfile.ZipFile(file.with_suffix(".keras")) as saved, saved.open("model.weights.h5") as weights:
+        found = []
+        h5py.File(weights).visititems(
+            lambda _, item: found.append(item[()]) if isinstance(item, h5py.Dataset) else None
+        )
+    arrays = dict(zip([*WEIGHTS, *STATE], found, strict=True))
+    losses = json.loads(file.with_suffix(".json").read_text())
+    return arrays | {name: np.float32(values) for name, values in losses.items()}
+
+
+def table(python, r, keras):
+    """Prints how far the runs are apart. Returns how many numbers differ between Python and R."""
+    print(f"\n{'':32}{'':>8}  {'Python and R':^22}  {'pyadam and Keras':^18}")
+    print(f"{'after 15 epochs':<32}{'numbers':>8}  {'differing':>11} {'max ULP':>10}  {'max difference':>18}")
+    different = 0
+    for name, ours in python.items():
+        theirs, peer = r[name], keras[name]
+        differing = sum(a.tobytes() != b.tobytes() for a, b in zip(ours.ravel(), theirs.ravel(), strict=True))
+        ulps = apart(ours, theirs, str(ours.dtype))
+        share = np.max(np.abs(ours - peer)) / np.max(np.abs(peer))
+        print(f"{name:<32}{ours.size:>8,}  {differing:>11} {ulps:>10g}  {share:>18.1e}")
+        different += differing
+    print("(ULP: units in the last place. Max difference: as a share of the largest number.)")
+    return different
+
+
+def draw(python, r, keras, file):
+    """The curves of the three runs, and how far they are apart."""
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = np.arange(1, len(python["loss"]) + 1)
+    for name, colour in (("loss", "C0"), ("val_loss", "C1")):
+        label = {"loss": "training", "val_loss": "unseen digits"}[name]
+        left.plot(epochs, keras[name], colour, linewidth=5, alpha=0.25, label=f"{label}, Keras")
+        left.plot(epochs, python[name], colour, label=f"{label}, pyadam from Python")
+        left.plot(epochs, r[name], colour, linestyle="", marker="o", fillstyle="none", label=f"{label}, pyadam from R")
+        right.plot(epochs, np.abs(python[name] - keras[name]), colour, label=f"{label}, pyadam from Keras")
+        gap = np.abs(python[name] - r[name])
+        right.plot(epochs, gap, colour, linestyle=":", marker="o", fillstyle="none", label=f"{label}, Python from R")
+    left.set(title="Loss", xlabel="epoch", yscale="log")
+    right.set(title="Difference of the losses", xlabel="epoch")
+    right.set_yscale("symlog", linthresh=1e-9)
+    for axes in (left, right):
+        axes.legend(fontsize=8)
+        axes.grid(alpha=0.3)
+    figure.suptitle("The same network, trained on scikit-learn's digits with Adam")
+    figure.savefig(file, dpi=120)
+
+
+if __name__ == "__main__":
+    train_with_keras() if sys.argv[1:] == ["keras"] else main()
