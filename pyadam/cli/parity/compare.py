@@ -1,0 +1,81 @@
+"""How far numbers are apart, in units of last place, and how far they may be (SEMANTICS.md, table 1)."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+__all__ = ["History", "apart", "excess", "ulp"]
+
+# dtype: (bits after the leading one, smallest normal exponent)
+PRECISION = {"float16": (10, -14), "bfloat16": (7, -126), "float32": (23, -126), "float64": (52, -1022)}
+
+# Share of the total change that two ways of computing may differ by, beside one ULP a step: Keras and pyadam (Keras
+# rounds coefficients to float32, for float64 weights too), and the oracle and pyadam, by dtype.
+KERAS_SHARE = 2e-5
+ORACLE_SHARE = {"float64": 1e-9}
+ORACLE_SHARE_DEFAULT = 2e-5
+
+# Largest difference between the compiled and the uncompiled step, in ULP of the weight.
+COMPILED_ULP = 4.0
+
+
+def ulp(values: np.ndarray, dtype: str) -> np.ndarray:
+    """The unit in the last place: distance from each value to the next larger one of the dtype; 0 for whole numbers."""
+    if dtype not in PRECISION:
+        return np.zeros(np.shape(values))
+    bits, smallest = PRECISION[dtype]
+    exponent = np.frexp(np.abs(values))[1] - 1
+    return np.ldexp(1.0, np.maximum(exponent, smallest) - bits)
+
+
+def apart(a: np.ndarray, b: np.ndarray, dtype: str, scale: np.ndarray | None = None) -> float:
+    """The largest difference of two arrays in ULP of the larger value (or of `scale`, where that is larger still).
+
+    0 means the same bits: signs of zeros count, NaN equals NaN. A NaN on one side, or another shape, is infinitely far.
+    """
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if a.shape != b.shape:
+        return np.inf
+    same = (a == b) & (np.signbit(a) == np.signbit(b)) | (np.isnan(a) & np.isnan(b))
+    if same.all():
+        return 0.0
+    size = np.maximum(np.abs(a), np.abs(b))
+    size = size if scale is None else np.maximum(size, scale)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        distance = np.abs(a - b) / ulp(np.where(np.isfinite(size), size, 0.0), dtype)
+    distance = np.where(np.isnan(distance), np.inf, np.maximum(distance, 1.0 * (a == b)))  # 0.0 and -0.0 are one apart
+    return float(np.max(np.where(same, 0.0, distance)))
+
+
+@dataclass
+class History:
+    """What a variable went through: its values, and after each step what a second computation of them may differ by.
+
+    That is one ULP a step, plus a share of the total change. The total change is the length of the way: the sum of the
+    absolute moves, so that a weight which comes back to where it was has changed.
+    """
+
+    dtype: str
+    values: list[np.ndarray] = field(default_factory=list)
+
+    def allowed(self, share: float) -> list[np.ndarray]:
+        """The allowed differences, one array for each step after the first value; `share`: of the total change."""
+        rounding, length, allowances = 0.0, 0.0, []
+        for old, new in zip(self.values, self.values[1:], strict=False):
+            rounding = rounding + ulp(np.maximum(np.abs(old), np.abs(new)), self.dtype)
+            length = length + np.abs(new - old)
+            allowances.append(rounding + share * length)
+        return allowances
+
+
+def excess(reference: History, values: list[np.ndarray], share: float) -> float:
+    """The largest difference of `values` from the reference at any step, as a part of what is allowed: fine up to 1."""
+    worst = 0.0
+    for expected, found, allowed in zip(reference.values[1:], values[1:], reference.allowed(share), strict=True):
+        if expected.shape != found.shape:
+            return np.inf
+        with np.errstate(invalid="ignore", divide="ignore"):
+            part = np.abs(found - expected) / allowed
+        part = np.where((found == expected) | (np.isnan(found) & np.isnan(expected)), 0.0, part)
+        worst = max(worst, float(np.max(np.where(np.isnan(part), np.inf, part), initial=0.0)))
+    return worst

@@ -1,0 +1,139 @@
+"""The right numbers: what the optimizers compute, in float64 NumPy, written from the papers alone.
+
+Nothing is shared with pyadam or Keras. One class does the whole step, in the order that SEMANTICS.md lays down: merge rows,
+unscale, accumulate, clip, decay, rule, average. `t` counts the updates, from 1.
+
+- Adam: Kingma and Ba (2014), algorithm 1 in the form of section 2's last paragraph (epsilon hat)
+- AMSGrad: Reddi et al. (2018), algorithm 2, whose v is not bias-corrected before the maximum
+- AdamW: Loshchilov and Hutter (2019), algorithm 2
+- Nadam: Dozat (2016), algorithm 2, with momentum u_t = beta_1 (1 - 0.5 * 0.96^t)
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from pyadam.cli.parity.inputs import Gradient, Rows, rounded
+
+__all__ = ["RULES", "Oracle"]
+
+State = dict[str, np.ndarray]
+
+
+def adam(h: Mapping[str, Any], t: int, lr: float, w: np.ndarray, g: np.ndarray, s: State) -> np.ndarray:
+    """One step of Adam on one variable; changes the state `s` and returns the new weight."""
+    b1, b2 = h["beta_1"], h["beta_2"]
+    s["m"] = b1 * s["m"] + (1 - b1) * g
+    s["v"] = b2 * s["v"] + (1 - b2) * g**2
+    second = s["v"]
+    if h["amsgrad"]:
+        second = s["v_hat"] = np.maximum(s["v_hat"], s["v"])
+    alpha = lr * np.sqrt(1 - b2**t) / (1 - b1**t)
+    return w - alpha * s["m"] / (np.sqrt(second) + h["epsilon"])
+
+
+def nadam(h: Mapping[str, Any], t: int, lr: float, w: np.ndarray, g: np.ndarray, s: State) -> np.ndarray:
+    """One step of Nadam; the product of the momenta so far, this one's included, is ``h["u_product"]``."""
+    b1, b2, product = h["beta_1"], h["beta_2"], h["u_product"]
+    now, following = (b1 * (1 - 0.5 * 0.96**k) for k in (t, t + 1))
+    s["m"] = b1 * s["m"] + (1 - b1) * g
+    s["v"] = b2 * s["v"] + (1 - b2) * g**2
+    look_ahead = following * s["m"] / (1 - product * following) + (1 - now) * g / (1 - product)
+    return w - lr * look_ahead / (np.sqrt(s["v"] / (1 - b2**t)) + h["epsilon"])
+
+
+RULES: dict[str, Callable[..., np.ndarray]] = {"Adam": adam, "AdamW": adam, "Nadam": nadam}
+
+
+def clip(h: Mapping[str, Any], gradients: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """Gradients by index of their variable, clipped in the one way that is set, if any."""
+
+    def norm_to(limit: float, norm: float) -> float:
+        return limit / norm if norm > limit else 1.0
+
+    if (limit := h["clipvalue"]) is not None:
+        return {j: np.clip(g, -limit, limit) for j, g in gradients.items()}
+    if (limit := h["clipnorm"]) is not None:
+        return {j: g * norm_to(limit, np.sqrt(np.sum(g**2))) for j, g in gradients.items()}
+    if (limit := h["global_clipnorm"]) is not None:
+        norm = np.sqrt(sum(np.sum(g**2) for g in gradients.values()))
+        return {j: g * norm_to(limit, norm) for j, g in gradients.items()}
+    return gradients
+
+
+class Oracle:
+    """An optimizer over a list of weights.
+
+    `arguments` holds every argument's value; functions and schedules are called with the number of the call, from 1.
+    Weights of 16 bits are rounded to their dtype after every step, everything else stays in float64.
+    """
+
+    def __init__(
+        self, optimizer: str, arguments: Mapping[str, Any], weights: list[np.ndarray], dtypes: list[str]
+    ) -> None:
+        self.rule, self.arguments = RULES[optimizer], dict(arguments)
+        self.weights = [np.array(w, np.float64) for w in weights]
+        self.halves = {j: dtype for j, dtype in enumerate(dtypes) if dtype in ("float16", "bfloat16")}
+        names = ["m", "v"] + ["v_hat"] * bool(self.arguments.get("amsgrad"))
+        self.slots: list[State] = [{name: np.zeros_like(w) for name in names} for w in self.weights]
+        self.averages = list(self.weights)
+        self.sums = [np.zeros_like(w) for w in self.weights]
+        self.seen: set[int] = set()
+        self.calls, self.updates, self.u_product = 0, 0, 1.0
+
+    def __call__(self, gradients: list[Gradient]) -> None:
+        """One call with a gradient, or None, for every weight."""
+        h = self._current()
+        self.calls += 1
+        scale = h["loss_scale_factor"] or 1.0
+        every = h["gradient_accumulation_steps"] or 1
+        for j, gradient in enumerate(gradients):
+            if gradient is not None:
+                self.sums[j] = self.sums[j] + (gradient.dense() if isinstance(gradient, Rows) else gradient) / scale
+                self.seen.add(j)
+        if self.calls % every == 0:
+            means = {j: self.sums[j] / every for j in sorted(self.seen)}
+            self.sums, self.seen = [np.zeros_like(w) for w in self.weights], set()
+            self._update(h, means)
+
+    def _current(self) -> dict[str, Any]:
+        """The arguments of this call; functions and schedules are asked for theirs."""
+        step = self.calls + 1
+        values = {name: value(step) if callable(value) else value for name, value in self.arguments.items()}
+        return {**values, "learning_rate": float(np.float32(values["learning_rate"]))}
+
+    def _update(self, h: dict[str, Any], gradients: dict[int, np.ndarray]) -> None:
+        self.updates += 1
+        t, lr = self.updates, h["learning_rate"]
+        self.u_product *= h["beta_1"] * (1 - 0.5 * 0.96**t)
+        for j, gradient in clip(h, gradients).items():
+            weight = self.weights[j] - lr * (h["weight_decay"] or 0.0) * self.weights[j]
+            weight = self.rule({**h, "u_product": self.u_product}, t, lr, weight, gradient, self.slots[j])
+            self.weights[j] = self._stored(j, weight)
+        if h["use_ema"]:
+            momentum = h["ema_momentum"] if t > 1 else 0.0
+            self.averages = [
+                momentum * a + (1 - momentum) * w for a, w in zip(self.averages, self.weights, strict=True)
+            ]
+            if h["ema_overwrite_frequency"] and t % h["ema_overwrite_frequency"] == 0:
+                self.weights = [self._stored(j, average) for j, average in enumerate(self.averages)]
+
+    def _stored(self, j: int, weight: np.ndarray) -> np.ndarray:
+        return rounded(weight, self.halves[j]) if j in self.halves else weight
+
+    def state(self) -> list[np.ndarray]:
+        """Every state variable in the order in which Keras 3 keeps them."""
+        h = self.arguments
+        state = [np.float64(self.calls)]
+        if not callable(h["learning_rate"]):
+            state.append(np.float64(np.float32(h["learning_rate"])))
+        if h["use_ema"]:
+            state += self.averages
+        if (h["gradient_accumulation_steps"] or 1) > 1:
+            state += self.sums
+        for slots in self.slots:
+            state += [slots["m"], slots["v"]]
+        if self.rule is nadam:
+            state.append(np.float64(self.u_product))
+        return state + [slots["v_hat"] for slots in self.slots if "v_hat" in slots]

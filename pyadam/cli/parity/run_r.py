@@ -1,0 +1,94 @@
+"""Runs cases through Rscript, as R's users run pyadam: a script of plain calls is written and started."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+import pyadam
+from pyadam.cli.parity.cases import Case, r_call
+from pyadam.cli.parity.inputs import Inputs
+
+__all__ = ["RRun", "missing"]
+
+RUNNER = Path(__file__).with_name("run_r.R")
+LIBRARY = Path(".r-lib")  # where the project keeps the R package for its own tests
+
+
+def environment() -> dict[str, str]:
+    """The environment of R: this Python with this pyadam, and the project's R library before others where there is one."""
+    paths = [str(Path(pyadam.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    found = {**os.environ, "RETICULATE_PYTHON": sys.executable, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    if LIBRARY.is_dir():
+        found["R_LIBS"] = os.pathsep.join(filter(None, [str(LIBRARY.resolve()), os.environ.get("R_LIBS", "")]))
+    return found
+
+
+def missing() -> str:
+    """What cases in R can't go on without, in one line; empty where nothing is missing."""
+    if shutil.which("Rscript") is None:
+        return "Rscript is not on the PATH: install R 4.0 or newer, or leave R out with --no-r"
+    check = 'for (p in c("reticulate", "pyadam")) if (!requireNamespace(p, quietly = TRUE)) cat(p, "")'
+    answer = subprocess.run(["Rscript", "-e", check], env=environment(), capture_output=True, text=True, check=False)
+    if absent := answer.stdout.split():
+        return f"R package {' and '.join(absent)} not found: run tools/setup.sh, or leave R out with --no-r"
+    return "" if answer.returncode == 0 else f"Rscript fails: {' '.join(answer.stderr.split())}"
+
+
+def script(cases: Iterable[Case], folder: Path) -> str:
+    """The R script that runs the cases with the inputs ``in<index>.npz`` of a folder, and leaves ``out<index>.npz``."""
+    lines = ["library(pyadam)", f'source("{RUNNER}")', ""]
+    for index, case in enumerate(cases):
+        dtypes = ", ".join(f'"{case.dtype(j)}"' for j in range(len(case.shapes)))
+        files = f'"{folder}/in{index}.npz", "{folder}/out{index}.npz"'
+        lines.append(f"# {case.name}\ntry_case(function() {r_call(case)}, {files}, c({dtypes}), {case.steps})")
+    return "\n".join(lines) + "\n"
+
+
+class RRun:
+    """Cases on their way through R, in a process of its own; a context manager that ends it.
+
+    Args:
+        cases: what to run, in this order.
+        inputs: of each case.
+        folder: an empty folder for the script, the inputs and the results.
+    """
+
+    def __init__(self, cases: list[Case], inputs: list[Inputs], folder: Path) -> None:
+        self.folder = folder
+        for index, each in enumerate(inputs):
+            each.save(folder / f"in{index}.npz")
+        program = folder / "cases.R"
+        program.write_text(script(cases, folder))
+        with (folder / "log").open("w") as log:
+            command = ["Rscript", str(program)]
+            self.process = subprocess.Popen(command, env=environment(), stdout=log, stderr=subprocess.STDOUT)
+
+    def __enter__(self) -> "RRun":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def result(self, index: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Weights and state after the last step of a case, as soon as they are there.
+
+        Raises:
+            RuntimeError: the case failed in R, or R ended without running it; the message is R's.
+        """
+        done, failed = self.folder / f"out{index}.npz", self.folder / f"out{index}.error"
+        while not (done.exists() or failed.exists()):
+            if self.process.poll() is not None and not (done.exists() or failed.exists()):
+                log = (self.folder / "log").read_text().strip().splitlines()[-5:]
+                raise RuntimeError(f"R ended with status {self.process.returncode}: {' / '.join(log)}")
+            time.sleep(0.02)
+        if failed.exists():
+            raise RuntimeError(" ".join(failed.read_text().split()))
+        with np.load(done) as arrays:
+            return tuple([arrays[k] for k in arrays.files if k[0] == kind] for kind in "ws")
