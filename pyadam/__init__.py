@@ -13,7 +13,7 @@ from pyadam.arguments import NA
 _CLASSES = list(specs.SPECS)
 _FUNCTIONS = [spec.r_name for spec in specs.SPECS.values()]
 
-__all__ = ["NA", "__version__", "info", "specs", *_CLASSES, *_FUNCTIONS]  # noqa: PLE0604
+__all__ = ["NA", "__version__", "info", "specs", *_CLASSES, *_FUNCTIONS]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ __all__ = ["documentation"]
 def documentation(spec: type[specs.Spec]) -> str:
     """The docstring of an optimizer's class and function: purpose, mathematics, arguments, dtypes, errors, source."""
     rule = RULES[spec]
-    summary, _, mathematics = (inspect.getdoc(rule.update) or "").partition("\n\n")
+    _, _, mathematics = (inspect.getdoc(rule.update) or "").partition("\n\n")
     mathematics = mathematics.partition("\n\nSource:")[0]
     scalars = inspect.getdoc(rule.scalars) or ""
     lines = [inspect.getdoc(spec) or "", "", mathematics, "", f"With {scalars}", "", "Args:"]

@@ -186,7 +186,7 @@ SPECS: dict[str, type[Spec]] = {spec.__name__: spec for spec in (Adam, AdamW, Na
 _NEW_IN_KERAS_3 = ("loss_scale_factor", "gradient_accumulation_steps")
 
 
-def arguments(spec: type[Spec]) -> dict[str, dataclasses.Field]:
+def arguments(spec: type[Spec]) -> dict[str, "dataclasses.Field[Any]"]:
     """The arguments of a spec in the order of its signatures: its own, then the common ones."""
     fields = {field.name: field for field in dataclasses.fields(spec)}
     own = [name for name in spec.__annotations__ if name in fields]
@@ -210,7 +210,7 @@ def _signature(
 ) -> inspect.Signature:
     fields = arguments(spec)
 
-    def parameter(field: dataclasses.Field, kind: Any) -> inspect.Parameter:
+    def parameter(field: "dataclasses.Field[Any]", kind: Any) -> inspect.Parameter:
         default = name if field.name == "name" else field.default
         return inspect.Parameter(field.name, kind, default=default)
 

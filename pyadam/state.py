@@ -31,7 +31,7 @@ class LoadedState(dict[str, Any]):
     """A copy of a saved state that outlives its file, with the mark of its layout."""
 
     def __init__(self, store: Any) -> None:
-        super().__init__({key: np.array(store[key]) for key in store.keys()})
+        super().__init__({key: np.array(store[key]) for key in list(store.keys())})
         self.layout = layout_of(store)
 
 

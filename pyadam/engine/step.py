@@ -45,6 +45,11 @@ class Target:
     received: bool = False  # a gradient, ever: with accumulation a missing one counts as zero from then on
 
     @property
+    def pending(self) -> bool:
+        """Whether gradients may wait in the accumulator."""
+        return self.accumulator is not None and self.received
+
+    @property
     def dtype(self) -> Any:
         """The dtype of the arithmetic."""
         return compute_dtype(self.weight.dtype)

@@ -1,0 +1,342 @@
+"""What the optimizer classes of both generations of Keras share: arguments, state, checks, steps and averages.
+
+A class of this kind owns variables and hands every step to the engine. What differs between Keras 3 and tf_keras, how a
+variable is made, saved and named, is left to the subclasses.
+"""
+
+import contextlib
+import dataclasses
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, ClassVar
+
+import tensorflow as tf
+
+from pyadam import specs
+from pyadam.engine import Engine, Target
+from pyadam.engine.dynamic import Dynamic
+from pyadam.engine.gradients import clip, compute_dtype
+from pyadam.exclusions import Exclusions
+from pyadam.rules import RULES
+
+__all__ = ["Shell", "path"]
+
+
+class Shell:
+    """An optimizer of one spec, without a Keras around it."""
+
+    spec_type: ClassVar[type[specs.Spec]]
+
+    # What the Keras generation provides.
+    name: str
+    built: bool
+    learning_rate: Any
+    _iterations: Any
+    _learning_rate: Any
+    _var_key: Callable[[Any], Any]
+    _overwrite_variable_with_gradient: Callable[[Any], bool]
+
+    def _native(self, variable: Any) -> Any:
+        """The tf.Variable behind a variable of this Keras; anything else as it is."""
+        raise NotImplementedError
+
+    def _is_schedule(self, value: Any) -> bool:
+        """Whether a learning rate is this Keras' own schedule, which is called with the step."""
+        raise NotImplementedError
+
+    def _rate_for_config(self) -> Any:
+        """The learning rate as the user gave it."""
+        raise NotImplementedError
+
+    def _add_state(self, variable: Any, name: str, order: tuple[int, ...]) -> Any:
+        """A variable of the weight's shape beside it, in the dtype of the arithmetic, from zeros.
+
+        ``order`` is its place among the optimizer's variables.
+        """
+        raise NotImplementedError
+
+    def _add_scalar(self, name: str, start: float, dtype: Any) -> Any:
+        """A scalar variable of the optimizer as a whole; the last of its variables."""
+        raise NotImplementedError
+
+    def _set_up(self, spec: specs.Spec, iterations: Any) -> None:
+        """What every constructor does once its Keras has made ``_iterations`` and ``_learning_rate``."""
+        self._built_explicitly = False
+        self._untracked(
+            _spec=spec,
+            _rule=RULES[self.spec_type],
+            _engine=Engine(spec, RULES[self.spec_type], iterations),
+            _exclusions=Exclusions(),
+            _trainable_variables=[],
+            _model_variables_moving_average=[],
+            _accumulated_gradients=[],
+        )
+        self._untracked(_dynamic=self._make_dynamic())
+
+    def _untracked(self, **values: Any) -> None:
+        """Sets attributes that TensorFlow's checkpoints must not look into: what they hold is in ``_variables`` already."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        default = {p.name: p.default for p in specs.class_signature(self.spec_type).parameters.values()}
+        values = {name: getattr(self._spec, name) for name in specs.arguments(self.spec_type)}
+        values["learning_rate"] = self._rate_for_config()
+        shown = ", ".join(f"{name}={value!r}" for name, value in values.items() if value != default[name])
+        return f"pyadam.{type(self).__name__}({shown})"
+
+    # --- hyperparameters -------------------------------------------------------------------------------------------------
+
+    def _configure(self, name: str, value: Any) -> None:
+        """Changes one hyperparameter; steps traced from now on use it."""
+        if "_spec" not in self.__dict__:
+            return  # Keras' own constructor writes its defaults
+        new = dataclasses.replace(self._spec, **{name: value})
+        if self.built and _state_of(new) != _state_of(self._spec):
+            raise ValueError(
+                f"{type(self).__name__}: {name} can't change once the optimizer is built, its state depends on it"
+            )
+        self._untracked(_spec=new)
+        self._untracked(_dynamic=self._make_dynamic())
+        self._engine.configure(new)
+
+    def _make_dynamic(self) -> dict[str, Dynamic]:
+        """The hyperparameters given as functions, other than schedules."""
+        found = {}
+        for name, field in specs.arguments(self.spec_type).items():
+            value = self._learning_rate if name == "learning_rate" else getattr(self._spec, name)
+            if callable(value) and not self._is_schedule(value):
+                dtype = tf.float32 if name == "learning_rate" else tf.float64
+                found[name] = Dynamic(type(self).__name__, name, value, field.metadata["kind"], dtype)
+        return found
+
+    @property
+    def lr(self) -> Any:
+        """Deprecated alias of ``learning_rate``."""
+        _warn_lr()
+        return self.learning_rate
+
+    @lr.setter
+    def lr(self, value: Any) -> None:
+        _warn_lr()
+        self.learning_rate = value
+
+    def _current_hyper(self) -> dict[str, Any]:
+        """The hyperparameters that may differ from step to step, as scalar tensors."""
+        hyper = {name: dynamic() for name, dynamic in self._dynamic.items()}
+        if "learning_rate" not in hyper:
+            rate = tf.cast(self._native(self.learning_rate), tf.float32)
+            hyper["learning_rate"] = tf.ensure_shape(rate, ())
+        return hyper
+
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[Any] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
+        """Excludes variables from weight decay. Repeated calls add up.
+
+        Args:
+            var_list: variables, taken by identity.
+            var_names: names, as regular expressions that must match one whole component of a variable's path
+                (``"bias"`` matches ``dense/bias`` and ``dense/bias_1``, not ``dense/unbiased_kernel``).
+
+        Raises:
+            ValueError: the optimizer is built already.
+        """
+        if self.built:
+            raise ValueError(
+                f"{type(self).__name__}: exclude_from_weight_decay() must be called before the optimizer is built, "
+                "that is before the first step"
+            )
+        self._exclusions.add([self._var_key(v) for v in var_list or ()], var_names or ())
+
+    # --- variables -------------------------------------------------------------------------------------------------------
+
+    def build(self, variables: Sequence[Any]) -> None:
+        """Creates the state for these model variables; from then on no others are accepted.
+
+        Raises:
+            ValueError: a variable given twice, or one that an earlier build did not name.
+        """
+        if self._built_explicitly:
+            self._check_known(list(variables))
+            return
+        self._add_targets(list(variables))
+        self._built_explicitly = True
+        self._finish_build()
+
+    def _finish_build(self) -> None:
+        self._exclusions.warn_unmatched(type(self).__name__)
+        self.built = True
+
+    def _check_known(self, variables: Sequence[Any]) -> None:
+        unknown = [path(v) for v in variables if self._var_key(v) not in self._engine.targets]
+        if unknown:
+            raise ValueError(
+                f"{type(self).__name__}: unknown variable {', '.join(unknown)}: the optimizer was built for "
+                f"{len(self._engine.targets)} others. Build it with all variables, or make a new optimizer"
+            )
+
+    def _add_targets(self, variables: Sequence[Any]) -> None:
+        """Creates the state of those variables that have none yet."""
+        self._check_distinct(variables)
+        new = [v for v in variables if self._var_key(v) not in self._engine.targets]
+        for v in new:
+            compute_dtype(v.dtype)  # refuses what is not floating point, before anything is created
+        first = len(self._engine.targets)
+        targets = [self._target(v) for v in new]
+        numbered = list(enumerate(zip(new, targets, strict=True), first))
+        if self._spec.use_ema:
+            for i, (v, target) in numbered:
+                if not target.replaced:
+                    average = self._add_state(v, "average", (2, i))
+                    target.average = self._native(average)
+                    target.average.assign(tf.cast(target.weight, target.dtype))
+                    self._model_variables_moving_average.append(average)
+        if _accumulates(self._spec):
+            for i, (v, target) in numbered:
+                accumulator = self._add_state(v, "gradient_accumulator", (3, i))
+                target.accumulator = self._native(accumulator)
+                self._accumulated_gradients.append(accumulator)
+        for k, group in enumerate(self._rule.slots(self._spec), 4):
+            for i, (v, target) in numbered:
+                for j, name in enumerate(() if target.replaced else group):
+                    target.slots[name] = self._native(self._add_state(v, name, (k, i, j)))
+        self._engine.targets |= {self._var_key(v): target for v, target in zip(new, targets, strict=True)}
+        self._trainable_variables.extend(new)
+        if not self._engine.shared:
+            wide = any(target.dtype == tf.float64 for target in self._engine.targets.values())
+            for name, start in self._rule.shared.items():
+                scalar = self._add_scalar(name, start, tf.float64 if wide else tf.float32)
+                self._engine.shared[name] = self._native(scalar)
+
+    def _target(self, variable: Any) -> Target:
+        return Target(
+            weight=self._native(variable),
+            path=path(variable),
+            decayed=not self._exclusions.match(self._var_key(variable), path(variable)),
+            replaced=self._overwrite_variable_with_gradient(variable),
+            constraint=getattr(variable, "constraint", None),
+        )
+
+    # --- steps -----------------------------------------------------------------------------------------------------------
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Any]]) -> Any:
+        """One step from pairs of gradient and variable; returns the number of calls so far."""
+        pairs = list(grads_and_vars)
+        self.apply([g for g, _ in pairs], [v for _, v in pairs])
+        return self._iterations
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
+        """One step.
+
+        Args:
+            grads: tensors, IndexedSlices, or None for a variable that this step leaves out; of the variables' shapes.
+            trainable_variables: the variables; by default those of ``build``.
+
+        Raises:
+            ValueError: no gradient at all, another number of gradients than variables, a gradient of the wrong shape, a
+                variable given twice or unknown, or no variables before ``build``.
+        """
+        grads = list(grads)
+        variables = self._trainable_variables if trainable_variables is None else list(trainable_variables)
+        owner = type(self).__name__
+        if trainable_variables is None and not self.built:
+            raise ValueError(
+                f"{owner}: apply(grads) without variables needs an optimizer that is built: call build(variables) first"
+            )
+        if len(grads) != len(variables):
+            raise ValueError(
+                f"{owner}: expected one gradient a variable, got {len(grads)} gradients for {len(variables)}"
+            )
+        if not grads:
+            return
+        self._check_gradients(grads, variables)
+        self._check_strategy()
+        with tf.init_scope():
+            if self._built_explicitly:
+                self._check_known(variables)
+                self._check_distinct(variables)
+            else:
+                self._add_targets(variables)
+                if not self.built:
+                    self._finish_build()
+        given = {self._var_key(v): g for g, v in zip(grads, variables, strict=True)}
+        targets = self._engine.targets
+        keys = [key for key, x in targets.items() if key in given or x.average is not None or x.pending]
+        self._engine.step([targets[key] for key in keys], [given.get(key) for key in keys], self._current_hyper())
+
+    def _check_gradients(self, grads: Sequence[Any], variables: Sequence[Any]) -> None:
+        missing = [path(v) for g, v in zip(grads, variables, strict=True) if g is None]
+        if len(missing) == len(grads):
+            raise ValueError(f"{type(self).__name__}: No gradients provided for any variable: {', '.join(missing)}")
+        if missing:
+            warnings.warn(
+                f"{type(self).__name__}: Gradients do not exist for variables {', '.join(missing)}; they keep their values",
+                stacklevel=4,
+            )
+
+    def _check_strategy(self) -> None:
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            raise NotImplementedError(
+                f"{type(self).__name__}: tf.distribute with more than one replica is not supported yet"
+            )
+
+    def _check_distinct(self, variables: Sequence[Any]) -> None:
+        seen: set[Any] = set()
+        for v in variables:
+            if self._var_key(v) in seen:
+                raise ValueError(f"{type(self).__name__}: variable {path(v)} is given twice")
+            seen.add(self._var_key(v))
+
+    def _clip_gradients(self, grads: Sequence[Any]) -> list[Any]:
+        s = self._spec
+        return clip([tf.convert_to_tensor(g) for g in grads], s.clipnorm, s.clipvalue, s.global_clipnorm)
+
+    # --- averages --------------------------------------------------------------------------------------------------------
+
+    def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
+        """Overwrites these model variables by their averages, if the optimizer keeps any. ``fit`` calls it at its end."""
+        if self._spec.use_ema:
+            self._check_known(list(var_list))
+            self._overwrite_by_averages([self._engine.targets[self._var_key(v)] for v in var_list])
+
+    def _overwrite_by_averages(self, targets: Iterable[Target]) -> None:
+        for target in targets:
+            if target.average is not None:
+                target.weight.assign(tf.cast(target.average, target.weight.dtype))
+
+    @contextlib.contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Within this context the model's weights are their averages; afterwards they are what they were.
+
+        Raises:
+            ValueError: the optimizer keeps no averages (``use_ema=False``).
+        """
+        if not self._spec.use_ema:
+            raise ValueError(f"{type(self).__name__}: averaged_weights() needs use_ema=True")
+        targets = [target for target in self._engine.targets.values() if target.average is not None]
+        raw = [tf.identity(target.weight) for target in targets]
+        self._overwrite_by_averages(targets)
+        try:
+            yield
+        finally:
+            for target, value in zip(targets, raw, strict=True):
+                target.weight.assign(value)
+
+
+def path(variable: Any) -> str:
+    """The name of a variable in messages and among paths."""
+    return str(getattr(variable, "path", variable.name))
+
+
+def _accumulates(spec: specs.Spec) -> bool:
+    return (spec.gradient_accumulation_steps or 1) > 1
+
+
+def _state_of(spec: specs.Spec) -> Any:
+    """What a spec says of the variables that the optimizer keeps."""
+    return RULES[type(spec)].slots(spec), spec.use_ema, _accumulates(spec)
+
+
+def _warn_lr() -> None:
+    warnings.warn("pyadam: attribute lr is deprecated, use learning_rate", DeprecationWarning, stacklevel=3)
