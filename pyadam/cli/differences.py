@@ -1,0 +1,249 @@
+"""``pyadam differences``: where Keras' optimizers contradict their documentation, measured now, beside pyadam's numbers.
+
+The rows are those of docs/differences.md. Each is measured on Keras' own class and on ours, on the spot.
+"""
+
+import argparse
+import math
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import pyadam
+
+__all__ = ["ROWS", "Row", "add_arguments", "main"]
+
+Measurement = Callable[[Any], Any]  # from a module of optimizers, keras.optimizers or pyadam, to what it gives
+
+
+@dataclass(frozen=True)
+class Row:
+    """One difference.
+
+    Attributes:
+        number: the row's number in docs/differences.md.
+        what: what is measured.
+        measure: measures it on a module of optimizers.
+        right: the right outcome, from the definition or by hand.
+        tolerance: how far a number may be from the right one; 0 for equality.
+        digits: how many of a number's digits are worth printing.
+    """
+
+    number: int
+    what: str
+    measure: Measurement
+    right: Any
+    tolerance: float = 0.0
+    digits: int = 4
+
+    def outcome(self, module: Any) -> Any:
+        """What the module gives; an error counts as an outcome, by the name of its class."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                return self.measure(module)
+            except (ValueError, TypeError) as error:
+                return type(error).__name__
+
+    def is_right(self, outcome: Any) -> bool:
+        """Whether an outcome is the right one."""
+        if isinstance(outcome, float) and isinstance(self.right, float):
+            return math.isclose(outcome, self.right, rel_tol=0.0, abs_tol=self.tolerance)
+        return bool(outcome == self.right)
+
+
+def _steps(optimizer: Any, variable: Any, gradient: Any, steps: int) -> Any:
+    for _ in range(steps):
+        optimizer.apply([gradient], [variable])
+    return np.asarray(keras.ops.cast(variable, "float64"))
+
+
+def duplicate_rows(name: str) -> Measurement:
+    """How far three steps with rows 1, 1, 3 of a sparse gradient end from the same gradient given dense."""
+
+    def measure(module: Any) -> float:
+        values = tf.constant([[1.0, 2.0], [0.5, -1.0], [2.0, 1.0]])
+        sparse = tf.IndexedSlices(values, tf.constant([1, 1, 3]), tf.constant([5, 2]))
+        ends = [
+            _steps(getattr(module, name)(0.1), keras.Variable(np.ones((5, 2), "float32")), gradient, 3)
+            for gradient in (sparse, tf.convert_to_tensor(sparse))
+        ]
+        return float(np.abs(ends[0] - ends[1]).max())
+
+    return measure
+
+
+def sixteen_bits(dtype: str, gradient: float) -> Measurement:
+    """Where five steps of Adam with learning rate 0.01 lead from 1.0, along a constant gradient."""
+
+    def measure(module: Any) -> float:
+        variable = keras.Variable(1.0, dtype=dtype)
+        return float(_steps(module.Adam(0.01), variable, tf.cast(gradient, dtype), 5))
+
+    return measure
+
+
+def rate_calls(module: Any) -> int:
+    """How often a function given as learning rate is called in four steps of a graph."""
+    calls = []
+    optimizer = module.Adam(learning_rate=lambda: calls.append(1) or 0.1)
+    variable = keras.Variable(1.0)
+    optimizer.build([variable])
+    step = tf.function(lambda: optimizer.apply([tf.constant(1.0)], [variable]))
+    for _ in range(4):
+        step()
+    return len(calls)
+
+
+def accumulated_average(module: Any) -> float:
+    """How far the average after 3 x 2 micro-batches is from that after 3 large batches."""
+    ends = []
+    for every, calls in ((2, 6), (None, 3)):
+        optimizer = module.Adam(0.1, use_ema=True, ema_momentum=0.5, gradient_accumulation_steps=every)
+        _steps(optimizer, keras.Variable(1.0), tf.constant(1.0), calls)
+        ends.append(float(np.asarray(optimizer._model_variables_moving_average[0])))
+    return abs(ends[0] - ends[1])
+
+
+def accepts(**arguments: Any) -> Measurement:
+    """Whether arguments are accepted, or which error refuses them."""
+
+    def measure(module: Any) -> str:
+        module.Adam(**arguments)
+        return "accepted"
+
+    return measure
+
+
+def foreign_state(module: Any) -> str:
+    """What happens to Nadam's saved state in Adam."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = str(Path(folder) / "model.weights.h5")
+        models = []
+        for name in ("Nadam", "Adam"):
+            model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+            model.compile(getattr(module, name)(), "mse")
+            model.optimizer.build(model.trainable_variables)
+            models.append(model)
+        models[0].save_weights(file)
+        models[1].load_weights(file)
+    return "dropped"
+
+
+def lr_attribute(module: Any) -> float:
+    """The learning rate after ``optimizer.lr = 0.5``."""
+    optimizer = module.Adam(0.001)
+    optimizer.lr = 0.5
+    return float(optimizer.learning_rate)
+
+
+def config_rate(module: Any) -> float:
+    """What a config says of the learning rate 0.001."""
+    return module.Adam(0.001).get_config()["learning_rate"]
+
+
+def config_lambda(module: Any) -> str:
+    """What a config holds of a lambda."""
+    held = module.Adam(learning_rate=lambda: 0.1).get_config()["learning_rate"]
+    return "bytecode" if held["class_name"] == "__lambda__" else str(held)
+
+
+def excluded_by_name(module: Any) -> float:
+    """The share that one step of decay (learning rate 1, decay 0.1) takes of ``unbiased_kernel`` when "bias" is excluded."""
+    variable = keras.Variable(1.0, name="unbiased_kernel")
+    optimizer = module.Adam(1.0, weight_decay=0.1)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return round(1.0 - float(_steps(optimizer, variable, tf.constant(0.0), 1)), 6)
+
+
+def excluded_late(module: Any) -> str:
+    """Whether an exclusion after the first step is accepted."""
+    optimizer = module.Adam(weight_decay=0.1)
+    _steps(optimizer, keras.Variable(1.0), tf.constant(0.0), 1)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return "accepted"
+
+
+def validation_weight(module: Any) -> float:
+    """How far the weight that an evaluation sees is from the average, when the user asks for the average."""
+    optimizer = module.Adam(0.5, use_ema=True, ema_momentum=0.9)
+    variable = keras.Variable(1.0)
+    _steps(optimizer, variable, tf.constant(1.0), 3)
+    average = float(np.asarray(optimizer._model_variables_moving_average[0]))
+    if not hasattr(optimizer, "averaged_weights"):
+        return abs(float(variable) - average)
+    with optimizer.averaged_weights():
+        return abs(float(variable) - average)
+
+
+def given_twice(module: Any) -> float:
+    """How far one step moves a variable that is given twice."""
+    variable = keras.Variable(1.0)
+    module.Adam(0.1).apply_gradients([(tf.constant(1.0), variable), (tf.constant(1.0), variable)])
+    return round(1.0 - float(variable), 6)
+
+
+def new_variable(module: Any) -> str:
+    """What a variable does that appears in the second step, without an explicit ``build``."""
+    optimizer = module.Adam()
+    _steps(optimizer, keras.Variable(1.0), tf.constant(1.0), 1)
+    _steps(optimizer, keras.Variable(1.0), tf.constant(1.0), 1)
+    return "accepted"
+
+
+ROWS = [
+    Row(1, "Adam: sparse rows 1, 1, 3, distance from dense", duplicate_rows("Adam"), 0.0),
+    Row(1, "AdamW: sparse rows 1, 1, 3, distance from dense", duplicate_rows("AdamW"), 0.0),
+    Row(1, "Nadam: sparse rows 1, 1, 3, distance from dense", duplicate_rows("Nadam"), 0.0),
+    Row(4, "bfloat16 weight 1.0 after 5 steps of 0.01", sixteen_bits("bfloat16", 1.0), 0.95, 0.02),
+    Row(4, "float16 weight 1.0 after 5 steps of 0.01, gradient 0.001", sixteen_bits("float16", 1e-3), 0.95, 0.002),
+    Row(6, "calls of a learning-rate function in 4 graph steps", rate_calls, 4),
+    Row(7, "accumulation: average's distance from large batches", accumulated_average, 0.0, 1e-6),
+    Row(9, "learning_rate=-1.0", accepts(learning_rate=-1.0), "ValueError"),
+    Row(9, "learning_rate=nan", accepts(learning_rate=math.nan), "ValueError"),
+    Row(9, "beta_1=1.5", accepts(beta_1=1.5), "ValueError"),
+    Row(9, "epsilon=-1.0", accepts(epsilon=-1.0), "ValueError"),
+    Row(9, "clipnorm=-1.0", accepts(clipnorm=-1.0), "ValueError"),
+    Row(9, "learning_rate=1", accepts(learning_rate=1), "accepted"),
+    Row(9, "ema_overwrite_frequency=2.0", accepts(use_ema=True, ema_overwrite_frequency=2.0), "accepted"),
+    Row(10, "Nadam's state loaded into Adam", foreign_state, "ValueError"),
+    Row(11, "learning rate after optimizer.lr = 0.5", lr_attribute, 0.5),
+    Row(11, "lr=0.5 as an argument", accepts(lr=0.5), "accepted"),
+    Row(12, "learning rate 0.001 in the config", config_rate, 0.001, digits=17),
+    Row(13, "a lambda in the config", config_lambda, "ValueError"),
+    Row(14, 'decay of "unbiased_kernel" with "bias" excluded', excluded_by_name, 0.1),
+    Row(14, "exclusion after the first step", excluded_late, "ValueError"),
+    Row(16, "distance of the weights evaluated from the averages asked for", validation_weight, 0.0),
+    Row(17, "move of a variable given twice, learning rate 0.1", given_twice, "ValueError"),
+    Row(17, "a new variable without build()", new_variable, "accepted"),
+]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """No arguments of its own."""
+
+
+def _shown(row: Row, outcome: Any) -> str:
+    return f"{outcome:.{row.digits}g}" if isinstance(outcome, float) else str(outcome)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Measures and prints every row; 0 when pyadam is right in all of them."""
+    print(f"Keras {keras.__version__}, TensorFlow {tf.__version__}, pyadam {pyadam.__version__}")
+    print(f"{'row':>3}  {'what':62} {'Keras':>22} {'pyadam':>12} {'right':>12}")
+    wrong = 0
+    for row in ROWS:
+        theirs, ours = row.outcome(keras.optimizers), row.outcome(pyadam)
+        verdict = "" if row.is_right(ours) else "  WRONG"
+        wrong += bool(verdict)
+        print(
+            f"{row.number:3}  {row.what:62} {_shown(row, theirs):>22} {_shown(row, ours):>12} {_shown(row, row.right):>12}{verdict}"
+        )
+    return 1 if wrong else 0
