@@ -74,6 +74,6 @@ is_pyadam_available <- function() {
 
 #' @export
 print.pyadam_info <- function(x, ...) {
-  cat(paste0(format(names(x)), "  ", gsub("\n", "\n  ", x)), sep = "\n")
+  writeLines(paste0(format(names(x)), "  ", gsub("\n", "\n  ", x)))
   invisible(x)
 }

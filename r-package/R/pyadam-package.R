@@ -1,8 +1,8 @@
 #' pyadam: optimizers with the signatures of R keras 2.11
 #'
-#' The functions [optimizer_adam()], [optimizer_adam_w()] and [optimizer_nadam()] make optimizers
-#' for the Keras in use. The Python package `pyadam` does the work; [install_pyadam()] installs it,
-#' and [pyadam_info()] tells what is there. Attaching the package does not start Python.
+#' Functions such as [optimizer_adam()] make optimizers for the Keras in use. The Python package
+#' `pyadam` does the work; [install_pyadam()] installs it, and [pyadam_info()] tells what is there.
+#' Attaching the package does not start Python.
 #'
 #' @section Which Python:
 #' reticulate decides, as for every package: `RETICULATE_PYTHON` or [reticulate::use_virtualenv()]

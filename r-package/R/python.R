@@ -1,22 +1,32 @@
-# The way to Python: which module, how a call is forwarded, what becomes of NA and of Python's warnings.
+# The way to Python: which one, how a call is forwarded, what becomes of NA and of warnings.
 
-# The environment that install_pyadam() makes and that reticulate prefers.
+# The environment that install_pyadam() makes.
 default_environment <- "r-pyadam"
 
+# reticulate takes most of a second to load, so attaching pyadam leaves that to the first use.
 .onLoad <- function(libname, pkgname) {
-  # This only tells reticulate which environment to prefer once it starts Python. Where Python runs
-  # already, import() would not wait, and the package could not be attached without its Python side.
+  if (isNamespaceLoaded("reticulate")) {
+    prefer_environment()
+  } else {
+    setHook(packageEvent("reticulate", "onLoad"), prefer_environment)
+  }
+}
+
+# Tells reticulate which environment to prefer once it starts Python. Where Python runs already, it
+# is too late for that, and import() would fail at once if pyadam is not there.
+prefer_environment <- function(...) {
   if (!reticulate::py_available()) {
     reticulate::import("pyadam", delay_load = list(environment = default_environment))
   }
 }
 
-# What is called `name` in the Python package, which is loaded by the first call.
+# What is called `name` in the Python package, which is loaded by the first call. `$` is used since
+# `[[` does not tell why an attribute cannot be had, for example that TensorFlow is missing.
 from_pyadam <- function(name) {
-  tryCatch(reticulate::import("pyadam")[[name]], error = function(error) {
+  tryCatch(do.call("$", list(reticulate::import("pyadam"), name)), error = function(error) {
     stop(
-      "the Python package pyadam cannot be loaded: ", trimws(conditionMessage(error)),
-      "\nInstall it with install_pyadam() and restart R; pyadam_info() shows which Python is in use.",
+      "the Python package pyadam cannot be used: ", trimws(conditionMessage(error)), "\n",
+      "Install it with install_pyadam() and restart R; pyadam_info() shows which Python is in use.",
       call. = FALSE
     )
   })

@@ -49,7 +49,7 @@ compile.python.builtin.object <- function(object, ...) {
 #' @method fit python.builtin.object
 #' @export
 fit.python.builtin.object <- function(object, ...) {
-  arguments <- change(list(...), counts, as_whole_number)
+  arguments <- change(list(...), c("", counts), as_whole_number)
   arguments <- change(arguments, c("", data_arguments), as_data)
   invisible(do.call(object$fit, arguments, quote = TRUE))
 }

@@ -1,0 +1,4 @@
+library(testthat)
+library(pyadam)
+
+test_check("pyadam")

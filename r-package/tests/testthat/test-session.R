@@ -1,0 +1,47 @@
+test_that("attaching starts no Python and takes less than a second", {
+  printed <- fresh_session(c(
+    "elapsed <- system.time(library(pyadam))[['elapsed']]",
+    "cat(elapsed < 1, reticulate::py_available())"
+  ))
+  expect_identical(printed, "TRUE FALSE")
+})
+
+test_that("reticulate is told which environment to prefer, whichever package comes first", {
+  preferred <- c(
+    "loadNamespace('reticulate')",
+    "known <- reticulate:::.globals",
+    "cat('prefers', known$delay_load_environment, known$delay_load_imports$environment)"
+  )
+  for (first in c("library(pyadam)", "library(reticulate); library(pyadam)")) {
+    printed <- fresh_session(c(first, preferred))
+    expect_match(printed, "prefers r-pyadam$")
+  }
+})
+
+test_that("without the Python package, the first use says what to run", {
+  need_pyadam()
+  printed <- without_packages(c("library(pyadam)", "cat('attached\n')", "optimizer_adam()"))
+  expect_match(printed, "attached.*No module named 'pyadam'.*install_pyadam\\(\\)")
+})
+
+test_that("without TensorFlow, the first use says what to run", {
+  need_pyadam()
+  folder <- dirname(dirname(reticulate::import("pyadam")$`__file__`))
+  skip_if(dir.exists(file.path(folder, "tensorflow")), "pyadam is installed beside TensorFlow")
+  printed <- without_packages(c("library(pyadam)", "optimizer_adam()"), PYTHONPATH = folder)
+  expect_match(printed, "No module named '(keras|tensorflow|numpy)'.*install_pyadam\\(\\)")
+})
+
+test_that("without the Python package, the package attaches to a session that runs Python", {
+  need_pyadam()
+  printed <- without_packages(c(
+    "invisible(reticulate::py_config())", "library(pyadam)", "cat('attached')"
+  ))
+  expect_match(printed, "attached$")
+})
+
+test_that("without the Python package, pyadam_info() tells what there is", {
+  need_pyadam()
+  printed <- without_packages(c("library(pyadam)", "pyadam_info()", "cat(is_pyadam_available())"))
+  expect_match(printed, "r_pyadam +[0-9.]+.*reticulate +[0-9.]+.*problem.*No module named.*FALSE$")
+})

@@ -1,0 +1,68 @@
+inputs <- matrix(c(-1, 0, 1, 2, 2, 1, 0, 1), ncol = 2)
+targets <- c(1, 2, 3, 4)
+
+# A model with one weight for each input, all of them 0 at the start.
+linear_model <- function() {
+  keras <- reticulate::import("keras")
+  model <- keras$Sequential(list(keras$layers$Dense(1L, kernel_initializer = "zeros")))
+  model$build(reticulate::tuple(NULL, 2L))
+  model
+}
+
+test_that("compile() and fit() train a bare reticulate model", {
+  need_pyadam()
+  model <- linear_model()
+  compiled <- compile(model, optimizer = optimizer_adam(0.1), loss = "mse", metrics = "mae")
+  expect_identical(compiled, model)
+  history <- fit(
+    model, inputs, targets,
+    epochs = 3, batch_size = 2, verbose = 0, validation_data = list(inputs, targets),
+    sample_weight = rep(1, 4)
+  )$history
+  expect_named(history, c("loss", "mae", "val_loss", "val_mae"), ignore.order = TRUE)
+  expect_length(history$loss, 3)
+  expect_lt(history$loss[3], history$loss[1])
+  expect_equal(as.numeric(model$optimizer$iterations$numpy()), 6)
+})
+
+test_that("whole numbers need no L and no name, others are left to Python", {
+  need_pyadam()
+  model <- compile(linear_model(), optimizer_adam(), "mse")
+  history <- fit(model, inputs, targets, 2, 3, 0)
+  expect_length(history$history$loss, 3)
+  expect_error(fit(model, inputs, targets, epochs = 1.5, verbose = 0))
+})
+
+test_that("the first step of Adam is the learning rate", {
+  need_pyadam()
+  model <- compile(linear_model(), optimizer = optimizer_adam(0.25, epsilon = 0), loss = "mse")
+  fit(model, inputs, targets, epochs = 1, batch_size = 4, verbose = 0)
+  expect_equal(abs(model$get_weights()[[1]]), matrix(0.25, 2, 1), tolerance = 1e-6)
+})
+
+test_that("an R function as learning rate is called at every step", {
+  need_pyadam()
+  calls <- 0
+  rate <- function() {
+    calls <<- calls + 1
+    0.1 / calls
+  }
+  model <- compile(linear_model(), optimizer = optimizer_adam(rate), loss = "mse")
+  fit(model, inputs, targets, epochs = 5, batch_size = 4, verbose = 0)
+  expect_gte(calls, 5)
+})
+
+test_that("a Keras schedule is a learning rate", {
+  need_pyadam()
+  schedules <- reticulate::import("keras")$optimizers$schedules
+  optimizer <- optimizer_adam(schedules$ExponentialDecay(0.1, 10L, 0.5))
+  model <- compile(linear_model(), optimizer = optimizer, loss = "mse")
+  fit(model, inputs, targets, epochs = 2, batch_size = 4, verbose = 0)
+  expect_equal(as.numeric(optimizer$learning_rate$numpy()), 0.1 * 0.5^0.2, tolerance = 1e-6)
+})
+
+test_that("the methods are the least specific ones", {
+  need_pyadam()
+  expect_identical(utils::tail(class(linear_model()), 1), "python.builtin.object")
+  expect_error(compile(1), "no applicable method")
+})

@@ -1,0 +1,60 @@
+config <- function(optimizer) optimizer$get_config()
+
+test_that("values arrive", {
+  need_pyadam()
+  got <- config(optimizer_adam(0.01, beta_2 = 0.99, amsgrad = TRUE, ema_overwrite_frequency = 2))
+  expect_identical(got$learning_rate, 0.01)
+  expect_identical(got$beta_1, 0.9)
+  expect_identical(got$beta_2, 0.99)
+  expect_true(got$amsgrad)
+  expect_identical(got$ema_overwrite_frequency, 2L)
+  expect_identical(got$name, "Adam")
+  expect_identical(config(optimizer_adam(1L))$learning_rate, 1)
+  expect_identical(config(optimizer_adam_w())$weight_decay, 0.004)
+  expect_identical(config(optimizer_nadam(name = NULL))$name, "Nadam")
+  expect_identical(config(optimizer_nadam(name = "mine"))$name, "mine")
+})
+
+test_that("an optimizer prints as its call", {
+  need_pyadam()
+  expect_output(print(optimizer_adam(0.01)), "pyadam.Adam(learning_rate=0.01", fixed = TRUE)
+  expect_output(summary(optimizer_adam_w(0.01)), "pyadam.AdamW(learning_rate=0.01", fixed = TRUE)
+  expect_s3_class(optimizer_nadam(), "python.builtin.object")
+})
+
+test_that("Python's words reach the user", {
+  need_pyadam()
+  expect_error(optimizer_adam(NA), "Adam: learning_rate must be .*, got NA")
+  expect_error(optimizer_adam(amsgrad = NA), "Adam: amsgrad must be .*, got NA")
+  expect_error(optimizer_adam(NULL), "Adam: learning_rate must be .*, got None")
+  expect_error(optimizer_adam(NaN), "Adam: learning_rate must be .*, got nan")
+  expect_error(optimizer_adam(c(0.1, 0.2)), "learning_rate must be .*, got \\[0.1, 0.2\\]")
+  expect_error(optimizer_adam(numeric()), "learning_rate must be .*, got \\[\\]")
+  expect_error(optimizer_adam(-1), "learning_rate must be .*, got -1")
+  expect_error(optimizer_adam(beta_1 = 1), "beta_1 must be a number in \\[0, 1\\).*, got 1")
+  expect_error(optimizer_adam("fast"), "learning_rate must be .*, got 'fast'")
+  expect_error(optimizer_adam(amsgrad = 1), "amsgrad must be True or False, got 1")
+  expect_error(
+    optimizer_adam(ema_overwrite_frequency = 2.5),
+    "ema_overwrite_frequency must be a whole number >= 1.*, got 2.5"
+  )
+  expect_error(
+    optimizer_adam(gradient_accumulation_steps = 2.5),
+    "gradient_accumulation_steps must be a whole number >= 1.*, got 2.5"
+  )
+  expect_error(optimizer_nadam(clipnorm = 1, clipvalue = 1), "at most one of clipnorm")
+})
+
+test_that("unknown names are refused, and the nearest one is told", {
+  need_pyadam()
+  expect_error(optimizer_adam(weigth_decay = 1), "unknown argument weigth_decay.*weight_decay")
+  expect_error(optimizer_adam(loss_scale = 1), "unknown argument loss_scale.*loss_scale_factor")
+  expect_error(optimizer_nadam(amsgrad = TRUE), "unknown argument amsgrad")
+})
+
+test_that("lr is learning_rate, with a warning", {
+  need_pyadam()
+  expect_warning(optimizer <- optimizer_adam(lr = 0.01), "lr is deprecated, use learning_rate")
+  expect_identical(config(optimizer)$learning_rate, 0.01)
+  expect_error(optimizer_adam(0.1, lr = 0.01), "given twice")
+})
