@@ -4,7 +4,6 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint generated pytest testthat parity r-check docs clean .made-test
 
-PYTHON_FILES := pyadam tests tools examples docs
 R_CODE = Rscript --vanilla -e
 
 # R runs as its users run it, with the package in .r-lib and the Python in .venv.
