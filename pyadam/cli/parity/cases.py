@@ -19,7 +19,8 @@ from pyadam.specs import SPECS, Spec, arguments
 __all__ = ["Case", "Clock", "PerStep", "Schedule", "python_value", "r_call", "random_cases", "select", "table"]
 
 STEPS = 50
-SHAPES = ((3, 4), (5,), (), (0, 3), (2, 3, 2))
+SHAPES = ((3, 4), (5,), (), (0, 3))
+MORE_SHAPES = ((2, 3, 2), (1,), (0,), (1, 1), (40, 3), (2, 1, 2, 1), *SHAPES)
 HALVES = ("float16", "bfloat16")
 
 
@@ -240,9 +241,10 @@ def random_cases(count: int, seed: int) -> list[Case]:
                 given |= {**NEEDS.get(name, {}), name: value}
         for clip in [name for name in ("clipnorm", "clipvalue", "global_clipnorm") if name in given][1:]:
             del given[clip]
-        fields = {
+        fields: dict[str, Any] = {
             "gradients": str(rng.choice(["dense", "dense", "sparse", "some none"])),
             "dtypes": (str(rng.choice(["float32", "float32", "float64", "bfloat16"])),),
+            "shapes": tuple(MORE_SHAPES[j] for j in rng.permutation(len(MORE_SHAPES))[: rng.integers(2, 5)]),
         }
         name = f"{spec.__name__} random {seed}.{index} {fields['gradients']} {fields['dtypes'][0]}"
         cases.append(Case(name, spec.__name__, given, **fields))

@@ -49,7 +49,7 @@ class Difference:
         return cls(max(ulps), max(parts))
 
     def __str__(self) -> str:
-        return f"{self.ulp:.4g} ({self.part:.2f})"
+        return f"{self.ulp:.3g} ({self.part:.3g})"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ import pyadam
 from pyadam.cli.parity.cases import Case, r_call
 from pyadam.cli.parity.inputs import Inputs
 
-__all__ = ["RRun", "missing"]
+__all__ = ["RRun", "environment", "missing", "prepare", "result"]
+
+Values = tuple[list[np.ndarray], list[np.ndarray]]
 
 RUNNER = Path(__file__).with_name("run_r.R")
 LIBRARY = Path(".r-lib")  # where the project keeps the R package for its own tests
@@ -50,6 +52,31 @@ def script(cases: Iterable[Case], folder: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
+def prepare(cases: list[Case], inputs: list[Inputs], folder: Path) -> Path:
+    """Writes the inputs of the cases and the script into an empty folder; returns the script."""
+    for index, each in enumerate(inputs):
+        each.save(folder / f"in{index}.npz")
+    program = folder / "cases.R"
+    program.write_text(script(cases, folder))
+    return program
+
+
+def result(folder: Path, index: int) -> Values | None:
+    """Weights and state after the last step of a case, or None where it is not done yet.
+
+    Raises:
+        RuntimeError: the case failed in R; the message is R's.
+    """
+    done, failed = folder / f"out{index}.npz", folder / f"out{index}.error"
+    if failed.exists():
+        raise RuntimeError(" ".join(failed.read_text().split()))
+    if not done.exists():
+        return None
+    with np.load(done) as arrays:
+        weights, state = ([arrays[k] for k in arrays.files if k[0] == kind] for kind in "ws")
+    return weights, state
+
+
 class RRun:
     """Cases on their way through R, in a process of its own; a context manager that ends it.
 
@@ -61,12 +88,8 @@ class RRun:
 
     def __init__(self, cases: list[Case], inputs: list[Inputs], folder: Path) -> None:
         self.folder = folder
-        for index, each in enumerate(inputs):
-            each.save(folder / f"in{index}.npz")
-        program = folder / "cases.R"
-        program.write_text(script(cases, folder))
+        command = ["Rscript", str(prepare(cases, inputs, folder))]
         with (folder / "log").open("w") as log:
-            command = ["Rscript", str(program)]
             self.process = subprocess.Popen(command, env=environment(), stdout=log, stderr=subprocess.STDOUT)
 
     def __enter__(self) -> "RRun":
@@ -76,19 +99,17 @@ class RRun:
         self.process.kill()
         self.process.wait()
 
-    def result(self, index: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def result(self, index: int) -> Values:
         """Weights and state after the last step of a case, as soon as they are there.
 
         Raises:
             RuntimeError: the case failed in R, or R ended without running it; the message is R's.
         """
-        done, failed = self.folder / f"out{index}.npz", self.folder / f"out{index}.error"
-        while not (done.exists() or failed.exists()):
-            if self.process.poll() is not None and not (done.exists() or failed.exists()):
+        while True:
+            ended = self.process.poll() is not None
+            if (values := result(self.folder, index)) is not None:
+                return values
+            if ended:
                 log = (self.folder / "log").read_text().strip().splitlines()[-5:]
                 raise RuntimeError(f"R ended with status {self.process.returncode}: {' / '.join(log)}")
             time.sleep(0.02)
-        if failed.exists():
-            raise RuntimeError(" ".join(failed.read_text().split()))
-        with np.load(done) as arrays:
-            return tuple([arrays[k] for k in arrays.files if k[0] == kind] for kind in "ws")

@@ -1,0 +1,32 @@
+"""What all tests share: quiet TensorFlow, the same threads everywhere, and R where it is there."""
+
+import os
+
+import pytest
+
+# Before TensorFlow is imported.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def r() -> dict[str, str]:
+    """R with the R package: the environment to start it in.
+
+    Where something is missing the test is skipped, or fails under PYADAM_REQUIRE_R=1, as in `make test`.
+    """
+    from pyadam.cli.parity.run_r import environment, missing
+
+    if reason := missing():
+        if os.environ.get("PYADAM_REQUIRE_R") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return environment()
+
+
+@pytest.fixture(autouse=True)
+def _needs_r(request: pytest.FixtureRequest) -> None:
+    """What the marker needs_r asks for."""
+    if request.node.get_closest_marker("needs_r"):
+        request.getfixturevalue("r")

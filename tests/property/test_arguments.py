@@ -1,0 +1,169 @@
+"""Every argument of every spec, by its kind: what is taken, what comes back, and the words of what is refused."""
+
+import json
+import math
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyadam.arguments import NA, Count, DynamicNumber, Flag, Name, Number
+from pyadam.specs import SPECS, arguments, bind, class_signature, function_signature
+
+settings.register_profile("lean", max_examples=40, deadline=None)
+settings.load_profile("lean")
+
+CLIPS = {"clipnorm", "clipvalue", "global_clipnorm"}
+EVERY = [(spec, name) for spec in SPECS.values() for name in arguments(spec)]
+RANGED = [(spec, name) for spec, name in EVERY if isinstance(arguments(spec)[name].metadata["kind"], Number | Count)]
+
+
+def each(arguments_of_specs):
+    ids = [f"{spec.__name__}-{name}" for spec, name in arguments_of_specs]
+    return pytest.mark.parametrize(("spec", "name"), arguments_of_specs, ids=ids)
+
+
+def kind_of(spec, name):
+    return arguments(spec)[name].metadata["kind"]
+
+
+def make(spec, **given_arguments):
+    return bind(spec, class_signature(spec), (), given_arguments)
+
+
+def inside(kind) -> st.SearchStrategy:
+    """Values that the kind takes, in every form that it takes them in."""
+    if isinstance(kind, Flag):
+        values = st.booleans()
+    elif isinstance(kind, Count):
+        counts = st.integers(kind.at_least, 10**9)
+        values = counts | counts.map(float)
+    elif isinstance(kind, Name):
+        values = st.text(min_size=1, max_size=20)
+    else:
+        numbers = st.floats(
+            None if math.isinf(kind.low) else kind.low,
+            1e38 if math.isinf(kind.high) else kind.high,  # learning rates live in float32
+            exclude_min=kind.low_open,
+            exclude_max=kind.high_open,
+            allow_nan=False,
+            allow_infinity=False,
+        )
+        whole = st.integers(-5, 1000).filter(lambda n: refusal(kind, n) is None)
+        values = numbers | whole
+    return values | st.none() if kind.optional else values
+
+
+def outside(kind) -> st.SearchStrategy:
+    """Numbers that the kind does not take."""
+    numbers = st.floats() | st.integers(-100, 100)
+    if isinstance(kind, Count):
+        numbers = numbers | st.integers(1, 100).map(lambda n: n + 0.5)
+    return numbers.filter(lambda n: refusal(kind, n) is not None)
+
+
+def refusal(kind, number) -> str | None:
+    """Why a number is out of range, said anew from the kind's own limits; None where it is in range."""
+    if not math.isfinite(number):
+        return "not finite"
+    if isinstance(kind, Count):
+        return None if number == int(number) and number >= kind.at_least else "not a count"
+    low = number > kind.low if kind.low_open else number >= kind.low
+    high = number < kind.high if kind.high_open else number <= kind.high
+    return None if low and high else "out of range"
+
+
+def of_wrong_type(kind) -> st.SearchStrategy:
+    wrong = [st.just(NA), st.lists(st.floats(0, 0.5), max_size=3), st.binary(max_size=3), st.just({}), st.just(1j)]
+    if not isinstance(kind, Flag):
+        wrong.append(st.booleans())
+    else:
+        wrong.append(st.integers(0, 1) | st.floats(0, 1))
+    if not isinstance(kind, Name):
+        wrong.append(st.text(max_size=5))
+    if not isinstance(kind, DynamicNumber):
+        wrong.append(st.just(print))
+    else:
+        wrong.append(st.just(lambda step: 0.5))  # a function that needs an argument
+    if not kind.optional and not isinstance(kind, Name):  # name=None asks for the default name, as in Keras
+        wrong.append(st.none())
+    return st.one_of(wrong)
+
+
+@each(EVERY)
+@given(data=st.data())
+def test_values_in_range_are_kept_exactly(spec, name, data):
+    value = data.draw(inside(kind_of(spec, name)))
+    kept = getattr(make(spec, **{name: value}), name)
+    assert kept == value
+    assert json.loads(json.dumps(kept)) == value
+    assert kept is None or isinstance(kept, int if isinstance(kind_of(spec, name), Count) else type(kept))
+
+
+@each(RANGED)
+@given(data=st.data())
+def test_numbers_out_of_range_are_refused_by_name_value_and_range(spec, name, data):
+    kind = kind_of(spec, name)
+    value = data.draw(outside(kind))
+    with pytest.raises(ValueError, match=rf"{spec.__name__}: {name} must be ") as error:
+        make(spec, **{name: value})
+    assert str(error.value).endswith(f"got {value!r}")
+    assert kind.allowed() in str(error.value)
+
+
+@each(EVERY)
+@given(data=st.data())
+def test_values_of_the_wrong_type_are_refused_by_name_and_type(spec, name, data):
+    kind = kind_of(spec, name)
+    value = data.draw(of_wrong_type(kind))
+    with pytest.raises(TypeError, match=rf"{spec.__name__}: {name} must be ") as error:
+        make(spec, **{name: value})
+    assert kind.allowed() in str(error.value)
+
+
+@each(EVERY)
+@given(data=st.data())
+def test_unknown_names_are_answered_with_the_nearest(spec, name, data):
+    at = data.draw(st.integers(0, len(name)))
+    wrong = name[:at] + data.draw(st.sampled_from("xyz")) + name[at:]
+    with pytest.raises(TypeError, match=f"unknown argument {wrong}") as error:
+        make(spec, **{wrong: 1})
+    suggested = re.search("did you mean (.*)[?]", str(error.value))
+    assert suggested is not None
+    assert suggested[1] == name
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+@given(data=st.data())
+def test_both_faces_bind_the_same(spec, data):
+    names = data.draw(st.sets(st.sampled_from([n for n in arguments(spec) if n not in CLIPS])))
+    chosen = {name: data.draw(inside(kind_of(spec, name)), label=name) for name in sorted(names)}
+    faces = [bind(spec, face(spec), (), {"name": "same", **chosen}) for face in (class_signature, function_signature)]
+    assert faces[0] == faces[1]
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+@given(clips=st.sets(st.sampled_from(sorted(CLIPS)), min_size=2))
+def test_one_way_of_clipping_at_most(spec, clips):
+    with pytest.raises(ValueError, match="at most one of clipnorm, clipvalue and global_clipnorm"):
+        make(spec, **dict.fromkeys(clips, 1.0))
+
+
+@pytest.mark.parametrize("optimizer", SPECS)
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_get_config_is_json_and_makes_the_same_optimizer(optimizer, data):
+    import pyadam
+
+    spec = SPECS[optimizer]
+    names = data.draw(st.sets(st.sampled_from([n for n in arguments(spec) if n not in CLIPS or n == "clipnorm"])))
+    chosen = {name: data.draw(inside(kind_of(spec, name)), label=name) for name in sorted(names - {"name"})}
+    config = getattr(pyadam, optimizer)(**chosen).get_config()
+    written = {
+        "jit_compile": True,
+        **config,
+    }  # left out where it is True, so that Keras' own classes can read the config
+    assert {name: written[name] for name in chosen} == chosen
+    again = getattr(pyadam, optimizer).from_config(json.loads(json.dumps(config)))
+    assert again.get_config() == config
