@@ -173,7 +173,7 @@ def r_value(value: Any) -> str:
         case int():
             return f"{value}L"
         case float():
-            return repr(value)
+            return repr(value).removesuffix(".0")
         case str():
             return json.dumps(value)
     raise TypeError(f"no way to write {value!r} in R")

@@ -45,7 +45,7 @@ numpy_requirement <- function(reticulate = utils::packageVersion("reticulate")) 
 #' What pyadam runs on
 #'
 #' `pyadam_info()` collects the versions that a bug report should tell; `is_pyadam_available()` says
-#' whether the Python package can be loaded, which examples and tests ask first. Both start Python.
+#' whether the Python package can be used, which examples and tests ask first. Both start Python.
 #'
 #' @return `pyadam_info()` returns a list of class `pyadam_info`, with a string for each entry.
 #'   Where the Python side is missing, the entry `problem` says why, and no error is raised.
@@ -69,7 +69,7 @@ pyadam_info <- function() {
 #' @return `is_pyadam_available()` returns `TRUE` or `FALSE`.
 #' @export
 is_pyadam_available <- function() {
-  reticulate::py_module_available("pyadam")
+  tryCatch(is.function(from_pyadam("optimizer_adam")), error = function(error) FALSE)
 }
 
 #' @export

@@ -28,8 +28,9 @@ test_that("without TensorFlow, the first use says what to run", {
   need_pyadam()
   folder <- dirname(dirname(reticulate::import("pyadam")$`__file__`))
   skip_if(dir.exists(file.path(folder, "tensorflow")), "pyadam is installed beside TensorFlow")
-  printed <- without_packages(c("library(pyadam)", "optimizer_adam()"), PYTHONPATH = folder)
-  expect_match(printed, "No module named '(keras|tensorflow|numpy)'.*install_pyadam\\(\\)")
+  code <- c("library(pyadam)", "cat(is_pyadam_available())", "optimizer_adam()")
+  printed <- without_packages(code, PYTHONPATH = folder)
+  expect_match(printed, "FALSE.*No module named '(keras|tensorflow|numpy)'.*install_pyadam\\(\\)")
 })
 
 test_that("without the Python package, the package attaches to a session that runs Python", {
@@ -44,4 +45,13 @@ test_that("without the Python package, pyadam_info() tells what there is", {
   need_pyadam()
   printed <- without_packages(c("library(pyadam)", "pyadam_info()", "cat(is_pyadam_available())"))
   expect_match(printed, "r_pyadam +[0-9.]+.*reticulate +[0-9.]+.*problem.*No module named.*FALSE$")
+})
+
+test_that("a folder called pyadam is not taken for the Python package", {
+  need_pyadam()
+  folder <- tempfile("folder-")
+  dir.create(file.path(folder, "pyadam"), recursive = TRUE)
+  on.exit(unlink(folder, recursive = TRUE))
+  code <- c("library(pyadam)", "cat(is_pyadam_available())", "optimizer_adam()")
+  expect_match(without_packages(code, PYTHONPATH = folder), "FALSE.*install_pyadam\\(\\)")
 })
