@@ -85,6 +85,9 @@ class Shell:
         shown = ", ".join(f"{name}={value!r}" for name, value in values.items() if value != default[name])
         return f"pyadam.{type(self).__name__}({shown})"
 
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name != "lr"]  # Keras reads all that is listed when it saves
+
     # --- hyperparameters -------------------------------------------------------------------------------------------------
 
     def _configure(self, name: str, value: Any) -> None:
@@ -226,6 +229,7 @@ class Shell:
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
         return self._iterations
 
+    @tf.autograph.experimental.do_not_convert
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
         """One step.
 

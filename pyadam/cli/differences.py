@@ -243,7 +243,6 @@ def main(args: argparse.Namespace) -> int:
         theirs, ours = row.outcome(keras.optimizers), row.outcome(pyadam)
         verdict = "" if row.is_right(ours) else "  WRONG"
         wrong += bool(verdict)
-        print(
-            f"{row.number:3}  {row.what:62} {_shown(row, theirs):>22} {_shown(row, ours):>12} {_shown(row, row.right):>12}{verdict}"
-        )
+        shown = [_shown(row, outcome) for outcome in (theirs, ours, row.right)]
+        print(f"{row.number:3}  {row.what:62} {shown[0]:>22} {shown[1]:>12} {shown[2]:>12}{verdict}")
     return 1 if wrong else 0

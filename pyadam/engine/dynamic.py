@@ -47,7 +47,8 @@ class Dynamic:
                 "jit_compile=False there"
             )
         if not self._fetched:
-            self._fetched.append(self._call())
+            with tf.init_scope():
+                self._fetched.append(self._call())
         fetch = self._take_fetched if _belongs_to_r(self.function) else self._take_or_call
         value = tf.py_function(fetch, [], self.dtype)
         value.set_shape(())

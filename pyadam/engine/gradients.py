@@ -31,12 +31,12 @@ def prepare(owner: str, path: str, weight: Any, gradient: Any) -> Any:
         dense = tf.convert_to_tensor(gradient)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{owner}: the gradient of {path} must be a tensor, got {type(gradient).__name__}") from error
+    if not (dense.dtype.is_floating or dense.dtype.is_integer):
+        raise TypeError(f"{owner}: the gradient of {path} must hold real numbers, got {dense.dtype.name}")
     if not dense.shape.is_compatible_with(weight.shape):
         raise ValueError(
             f"{owner}: the gradient of {path} must have the variable's shape {tuple(weight.shape)}, got {tuple(dense.shape)}"
         )
-    if not (dense.dtype.is_floating or dense.dtype.is_integer):
-        raise TypeError(f"{owner}: the gradient of {path} must hold real numbers, got {dense.dtype.name}")
     return tf.ensure_shape(dense, weight.shape)
 
 

@@ -1,0 +1,209 @@
+"""Configs, files and checkpoints: pyadam's own, and those of Keras' classes, in both directions."""
+
+import copy
+import json
+import pickle
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import pyadam
+from pyadam import specs
+
+OPTIMIZERS = list(specs.SPECS)
+STATES = [{}, {"use_ema": True}, {"gradient_accumulation_steps": 2}]
+X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
+Y = np.random.default_rng(1).normal(size=(32, 2)).astype("float32")
+
+
+def make_model(optimizer):
+    keras.utils.set_random_seed(5)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="tanh"), keras.layers.Dense(2)])
+    model.compile(optimizer=optimizer, loss="mse")
+    return model
+
+
+def train(model, steps):
+    for _ in range(steps):
+        model.train_on_batch(X, Y)
+    return model
+
+
+def arrays(model):
+    return [np.array(v) for v in [*model.trainable_variables, *model.optimizer.variables]]
+
+
+def assert_same(a, b):
+    assert len(a) == len(b)
+    for x, y in zip(a, b, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("state", STATES, ids=str)
+def test_layout_is_keras_layout(name, state):
+    ours, theirs = (getattr(m, name)(name="o", **state) for m in (pyadam, keras.optimizers))
+    for optimizer in (ours, theirs):
+        train(make_model(optimizer), 1)
+    assert [(v.dtype, tuple(v.shape)) for v in ours.variables] == [(v.dtype, tuple(v.shape)) for v in theirs.variables]
+    count = len(ours.variables) - (name == "Nadam")  # Keras leaves Nadam's product without a name of its own
+    last_words = [[v.path.split("_")[-1] for v in optimizer.variables[:count]] for optimizer in (ours, theirs)]
+    assert last_words[0] == last_words[1]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("state", STATES, ids=str)
+@pytest.mark.parametrize("kind", ["weights.h5", "keras", "checkpoint"])
+@pytest.mark.parametrize("writer", ["keras", "pyadam"])
+def test_a_file_of_either_resumes_in_the_other(name, state, kind, writer, tmp_path):
+    modules = {"keras": keras.optimizers, "pyadam": pyadam}
+    (reader,) = modules.keys() - {writer}
+    first = train(make_model(getattr(modules[writer], name)(0.01, **state)), 3)
+    second = make_model(getattr(modules[reader], name)(0.01, **state))
+    second.optimizer.build(second.trainable_variables)
+    if kind == "checkpoint":
+        saved = tf.train.Checkpoint(model=first, optimizer=first.optimizer).save(str(tmp_path / "c"))
+        tf.train.Checkpoint(model=second, optimizer=second.optimizer).restore(saved).expect_partial()
+    else:
+        file = str(tmp_path / f"m.{kind}")
+        first.save(file) if kind == "keras" else first.save_weights(file)
+        second.load_weights(file)
+    assert_same(arrays(first), arrays(second))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_three_steps_of_keras_and_three_of_pyadam_are_six_of_pyadam(name, tmp_path):
+    whole = train(make_model(getattr(pyadam, name)(0.01)), 6)
+    for first, second in ((keras.optimizers, pyadam), (pyadam, keras.optimizers)):
+        file = str(tmp_path / "m.weights.h5")
+        train(make_model(getattr(first, name)(0.01)), 3).save_weights(file)
+        resumed = make_model(getattr(second, name)(0.01))
+        resumed.optimizer.build(resumed.trainable_variables)
+        resumed.load_weights(file)
+        train(resumed, 3)
+        for a, b in zip(whole.trainable_variables, resumed.trainable_variables, strict=True):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=0, atol=6 * np.spacing(np.float32(1.0)) + 2e-5 * 0.06)
+        assert int(resumed.optimizer.iterations) == 6
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_save_and_load_model_resumes_to_the_bit(name, tmp_path):
+    whole = train(make_model(getattr(pyadam, name)(0.01, use_ema=True)), 6)
+    half = train(make_model(getattr(pyadam, name)(0.01, use_ema=True)), 3)
+    half.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    assert type(loaded.optimizer) is getattr(pyadam, name)
+    assert_same(arrays(train(loaded, 3)), arrays(whole))
+
+
+def test_a_model_saved_before_its_first_step_loads(tmp_path):
+    make_model(pyadam.Adam(0.01)).save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    assert_same(arrays(train(loaded, 2)), arrays(train(make_model(pyadam.Adam(0.01)), 2)))
+
+
+def test_state_loaded_before_build_waits_for_it(tmp_path):
+    first = train(make_model(pyadam.Adam(0.01)), 3)
+    first.save_weights(tmp_path / "m.weights.h5")
+    second = make_model(pyadam.Adam(0.01))
+    assert not second.optimizer.built
+    second.load_weights(tmp_path / "m.weights.h5")
+    second.optimizer.build(second.trainable_variables)
+    assert_same(arrays(first), arrays(second))
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_state_that_does_not_fit_is_an_error_and_nothing_changes(built, tmp_path):
+    train(make_model(pyadam.Nadam(0.01)), 3).save_weights(tmp_path / "m.weights.h5")
+    model = make_model(pyadam.Adam(0.01))
+    if built:
+        model.optimizer.build(model.trainable_variables)
+        before = [np.array(v) for v in model.optimizer.variables]
+        with pytest.raises(ValueError, match="Adam: the saved state is that of another optimizer"):
+            model.load_weights(tmp_path / "m.weights.h5")
+        assert_same(before, [np.array(v) for v in model.optimizer.variables])
+    else:
+        model.load_weights(tmp_path / "m.weights.h5")
+        with pytest.raises(ValueError, match="expected the layout adam, found nadam"):
+            model.optimizer.build(model.trainable_variables)
+
+
+def test_set_weights_checks_count_and_shape():
+    model = train(make_model(pyadam.Adam()), 1)
+    weights = [np.array(v) for v in model.optimizer.variables]
+    model.optimizer.set_weights(weights)
+    with pytest.raises(ValueError, match="expected 10 variables .*, found 9"):
+        model.optimizer.set_weights(weights[:-1])
+    weights[2] = weights[2][:1]
+    with pytest.raises(ValueError, match=r"expected shape \(4, 3\) for .*kernel_momentum, found \(1, 3\)"):
+        model.optimizer.set_weights(weights)
+
+
+def test_a_file_without_optimizer_state_warns(tmp_path):
+    model = train(make_model(pyadam.Adam()), 1)
+    model.optimizer, optimizer = None, model.optimizer
+    model.save_weights(tmp_path / "m.weights.h5")
+    model.optimizer = optimizer
+    with pytest.warns(UserWarning, match="holds no optimizer state"):
+        model.load_weights(tmp_path / "m.weights.h5")
+
+
+# --- configs -------------------------------------------------------------------------------------------------------------
+
+
+@keras.saving.register_keras_serializable("pyadam-tests")
+def halved():
+    return 0.5
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_config_round_trips_as_json(name):
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
+    for arguments in (
+        {},
+        {"learning_rate": 0.3, "beta_1": np.float32(0.7), "clipnorm": 1, "jit_compile": False, "name": "mine"},
+        {"learning_rate": schedule, "use_ema": True, "ema_overwrite_frequency": 5.0},
+        {"learning_rate": halved, "beta_2": halved},
+    ):
+        optimizer = getattr(pyadam, name)(**arguments)
+        config = optimizer.get_config()
+        again = type(optimizer).from_config(json.loads(json.dumps(config)))
+        assert again.get_config() == config
+        restored = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+        assert type(restored) is type(optimizer)
+        assert restored.get_config() == config
+    assert getattr(pyadam, name)(learning_rate=np.float32(0.1)).get_config()["learning_rate"] == 0.1
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_keras_reads_our_config_and_we_read_kerass(name):
+    ours = getattr(pyadam, name)(0.3, clipnorm=1.0)
+    theirs = getattr(keras.optimizers, name)(0.25, clipnorm=1.0, name="o")
+    assert getattr(keras.optimizers, name).from_config(ours.get_config()).clipnorm == 1.0
+    assert getattr(pyadam, name).from_config(theirs.get_config()).get_config()["learning_rate"] == 0.25
+
+
+def test_config_follows_the_learning_rate():
+    optimizer = pyadam.Adam(0.1)
+    optimizer.learning_rate = 0.3
+    assert optimizer.get_config()["learning_rate"] == 0.3
+    optimizer.learning_rate.assign(0.7)
+    assert optimizer.get_config()["learning_rate"] == 0.7
+
+
+def test_config_refuses_unregistered_functions_by_name():
+    with pytest.raises(ValueError, match=r"Adam: beta_1 is the function <lambda>, which a config can't hold"):
+        pyadam.Adam(beta_1=lambda: 0.9).get_config()
+
+
+def test_pickle_and_deepcopy():
+    optimizer = pyadam.Nadam(0.3, clipvalue=2.0)
+    for other in (pickle.loads(pickle.dumps(optimizer)), copy.deepcopy(optimizer)):
+        assert other.get_config() == optimizer.get_config()
+
+
+def test_repr_shows_what_is_not_default():
+    assert repr(pyadam.Adam()) == "pyadam.Adam()"
+    assert repr(pyadam.AdamW(1, clipnorm=2)) == "pyadam.AdamW(learning_rate=1.0, clipnorm=2.0)"

@@ -1,0 +1,87 @@
+"""The signatures asked for: Keras 3's for the classes, R keras 2.11's for the functions, to the name, order and default."""
+
+import inspect
+import subprocess
+import sys
+
+import keras
+import pytest
+
+import pyadam
+from pyadam import specs
+
+COMMON = dict(
+    clipnorm=None,
+    clipvalue=None,
+    global_clipnorm=None,
+    use_ema=False,
+    ema_momentum=0.99,
+    ema_overwrite_frequency=None,
+)
+MOMENTS = dict(beta_1=0.9, beta_2=0.999, epsilon=1e-07)
+NEW = dict(loss_scale_factor=None, gradient_accumulation_steps=None)
+
+CLASSES = {
+    "Adam": dict(learning_rate=0.001, **MOMENTS, amsgrad=False, weight_decay=None, **COMMON, **NEW, name="adam"),
+    "AdamW": dict(learning_rate=0.001, weight_decay=0.004, **MOMENTS, amsgrad=False, **COMMON, **NEW, name="adamw"),
+    "Nadam": dict(learning_rate=0.001, **MOMENTS, weight_decay=None, **COMMON, **NEW, name="nadam"),
+}
+COMPILED = dict(jit_compile=True)
+FUNCTIONS = {
+    "optimizer_adam": dict(
+        learning_rate=0.001, **MOMENTS, amsgrad=False, weight_decay=None, **COMMON, **COMPILED, name="Adam"
+    ),
+    "optimizer_adam_w": dict(
+        learning_rate=0.001, weight_decay=0.004, **MOMENTS, amsgrad=False, **COMMON, **COMPILED, name="AdamW"
+    ),
+    "optimizer_nadam": dict(learning_rate=0.001, **MOMENTS, weight_decay=None, **COMMON, **COMPILED, name="Nadam"),
+}
+
+
+def of_kind(signature, kind):
+    return [(p.name, p.default) for p in signature.parameters.values() if p.kind is kind]
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_class_signature(name):
+    signature = inspect.signature(getattr(pyadam, name))
+    assert of_kind(signature, inspect.Parameter.POSITIONAL_OR_KEYWORD) == list(CLASSES[name].items())
+    assert of_kind(signature, inspect.Parameter.KEYWORD_ONLY) == [("jit_compile", True)]
+    assert [p.name for p in signature.parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD] == ["kwargs"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_function_signature(name):
+    signature = inspect.signature(getattr(pyadam, name))
+    assert of_kind(signature, inspect.Parameter.POSITIONAL_OR_KEYWORD) == list(FUNCTIONS[name].items())
+    assert of_kind(signature, inspect.Parameter.KEYWORD_ONLY) == list(NEW.items())
+
+
+@pytest.mark.parametrize("spec", specs.SPECS.values(), ids=lambda s: s.__name__)
+def test_keras_takes_the_same_arguments_in_the_same_order(spec):
+    theirs = inspect.signature(getattr(keras.optimizers, spec.__name__))
+    ours = specs.class_signature(spec)
+    assert list(theirs.parameters) == [name for name in ours.parameters if name != "jit_compile"]
+    for name, parameter in theirs.parameters.items():
+        if name != "name":
+            assert parameter.default == ours.parameters[name].default
+
+
+@pytest.mark.parametrize("spec", specs.SPECS.values(), ids=lambda s: s.__name__)
+def test_class_and_function_make_the_same_optimizer_but_for_the_name(spec):
+    ours = getattr(pyadam, spec.__name__)().get_config()
+    made = getattr(pyadam, spec.r_name)().get_config()
+    assert (ours.pop("name"), made.pop("name")) == (spec.__name__.lower(), spec.__name__)
+    assert ours == made
+
+
+def test_every_public_name_is_documented():
+    for name in pyadam.__all__:
+        thing = getattr(pyadam, name)
+        assert name.startswith("__") or inspect.getdoc(thing), name
+
+
+@pytest.mark.parametrize("module", ["pyadam", "pyadam.specs", "pyadam.arguments"])
+def test_specs_import_without_tensorflow(module):
+    code = f"import sys, {module}; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
