@@ -60,14 +60,14 @@ def stepped(oracle: Oracle, *calls) -> list[np.ndarray]:
 def test_adams_first_step_is_the_learning_rate():
     """With epsilon 0 both corrections cancel: the paper's bound on the step is met exactly."""
     (weight,) = stepped(oracle(learning_rate=0.25, epsilon=0.0), [np.array(-7.0)])
-    np.testing.assert_allclose(weight, 1.25, rtol=1e-15)
+    np.testing.assert_allclose(weight, 1.25, rtol=1e-12)
 
 
 def test_adams_second_step():
     """Gradients 1 and 3, both betas 1/2: m = 1.75, v = 4.75, corrected by 3/4 each."""
     h = {"learning_rate": 0.5, "beta_1": 0.5, "beta_2": 0.5, "epsilon": 0.0}
     (weight,) = stepped(oracle(**h), [np.array(1.0)], [np.array(3.0)])
-    np.testing.assert_allclose(weight, 1 - 0.5 - 0.5 * (1.75 / 0.75) / np.sqrt(4.75 / 0.75), rtol=1e-15)
+    np.testing.assert_allclose(weight, 1 - 0.5 - 0.5 * (1.75 / 0.75) / np.sqrt(4.75 / 0.75), rtol=1e-12)
 
 
 def test_amsgrad_divides_by_the_largest_v():
@@ -81,19 +81,19 @@ def test_amsgrad_divides_by_the_largest_v():
 def test_nadam_without_momentum_is_rmsprop_with_correction():
     """beta_1 = 0 leaves g / sqrt(v_hat): its first step is the learning rate, too."""
     (weight,) = stepped(oracle("Nadam", learning_rate=0.25, beta_1=0.0, epsilon=0.0), [np.array(5.0)])
-    np.testing.assert_allclose(weight, 0.75, rtol=1e-15)
+    np.testing.assert_allclose(weight, 0.75, rtol=1e-12)
 
 
 def test_nadams_first_step():
     """m_hat = u_2 m / (1 - u_1 u_2) + (1 - u_1) g / (1 - u_1) = g (1 + u_2 (1 - beta_1) / (1 - u_1 u_2))."""
     u_1, u_2 = (0.5 * (1 - 0.5 * 0.96**t) for t in (1, 2))
     (weight,) = stepped(oracle("Nadam", learning_rate=0.5, beta_1=0.5, epsilon=0.0), [np.array(2.0)])
-    np.testing.assert_allclose(weight, 1 - 0.5 * (1 + u_2 * 0.5 / (1 - u_1 * u_2)), rtol=1e-14)
+    np.testing.assert_allclose(weight, 1 - 0.5 * (1 + u_2 * 0.5 / (1 - u_1 * u_2)), rtol=1e-12)
 
 
 def test_decay_comes_first_and_is_scaled_by_the_learning_rate():
     (weight,) = stepped(oracle(learning_rate=0.5, weight_decay=0.25, epsilon=0.0), [np.array(1.0)])
-    np.testing.assert_allclose(weight, 1 - 0.125 - 0.5, rtol=1e-15)
+    np.testing.assert_allclose(weight, 1 - 0.125 - 0.5, rtol=1e-12)
 
 
 def test_rows_that_come_twice_are_summed():
@@ -107,11 +107,11 @@ def test_rows_that_come_twice_are_summed():
     ("clip", "norm"),
     [({"clipnorm": 1.0}, (1.0, 0.5)), ({"global_clipnorm": 1.0}, (0.995, 0.0995)), ({"clipvalue": 3.0}, (4.2, 0.5))],
 )
-def test_clipping(clip, norm):
+def test_clipping(clip, norms):
     """Gradients (3, 4) and (0.3, 0.4), of norms 5 and 0.5: what is left of the norms."""
     model = oracle(weights=[np.zeros(2), np.zeros(2)], beta_1=0.0, **clip)
     stepped(model, [np.array([3.0, 4.0]), np.array([0.3, 0.4])])
-    np.testing.assert_allclose([np.linalg.norm(slots["m"]) for slots in model.slots], norm, rtol=0.02)
+    np.testing.assert_allclose([np.linalg.norm(slots["m"]) for slots in model.slots], norms, rtol=1e-12)
 
 
 def test_accumulated_calls_are_one_large_batch():
@@ -133,7 +133,7 @@ def test_average_starts_at_the_first_new_weight_and_overwrites():
 def test_functions_and_schedules_see_the_number_of_the_call():
     model = oracle(learning_rate=lambda step: step / 4, epsilon=0.0, beta_1=0.0)
     (weight,) = stepped(model, [np.array(1.0)], [np.array(1.0)])
-    np.testing.assert_allclose(weight, 1 - 1 / 4 - 2 / 4, rtol=1e-15)
+    np.testing.assert_allclose(weight, 1 - 1 / 4 - 2 / 4, rtol=1e-12)
 
 
 def test_a_weight_without_gradient_stays():

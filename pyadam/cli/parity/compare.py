@@ -24,7 +24,7 @@ def ulp(values: np.ndarray, dtype: str) -> np.ndarray:
     if dtype not in PRECISION:
         return np.zeros(np.shape(values))
     bits, smallest = PRECISION[dtype]
-    exponent = np.frexp(np.abs(values))[1] - 1
+    exponent = np.where(np.equal(values, 0), smallest, np.frexp(values)[1] - 1)
     return np.ldexp(1.0, np.maximum(exponent, smallest) - bits)
 
 

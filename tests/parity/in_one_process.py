@@ -1,0 +1,32 @@
+"""Runs cases in R and in Python within one process, by rpy2; prints the difference in ULP and the name of each.
+
+    python in_one_process.py FOLDER PATTERN...
+
+A program and no test, because a process that held R, reticulate and Python can't come to an orderly end: R's teardown
+(rpy2's ``endr``, at exit) aborts, and without it the interpreter's own crashes now and then. So this one ends at once.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from rpy2 import robjects
+
+from pyadam.cli.parity.cases import select, table
+from pyadam.cli.parity.inputs import draw
+from pyadam.cli.parity.report import against_r
+from pyadam.cli.parity.run_python import run_pyadam
+from pyadam.cli.parity.run_r import prepare, result
+
+cases = [case for pattern in sys.argv[2:] for case in select(table(), pattern)]
+inputs = [draw(case) for case in cases]
+folder = Path(sys.argv[1])
+
+robjects.r["source"](str(prepare(cases, inputs, folder)))
+if robjects.r("reticulate::import('os')$getpid()")[0] != os.getpid():
+    sys.exit("R has a Python of its own")
+
+for index, (case, given) in enumerate(zip(cases, inputs, strict=True)):
+    print(against_r(run_pyadam(case, given), result(folder, index)), case.name, flush=True)
+sys.stdout.flush()
+os._exit(0)
