@@ -37,7 +37,7 @@ pytest: .made-test ## the tests of the Python package, and those that need both 
 	PYADAM_REQUIRE_R=1 python -m pytest
 
 testthat: .made-test ## the tests of the R package
-	@$(R_CODE) 'testthat::test_dir("r-package/tests/testthat", package = "pyadam", load_package = "installed")'
+	@PYADAM_REQUIRE=1 $(R_CODE) 'testthat::test_dir("r-package/tests/testthat", package = "pyadam", load_package = "installed", reporter = "summary")'
 
 parity: .made-test ## the case table in Python and in R, bit by bit; ARGS="--cases 100 --seed 7"
 	pyadam parity $(ARGS)

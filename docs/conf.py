@@ -4,7 +4,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from pyadam import __version__
+from pyadam import __version__, specs
 
 project = "pyadam"
 author = "the pyadam authors"
@@ -19,4 +19,9 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
-nitpicky = False
+
+
+def setup(app):
+    """The arguments stand in each class's docstring: not once more as attributes."""
+    arguments = {"spec_type"}.union(*map(specs.arguments, specs.SPECS.values()))
+    app.connect("autodoc-skip-member", lambda app, what, name, *_: True if name in arguments else None)
