@@ -43,18 +43,32 @@ call_python <- function(name, call, frame, ...) {
     stop(name, ": arguments after name must be named", call. = FALSE)
   }
   python_function <- from_pyadam(name)
-  arguments <- lapply(arguments, mark_na, na = from_pyadam("NA"))
+  arguments <- lapply(arguments, show_to_python, na = from_pyadam("NA"))
   with_python_warnings(do.call(python_function, arguments, quote = TRUE))
 }
 
-# reticulate turns NA into True, so pyadam has an NA of its own, about which Python can complain.
-mark_na <- function(value, na) {
-  if (!is.atomic(value) || !anyNA(value)) {
-    return(value)
+# A value such that Python can see what is wrong with it. reticulate turns NA into True, so pyadam
+# has an NA of its own. And to Python an R function takes any arguments, so one that needs some is
+# wrapped to show it.
+show_to_python <- function(value, na) {
+  if (is.function(value) && needs_arguments(value)) {
+    reticulate::py_func(function(argument) value(argument))
+  } else if (is.atomic(value) && anyNA(value)) {
+    values <- as.list(unname(value))
+    values[is.na(value) & !is.nan(value)] <- list(na)
+    if (length(values) == 1) values[[1]] else values
+  } else {
+    value
   }
-  values <- as.list(unname(value))
-  values[is.na(value) & !is.nan(value)] <- list(na)
-  if (length(values) == 1) values[[1]] else values
+}
+
+needs_arguments <- function(f) {
+  if (inherits(f, "python.builtin.object")) {
+    return(FALSE)
+  }
+  defaults <- formals(f)
+  no_default <- vapply(defaults, identical, logical(1), quote(expr = )) # nolint: spaces_inside.
+  any(no_default[names(defaults) != "..."])
 }
 
 # Python's warnings during `expr` as R's. Python would hide a DeprecationWarning whose caller is R.

@@ -45,6 +45,17 @@ test_that("Python's words reach the user", {
   expect_error(optimizer_nadam(clipnorm = 1, clipvalue = 1), "at most one of clipnorm")
 })
 
+test_that("a function must be one without arguments", {
+  need_pyadam()
+  expect_error(optimizer_adam(function(step) 0.1 / step), "a function without arguments, got <func")
+  expect_error(optimizer_adam(beta_1 = function(x, ...) 0.9), "beta_1 must be .* without arguments")
+  for (fine in list(function() 0.1, function(...) 0.1, function(x = 0.1) x)) {
+    expect_s3_class(optimizer_adam(fine), "python.builtin.object")
+  }
+  from_python <- reticulate::py_eval("lambda: 0.1")
+  expect_s3_class(optimizer_adam(from_python), "python.builtin.object")
+})
+
 test_that("unknown names are refused, and the nearest one is told", {
   need_pyadam()
   expect_error(optimizer_adam(weigth_decay = 1), "unknown argument weigth_decay.*weight_decay")
