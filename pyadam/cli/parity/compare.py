@@ -41,7 +41,7 @@ def apart(a: np.ndarray, b: np.ndarray, dtype: str, scale: np.ndarray | None = N
         return 0.0
     size = np.maximum(np.abs(a), np.abs(b))
     size = size if scale is None else np.maximum(size, scale)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         distance = np.abs(a - b) / ulp(np.where(np.isfinite(size), size, 0.0), dtype)
     distance = np.where(np.isnan(distance), np.inf, np.maximum(distance, 1.0 * (a == b)))  # 0.0 and -0.0 are one apart
     return float(np.max(np.where(same, 0.0, distance)))
@@ -74,7 +74,7 @@ def excess(reference: History, values: list[np.ndarray], share: float) -> float:
     for expected, found, allowed in zip(reference.values[1:], values[1:], reference.allowed(share), strict=True):
         if expected.shape != found.shape:
             return np.inf
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             part = np.abs(found - expected) / allowed
         part = np.where((found == expected) | (np.isnan(found) & np.isnan(expected)), 0.0, part)
         worst = max(worst, float(np.max(np.where(np.isnan(part), np.inf, part), initial=0.0)))
