@@ -35,6 +35,7 @@ class Rule:
         slots: the names of the slots that a spec asks for, each starting from zeros; those of one inner tuple are stored
             side by side for each variable, one tuple after the other.
         shared: names and first values of the scalar variables that belong to the optimizer as a whole.
+        elementwise: whether each element's update depends on that element alone; then variables may be laid end to end.
     """
 
     layout: str
@@ -42,6 +43,7 @@ class Rule:
     update: Callable[[SimpleNamespace, Tensor, Tensor, SimpleNamespace], tuple[Tensor, Slots]]
     slots: Callable[[Any], tuple[tuple[str, ...], ...]]
     shared: Mapping[str, float] = field(default_factory=dict)
+    elementwise: bool = True
 
 
 def adam_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:

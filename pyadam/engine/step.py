@@ -6,53 +6,18 @@ Everything from ``unscale`` to ``average`` runs as one program over all variable
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any
 
 import tensorflow as tf
 
-from pyadam.engine.compiler import program
-from pyadam.engine.gradients import clip, compute_dtype, prepare
+from pyadam.engine.compiler import inside_xla, program
+from pyadam.engine.gradients import clip, prepare
+from pyadam.engine.lanes import Lane, State, Target, make_lanes
 from pyadam.rules import Rule
 
 __all__ = ["Engine", "Target"]
-
-
-@dataclass(eq=False)
-class Target:
-    """A model variable and the state that the optimizer keeps for it; every state has the weight's shape.
-
-    Attributes:
-        weight: the variable; float16, bfloat16, float32 or float64.
-        path: its name, for error messages.
-        slots: the rule's state, in the dtype of the arithmetic (float32, or float64 for float64 weights).
-        average: the running average of the weight, or None.
-        accumulator: the sum of the gradients since the last update, or None.
-        decayed: whether weight decay applies.
-        replaced: whether the "gradient" is the variable's next value (Keras' ``overwrite_with_gradient``, used by float8).
-        constraint: a function from the new weight to the one that is kept, or None.
-    """
-
-    weight: Any
-    path: str
-    slots: dict[str, Any] = field(default_factory=dict)
-    average: Any = None
-    accumulator: Any = None
-    decayed: bool = True
-    replaced: bool = False
-    constraint: Any = None
-    received: bool = False  # a gradient, ever: with accumulation a missing one counts as zero from then on
-
-    @property
-    def pending(self) -> bool:
-        """Whether gradients may wait in the accumulator."""
-        return self.accumulator is not None and self.received
-
-    @property
-    def dtype(self) -> Any:
-        """The dtype of the arithmetic."""
-        return compute_dtype(self.weight.dtype)
 
 
 class Engine:
@@ -100,23 +65,27 @@ class Engine:
         accumulating = (self.spec.gradient_accumulation_steps or 1) > 1
         present = tuple(g is not None for g in dense)
         taking_part = tuple(x.received for x in targets) if accumulating else present
-        key = (tuple(map(id, targets)), present, taking_part)
+        pack = self.rule.elementwise and not inside_xla()
+        key = (tuple(map(id, targets)), present, taking_part, pack)
         if key not in self._steps:
-            self._steps[key] = self._make(list(targets), present, taking_part)
+            self._steps[key] = self._make(list(targets), present, taking_part, pack)
         self._steps[key]([g for g in dense if g is not None], hyper)
 
-    def _make(self, targets: list[Target], present: Sequence[bool], taking_part: Sequence[bool]) -> Any:
+    def _make(self, targets: list[Target], present: Sequence[bool], taking_part: Sequence[bool], pack: bool) -> Any:
         """The function of one step over these targets, for gradients that are present or missing in this pattern."""
         every = self.spec.gradient_accumulation_steps or 1
         devices = [x.weight.device for x in targets]
-        update = program(lambda *a: self._update(targets, taking_part, *a), devices, self.spec.jit_compile)
+        lanes = make_lanes(targets, taking_part, pack)
+        packed = [lane for lane in lanes if lane.packed]
+        update = program(lambda *a: self._update(targets, taking_part, lanes, *a), devices, self.spec.jit_compile)
         self.programs.append(update)
         if every > 1:
             accumulate = program(lambda *a: self._accumulate(targets, *a), devices, self.spec.jit_compile)
             self.programs.append(accumulate)
 
         def whole_update(gradients: list[Any], t: Any, hyper: dict[str, Any]) -> None:
-            update(gradients, t, hyper)
+            for lane, state in zip(packed, update(gradients, [x.read() for x in packed], t, hyper), strict=True):
+                lane.write(state)
             for target, takes_part in zip(targets, taking_part, strict=True):
                 if target.constraint is not None and takes_part and not target.replaced:
                     target.weight.assign(target.constraint(target.weight))
@@ -166,11 +135,13 @@ class Engine:
         self,
         targets: list[Target],
         taking_part: Sequence[bool],
+        lanes: list[Lane],
         gradients: Sequence[Any],
+        packed: Sequence[State],
         t: Any,
         hyper: dict[str, Any],
-    ) -> None:
-        """One update of all targets. ``t``: its number, from 1."""
+    ) -> list[State]:
+        """Update number ``t`` of all targets: lanes of one variable in place, packed ones from state to new state."""
         values = {f.name: getattr(self.spec, f.name) for f in fields(self.spec)}
         h = SimpleNamespace(**(values | {name: tf.cast(value, tf.float64) for name, value in hyper.items()}))
 
@@ -181,26 +152,28 @@ class Engine:
         grads = dict(zip(grads, clipped, strict=True))
 
         coefficients = self._coefficients(h, t)
-        for i, target in enumerate(targets):
-            if target.replaced:
-                continue
-            c = coefficients(target.dtype)
-            w = tf.cast(target.weight, target.dtype)
-            if i in grads:
-                if target.decayed and h.weight_decay is not None:
-                    w = w - c.decay * w
-                old = SimpleNamespace(**{name: tf.convert_to_tensor(slot) for name, slot in target.slots.items()})
-                w, new = self.rule.update(c, w, grads[i], old)
-                for name, value in new.items():
-                    target.slots[name].assign(value)
-            if target.average is not None:
-                average = c.ema_momentum * target.average + (1.0 - c.ema_momentum) * w
-                target.average.assign(average)
-                if h.ema_overwrite_frequency is not None:
-                    w = tf.where(tf.equal(t % h.ema_overwrite_frequency, 0), average, w)
-            elif i not in grads:
-                continue
-            target.weight.assign(tf.cast(w, target.weight.dtype))
+        given, written = iter(packed), []
+        for lane in lanes:
+            g = lane.join([grads[i] for i in lane.indices]) if lane.takes_part else None
+            state = next(given) if lane.packed else lane.read()
+            new = self._advance(h, coefficients(lane.targets[0].dtype), t, lane.targets[0].decayed, state, g)
+            written.append(new) if lane.packed else lane.write(new)
+        return written
+
+    def _advance(self, h: SimpleNamespace, c: SimpleNamespace, t: Any, decayed: bool, state: State, g: Any) -> State:
+        """Decay, rule and average, on tensors: what changes of a state."""
+        new: State = {}
+        w = state["weight"]
+        if g is not None:
+            if decayed and h.weight_decay is not None:
+                w = w - c.decay * w
+            w, new = self.rule.update(c, w, g, SimpleNamespace(**state))
+            new["weight"] = w
+        if "average" in state:
+            new["average"] = c.ema_momentum * state["average"] + (1.0 - c.ema_momentum) * w
+            if h.ema_overwrite_frequency is not None:
+                new["weight"] = tf.where(tf.equal(t % h.ema_overwrite_frequency, 0), new["average"], w)
+        return new
 
     def _coefficients(self, h: SimpleNamespace, t: Any) -> Any:
         """The scalars of this update, computed once in float64; returned as a function from a dtype to them."""

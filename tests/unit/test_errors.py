@@ -55,7 +55,7 @@ def test_arguments(face, arguments, error, words):
 
 
 def test_too_many_arguments():
-    with pytest.raises(TypeError, match="^Adam: too many positional arguments"):
+    with pytest.raises(TypeError, match=r"^Adam: too many positional arguments"):
         pyadam.Adam(*range(20))
 
 
@@ -65,9 +65,9 @@ def test_lr_is_an_alias_that_warns():
     assert float(optimizer.learning_rate) == 0.5
     with pytest.raises(TypeError, match="given twice"):
         pyadam.Adam(0.1, lr=0.5)
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="attribute lr"):
         optimizer.lr = 0.25
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="attribute lr"):
         assert float(optimizer.lr) == 0.25
 
 
@@ -116,7 +116,7 @@ def test_gradients_of_the_wrong_shape_count_or_type():
         optimizer.apply([tf.ones((3, 2))], [v])
     with pytest.raises(ValueError, match="expected one gradient a variable, got 2 gradients for 1"):
         optimizer.apply([tf.ones((2, 3))] * 2)
-    with pytest.raises(TypeError, match="gradient of kernel must be a tensor, got str|must hold real numbers"):
+    with pytest.raises(TypeError, match="gradient of kernel must hold real numbers, got string"):
         optimizer.apply(["steep"], [v])
     with pytest.raises(TypeError, match="must hold real numbers, got complex64"):
         optimizer.apply([tf.ones((2, 3), tf.complex64)], [v])

@@ -134,7 +134,7 @@ def test_set_weights_checks_count_and_shape():
     model = train(make_model(pyadam.Adam()), 1)
     weights = [np.array(v) for v in model.optimizer.variables]
     model.optimizer.set_weights(weights)
-    with pytest.raises(ValueError, match="expected 10 variables .*, found 9"):
+    with pytest.raises(ValueError, match=r"expected 10 variables .*, found 9"):
         model.optimizer.set_weights(weights[:-1])
     weights[2] = weights[2][:1]
     with pytest.raises(ValueError, match=r"expected shape \(4, 3\) for .*kernel_momentum, found \(1, 3\)"):

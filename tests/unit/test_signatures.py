@@ -10,23 +10,23 @@ import pytest
 import pyadam
 from pyadam import specs
 
-COMMON = dict(
-    clipnorm=None,
-    clipvalue=None,
-    global_clipnorm=None,
-    use_ema=False,
-    ema_momentum=0.99,
-    ema_overwrite_frequency=None,
-)
-MOMENTS = dict(beta_1=0.9, beta_2=0.999, epsilon=1e-07)
-NEW = dict(loss_scale_factor=None, gradient_accumulation_steps=None)
+COMMON = {
+    "clipnorm": None,
+    "clipvalue": None,
+    "global_clipnorm": None,
+    "use_ema": False,
+    "ema_momentum": 0.99,
+    "ema_overwrite_frequency": None,
+}
+MOMENTS = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-07}
+NEW = {"loss_scale_factor": None, "gradient_accumulation_steps": None}
 
 CLASSES = {
     "Adam": dict(learning_rate=0.001, **MOMENTS, amsgrad=False, weight_decay=None, **COMMON, **NEW, name="adam"),
     "AdamW": dict(learning_rate=0.001, weight_decay=0.004, **MOMENTS, amsgrad=False, **COMMON, **NEW, name="adamw"),
     "Nadam": dict(learning_rate=0.001, **MOMENTS, weight_decay=None, **COMMON, **NEW, name="nadam"),
 }
-COMPILED = dict(jit_compile=True)
+COMPILED = {"jit_compile": True}
 FUNCTIONS = {
     "optimizer_adam": dict(
         learning_rate=0.001, **MOMENTS, amsgrad=False, weight_decay=None, **COMMON, **COMPILED, name="Adam"

@@ -11,6 +11,7 @@ import tensorflow as tf
 import pyadam
 from pyadam import specs
 from pyadam.engine import compiler
+from pyadam.engine.lanes import SMALL, make_lanes
 
 OPTIMIZERS = list(specs.SPECS)
 RNG = np.random.default_rng(0)
@@ -67,14 +68,24 @@ def test_one_trace_in_fit_and_over_two_fits():
 
 def compiled(optimizer, vs, gs):
     optimizer.apply(gs, vs)
-    (program,) = optimizer._engine.programs
-    hyper = {"learning_rate": tf.constant(0.1)}
-    return program.experimental_get_compiler_ir(gs, tf.constant(1, tf.int64), hyper)(stage="optimized_hlo")
+    engine = optimizer._engine
+    (program,) = engine.programs
+    lanes = make_lanes(list(engine.targets.values()), [True] * len(vs), pack=True)
+    arguments = gs, [lane.read() for lane in lanes if lane.packed], tf.constant(1, tf.int64)
+    ir = program.experimental_get_compiler_ir(*arguments, {"learning_rate": tf.constant(0.1)})
+    return ir(stage="optimized_hlo")
+
+
+def loops(hlo):
+    return len(re.findall(r" fusion\(", hlo[hlo.index("ENTRY") :]))
+
+
+LARGE = (2 * SMALL // 64, 64)
 
 
 @pytest.mark.parametrize("arguments", [{}, {"weight_decay": 0.1, "use_ema": True, "ema_overwrite_frequency": 3}])
-def test_every_variable_is_updated_in_place_without_copies(arguments):
-    vs = variables((64, 64), (64,))
+def test_large_variables_are_updated_in_place_without_copies(arguments):
+    vs = variables(LARGE, (2 * SMALL,))
     optimizer = pyadam.Adam(**arguments)
     hlo = compiled(optimizer, vs, gradients_of(vs))
     states = 3 + bool(arguments)
@@ -82,11 +93,31 @@ def test_every_variable_is_updated_in_place_without_copies(arguments):
     assert not re.search(r"= \S+ copy\(", hlo)
 
 
-def test_plain_adam_is_three_loops_a_variable_and_one_for_the_scalars():
-    vs = variables((64, 64), (64,), (8, 8, 8))
-    hlo = compiled(pyadam.Adam(), vs, gradients_of(vs))
-    entry = hlo[hlo.index("ENTRY") :]
-    assert len(re.findall(r" fusion\(", entry)) == 3 * len(vs) + 1
+def test_plain_adam_is_three_loops_a_large_variable_and_one_for_the_scalars():
+    vs = variables(LARGE, (2 * SMALL,), (4, 4, SMALL))
+    assert loops(compiled(pyadam.Adam(), vs, gradients_of(vs))) == 3 * len(vs) + 1
+
+
+def test_small_variables_share_their_loops():
+    few, many = ([(3, 5)] * n for n in (2, 40))
+    counts = [loops(compiled(pyadam.Adam(), vs, gradients_of(vs))) for vs in (variables(*few), variables(*many))]
+    assert max(counts) <= 5
+
+
+def test_small_variables_move_as_large_ones_do():
+    """Each variable ends where it does alone, laid end to end with others or not."""
+    shapes = [(3, 5), (7,), (), (SMALL + 1,), (0,), (2, 2)]
+    together = variables(*shapes)
+    apart = [keras.Variable(v) for v in together]
+    optimizer = pyadam.Adam(0.01, weight_decay=0.1, use_ema=True, ema_overwrite_frequency=2)
+    own = [pyadam.Adam(0.01, weight_decay=0.1, use_ema=True, ema_overwrite_frequency=2) for _ in shapes]
+    for _ in range(5):
+        gs = gradients_of(together)
+        optimizer.apply(gs, together)
+        for o, g, v in zip(own, gs, apart, strict=True):
+            o.apply([g], [v])
+    for a, b in zip(together, apart, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
 def test_state_is_two_slots_a_weight():
@@ -130,7 +161,7 @@ def test_a_device_that_cannot_compile_falls_back_with_one_warning(monkeypatch):
     monkeypatch.setattr(compiler.tf, "function", refuse)
     vs, optimizer = variables((2,)), pyadam.Adam(0.1)
     try:
-        with pytest.warns(RuntimeWarning, match="no compiler for this device") as caught:
+        with pytest.warns(RuntimeWarning, match="no compiler for this device") as caught:  # noqa: PT031
             for _ in range(3):
                 optimizer.apply(gradients_of(vs), vs)
             pyadam.Adam().apply(gradients_of(vs), vs)
@@ -206,7 +237,7 @@ def test_averaged_weights_come_and_go():
     for _ in range(3):
         optimizer.apply([tf.ones(3)], vs)
     raw = values(vs)
-    with pytest.raises(RuntimeError, match="inside"), optimizer.averaged_weights():
+    with pytest.raises(RuntimeError, match="inside"), optimizer.averaged_weights():  # noqa: PT012
         np.testing.assert_array_equal(vs[0].numpy(), optimizer._model_variables_moving_average[0].numpy())
         raise RuntimeError("inside")
     np.testing.assert_array_equal(values(vs)[0], raw[0])
