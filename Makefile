@@ -2,9 +2,10 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint generated pytest testthat parity r-check docs clean .made-test
+.PHONY: help demo test test-all test-oldest lint generated pytest testthat parity r-check bench docs clean .made-test
 
-R_CODE = Rscript --vanilla -e
+R_CODE := Rscript --vanilla -e
+OLDEST := $(shell sed -nE 's/^    "(keras|numpy|tensorflow)>=([0-9.]+).*/"\1==\2.*"/p' pyproject.toml)
 
 # R runs as its users run it, with the package in .r-lib and the Python in .venv.
 export RETICULATE_PYTHON := $(CURDIR)/.venv/bin/python
@@ -13,7 +14,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 13
 
 demo: ## train digits from Python and from R, compare the bits, draw the curves
 	@tools/setup.sh demo
@@ -23,6 +24,11 @@ test: .made-test lint generated testthat pytest parity ## all tests but the long
 
 test-all: .made-test lint generated testthat r-check docs parity ## all tests, R CMD check, the docs
 	PYADAM_REQUIRE_R=1 python -m pytest -m ""
+
+test-oldest: .made-test ## unit tests with the oldest versions that pyproject.toml allows, in .venv-oldest
+	python -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --editable '.[test]' $(OLDEST)
+	.venv-oldest/bin/python -m pytest tests/unit tests/property tests/oracle
 
 lint: .made-test ## ruff, mypy and lintr
 	ruff check .
@@ -45,6 +51,9 @@ parity: .made-test ## the case table in Python and in R, bit by bit; ARGS="--cas
 r-check: .made-test ## R CMD check of the R package
 	rm -rf .cache/r-check && mkdir -p .cache/r-check
 	cd .cache/r-check && R CMD build ../../r-package && R CMD check --as-cran --no-manual pyadam_*.tar.gz
+
+bench: .made-test ## steps per second of model.fit, Keras and pyadam in turn
+	python benchmarks/fit.py
 
 docs: ## the documentation, into docs/_build
 	@tools/setup.sh docs
