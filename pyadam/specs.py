@@ -39,16 +39,16 @@ def _learning_rate(default: float) -> Any:
     return argument(
         default,
         STEP_SIZE,
-        "Step size: a number, a learning-rate schedule, or a function without arguments that is called at every step.",
+        "Step size. A function is called at every step.",
     )
 
 
 def _beta_1() -> Any:
-    return argument(0.9, DECAY_RATE, "Decay rate of the first moment m: a number, or a function without arguments.")
+    return argument(0.9, DECAY_RATE, "Decay rate of the first moment m.")
 
 
 def _beta_2() -> Any:
-    return argument(0.999, DECAY_RATE, "Decay rate of the second moment v: a number, or a function without arguments.")
+    return argument(0.999, DECAY_RATE, "Decay rate of the second moment v.")
 
 
 def _epsilon() -> Any:

@@ -2,13 +2,12 @@
 
 #' Adam: steps scaled by bias-corrected running means of the gradient and of its square
 #'
-#' @param learning_rate Step size: a number, a learning-rate schedule, or a function without
-#'   arguments that is called at every step. Takes a number in `[0, Inf)`, a learning-rate schedule
-#'   or a function without arguments.
-#' @param beta_1 Decay rate of the first moment m: a number, or a function without arguments. Takes
-#'   a number in `[0, 1)` or a function without arguments.
-#' @param beta_2 Decay rate of the second moment v: a number, or a function without arguments.
-#'   Takes a number in `[0, 1)` or a function without arguments.
+#' @param learning_rate Step size. A function is called at every step. Takes a number in `[0,
+#'   Inf)`, a learning-rate schedule or a function without arguments.
+#' @param beta_1 Decay rate of the first moment m. Takes a number in `[0, 1)` or a function without
+#'   arguments.
+#' @param beta_2 Decay rate of the second moment v. Takes a number in `[0, 1)` or a function
+#'   without arguments.
 #' @param epsilon Added to the root of v, outside the bias correction ("epsilon hat" of the paper).
 #'   Takes a number in `[0, Inf)`.
 #' @param amsgrad Whether to divide by the largest v seen so far (Reddi et al., 2018). Takes `TRUE`
