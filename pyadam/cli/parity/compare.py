@@ -53,10 +53,14 @@ class History:
 
     That is one ULP a step, plus a share of the total change. The total change is the length of the way: the sum of the
     absolute moves, so that a weight which comes back to where it was has changed.
+
+    `together`: all elements may differ by what the one may that moves most. That is for state: where gradients that are
+    accumulated cancel, what is left of them has lost digits.
     """
 
     dtype: str
     values: list[np.ndarray] = field(default_factory=list)
+    together: bool = False
 
     def allowed(self, share: float) -> list[np.ndarray]:
         """The allowed differences, one array for each step after the first value; `share`: of the total change."""
@@ -64,7 +68,8 @@ class History:
         for old, new in zip(self.values, self.values[1:], strict=False):
             rounding = rounding + ulp(np.maximum(np.abs(old), np.abs(new)), self.dtype)
             length = length + np.abs(new - old)
-            allowances.append(rounding + share * length)
+            allowed = rounding + share * length
+            allowances.append(np.max(allowed, initial=0.0) if self.together else allowed)
         return allowances
 
 

@@ -33,11 +33,12 @@ class Run:
     def of(cls, moments: list[Values], weight_dtypes: list[str], state_dtypes: list[str]) -> "Run":
         """From the values of all weights and all state variables, a pair for each moment."""
 
-        def histories(values: list[list[np.ndarray]], dtypes: list[str]) -> list[History]:
-            return [History(dtype, list(each)) for dtype, each in zip(dtypes, zip(*values, strict=True), strict=True)]
+        def histories(values: list[list[np.ndarray]], dtypes: list[str], together: bool) -> list[History]:
+            by_variable = zip(dtypes, zip(*values, strict=True), strict=True)
+            return [History(dtype, list(each), together) for dtype, each in by_variable]
 
         weights, state = zip(*moments, strict=True)
-        return cls(histories(weights, weight_dtypes), histories(state, state_dtypes))
+        return cls(histories(weights, weight_dtypes, together=False), histories(state, state_dtypes, together=True))
 
     def at(self, step: int) -> Values:
         """The values after so many steps; -1 for the last."""
