@@ -57,11 +57,23 @@ class Optimizer(Shell, keras.optimizers.Optimizer):
     def _native(self, variable: Any) -> Any:
         return variable.value if isinstance(variable, keras.Variable) else variable
 
-    def _add_state(self, variable: Any, name: str, order: tuple[int, ...]) -> Any:
+    def _add_state(
+        self,
+        variable: Any,
+        name: str,
+        order: tuple[int, ...],
+        start: float = 0.0,
+        shape: Sequence[int] | None = None,
+    ) -> Any:
         weight = self._native(variable)
         label = f"{path(variable).replace('/', '_').replace(':', '_')}_{name}"
         with self._distribution_strategy.extended.colocate_vars_with(weight):
-            state = self.add_variable(tuple(weight.shape), dtype=compute_dtype(weight.dtype).name, name=label)
+            state = self.add_variable(
+                tuple(weight.shape if shape is None else shape),
+                keras.initializers.Constant(start),
+                dtype=compute_dtype(weight.dtype).name,
+                name=label,
+            )
         self._order[id(state)] = order
         return state
 

@@ -48,8 +48,15 @@ class Shell:
         """The learning rate as the user gave it."""
         raise NotImplementedError
 
-    def _add_state(self, variable: Any, name: str, order: tuple[int, ...]) -> Any:
-        """A variable of the weight's shape beside it, in the dtype of the arithmetic, from zeros.
+    def _add_state(
+        self,
+        variable: Any,
+        name: str,
+        order: tuple[int, ...],
+        start: float = 0.0,
+        shape: Sequence[int] | None = None,
+    ) -> Any:
+        """A variable beside a weight, in the dtype of the arithmetic; by default of the weight's shape and from zeros.
 
         ``order`` is its place among the optimizer's variables.
         """
@@ -200,10 +207,12 @@ class Shell:
                 accumulator = self._add_state(v, "gradient_accumulator", (3, i))
                 target.accumulator = self._native(accumulator)
                 self._accumulated_gradients.append(accumulator)
-        for k, group in enumerate(self._rule.slots(self._spec), 4):
+        groups = {i: self._rule.slots(self._spec, v.shape, path(v)) for i, (v, _) in numbered}
+        for k in range(max(map(len, groups.values()), default=0)):
             for i, (v, target) in numbered:
-                for j, name in enumerate(() if target.replaced else group):
-                    target.slots[name] = self._native(self._add_state(v, name, (k, i, j)))
+                for j, slot in enumerate(() if target.replaced else groups[i][k]):
+                    state = self._add_state(v, slot.name, (4 + k, i, j), slot.start, slot.shape)
+                    target.slots[slot.name] = self._native(state)
         self._engine.targets |= {self._var_key(v): target for v, target in zip(new, targets, strict=True)}
         self._trainable_variables.extend(new)
         if not self._engine.shared:
@@ -339,7 +348,7 @@ def _accumulates(spec: specs.Spec) -> bool:
 
 def _state_of(spec: specs.Spec) -> Any:
     """What a spec says of the variables that the optimizer keeps."""
-    return RULES[type(spec)].slots(spec), spec.use_ema, _accumulates(spec)
+    return RULES[type(spec)].slots(spec, (2, 2), ""), spec.use_ema, _accumulates(spec)
 
 
 def _warn_lr() -> None:
