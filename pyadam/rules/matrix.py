@@ -35,7 +35,7 @@ def adafactor(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespa
 
     q = g * g + h.epsilon_1
     new: Slots = {}
-    if hasattr(s, "row"):
+    if len(w.shape) > 1:
         row = new["row"] = c.keep * s.row + c.gain * tf.reduce_mean(q, axis=-1)
         column = new["column"] = c.keep * s.column + c.gain * tf.reduce_mean(q, axis=-2)
         v = (row / tf.reduce_mean(row, axis=-1, keepdims=True))[..., None] * column[..., None, :]
@@ -48,11 +48,14 @@ def adafactor(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespa
 
 
 def adafactor_slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
-    """Row and column means of the last two dimensions where there are two, and v, which Keras' files hold as well."""
+    """Row and column means of the last two dimensions, and v.
+
+    A vector needs v alone and a matrix the means alone; the others are there because Keras' files hold them, a zero for each
+    mean of a vector.
+    """
     shape = tuple(shape)
-    if len(shape) < 2:
-        return ((Slot("velocity"),),)
-    return ((Slot("row", shape=shape[:-1]), Slot("column", shape=shape[:-2] + shape[-1:]), Slot("velocity")),)
+    row, column = (shape[:-1], shape[:-2] + shape[-1:]) if len(shape) > 1 else ((), ())
+    return ((Slot("row", shape=row), Slot("column", shape=column), Slot("velocity")),)
 
 
 def muon_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
