@@ -19,11 +19,11 @@ from pyadam.state import LoadedState, check_state, mark_layout
 __all__ = ["Optimizer", *specs.SPECS]
 
 
-class Optimizer(Shell, keras.optimizers.Optimizer):
+class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
     """What the classes for Keras 3 share. A subclass names its spec; everything else follows from it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        spec = specs.bind(self.spec_type, specs.class_signature(self.spec_type), args, kwargs)
+        spec: Any = specs.bind(self.spec_type, specs.class_signature(self.spec_type), args, kwargs)
         keras.optimizers.Optimizer.__init__(self, learning_rate=spec.learning_rate, name=spec.name)
         self._set_up(spec, self._iterations.value)
         self._untracked(

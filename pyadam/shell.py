@@ -17,7 +17,7 @@ from pyadam.engine import Engine, Target
 from pyadam.engine.dynamic import Dynamic
 from pyadam.engine.gradients import clip, compute_dtype
 from pyadam.exclusions import Exclusions
-from pyadam.rules import RULES
+from pyadam.rules import RULES, Rule
 
 __all__ = ["Shell", "path"]
 
@@ -26,6 +26,16 @@ class Shell:
     """An optimizer of one spec, without a Keras around it."""
 
     spec_type: ClassVar[type[specs.Spec]]
+
+    _spec: Any
+    _rule: Rule
+    _engine: Engine
+    _dynamic: dict[str, Dynamic]
+    _exclusions: Exclusions
+    _built_explicitly: bool
+    _trainable_variables: list[Any]
+    _model_variables_moving_average: list[Any]
+    _accumulated_gradients: list[Any]
 
     # What the Keras generation provides.
     name: str
@@ -238,7 +248,7 @@ class Shell:
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
         return self._iterations
 
-    @tf.autograph.experimental.do_not_convert
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
         """One step.
 
