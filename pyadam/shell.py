@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import tensorflow as tf
 
@@ -17,18 +17,16 @@ from pyadam.engine import Engine, Target
 from pyadam.engine.dynamic import Dynamic
 from pyadam.engine.gradients import clip, compute_dtype
 from pyadam.exclusions import Exclusions
-from pyadam.rules import RULES, Rule
+from pyadam.reference import documentation
+from pyadam.rules import RULES
+from pyadam.saving import Saving, path, untracked
 
-__all__ = ["Shell", "path"]
+__all__ = ["Shell", "make_classes"]
 
 
-class Shell:
+class Shell(Saving):
     """An optimizer of one spec, without a Keras around it."""
 
-    spec_type: ClassVar[type[specs.Spec]]
-
-    _spec: Any
-    _rule: Rule
     _engine: Engine
     _dynamic: dict[str, Dynamic]
     _exclusions: Exclusions
@@ -39,10 +37,7 @@ class Shell:
 
     # What the Keras generation provides.
     name: str
-    built: bool
     learning_rate: Any
-    _iterations: Any
-    _learning_rate: Any
     _var_key: Callable[[Any], Any]
     _overwrite_variable_with_gradient: Callable[[Any], bool]
 
@@ -52,10 +47,6 @@ class Shell:
 
     def _is_schedule(self, value: Any) -> bool:
         """Whether a learning rate is this Keras' own schedule, which is called with the step."""
-        raise NotImplementedError
-
-    def _rate_for_config(self) -> Any:
-        """The learning rate as the user gave it."""
         raise NotImplementedError
 
     def _add_state(
@@ -79,7 +70,8 @@ class Shell:
     def _set_up(self, spec: specs.Spec, iterations: Any) -> None:
         """What every constructor does once its Keras has made ``_iterations`` and ``_learning_rate``."""
         self._built_explicitly = False
-        self._untracked(
+        untracked(
+            self,
             _spec=spec,
             _rule=RULES[self.spec_type],
             _engine=Engine(spec, RULES[self.spec_type], iterations),
@@ -87,13 +79,10 @@ class Shell:
             _trainable_variables=[],
             _model_variables_moving_average=[],
             _accumulated_gradients=[],
+            _order={},
+            _deferred=None,
         )
-        self._untracked(_dynamic=self._make_dynamic())
-
-    def _untracked(self, **values: Any) -> None:
-        """Sets attributes that TensorFlow's checkpoints must not look into: what they hold is in ``_variables`` already."""
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+        untracked(self, _dynamic=self._make_dynamic())
 
     def __repr__(self) -> str:
         default = {p.name: p.default for p in specs.class_signature(self.spec_type).parameters.values()}
@@ -109,15 +98,15 @@ class Shell:
 
     def _configure(self, name: str, value: Any) -> None:
         """Changes one hyperparameter; steps traced from now on use it."""
-        if "_spec" not in self.__dict__:
+        if "_engine" not in self.__dict__:
             return  # Keras' own constructor writes its defaults
         new = dataclasses.replace(self._spec, **{name: value})
         if self.built and _state_of(new) != _state_of(self._spec):
             raise ValueError(
                 f"{type(self).__name__}: {name} can't change once the optimizer is built, its state depends on it"
             )
-        self._untracked(_spec=new)
-        self._untracked(_dynamic=self._make_dynamic())
+        untracked(self, _spec=new)
+        untracked(self, _dynamic=self._make_dynamic())
         self._engine.configure(new)
 
     def _make_dynamic(self) -> dict[str, Dynamic]:
@@ -129,6 +118,17 @@ class Shell:
                 dtype = tf.float32 if name == "learning_rate" else tf.float64
                 found[name] = Dynamic(type(self).__name__, name, value, field.metadata["kind"], dtype)
         return found
+
+    def _set_learning_rate(self, value: Any, assign: Callable[[Any, Any], None]) -> None:
+        """Checks a new learning rate and hands it to the setter of this Keras; a tensor of a graph is taken as it is."""
+        if tf.is_tensor(value) and not hasattr(value, "numpy"):
+            assign(self, value)
+            return
+        kind = specs.arguments(self.spec_type)["learning_rate"].metadata["kind"]
+        value = kind.check(type(self).__name__, "learning_rate", value)
+        assign(self, value)
+        untracked(self, _spec=dataclasses.replace(self._spec, learning_rate=value))
+        untracked(self, _dynamic=self._make_dynamic())
 
     @property
     def lr(self) -> Any:
@@ -187,6 +187,7 @@ class Shell:
     def _finish_build(self) -> None:
         self._exclusions.warn_unmatched(type(self).__name__)
         self.built = True
+        self._load_deferred()
 
     def _check_known(self, variables: Sequence[Any]) -> None:
         unknown = [path(v) for v in variables if self._var_key(v) not in self._engine.targets]
@@ -347,11 +348,6 @@ class Shell:
                 target.weight.assign(value)
 
 
-def path(variable: Any) -> str:
-    """The name of a variable in messages and among paths."""
-    return str(getattr(variable, "path", variable.name))
-
-
 def _accumulates(spec: specs.Spec) -> bool:
     return (spec.gradient_accumulation_steps or 1) > 1
 
@@ -363,3 +359,29 @@ def _state_of(spec: specs.Spec) -> Any:
 
 def _warn_lr() -> None:
     warnings.warn("pyadam: attribute lr is deprecated, use learning_rate", DeprecationWarning, stacklevel=3)
+
+
+def _hyperparameter(name: str, doc: str) -> property:
+    return property(lambda self: getattr(self._spec, name), lambda self, value: self._configure(name, value), doc=doc)
+
+
+def _make_class(spec: type[specs.Spec], base: type, module: str) -> type:
+    """The class of a spec: its signature, its documentation and a property for each hyperparameter."""
+    fields = specs.arguments(spec)
+    namespace: dict[str, Any] = {
+        name: _hyperparameter(name, field.metadata["doc"])
+        for name, field in fields.items()
+        if name not in ("learning_rate", "name")
+    }
+    namespace |= {
+        "spec_type": spec,
+        "__module__": module,
+        "__doc__": documentation(spec),
+        "__signature__": specs.class_signature(spec),
+    }
+    return type(spec.__name__, (base,), namespace)
+
+
+def make_classes(base: type, register: Callable[[type], type], module: str) -> dict[str, type]:
+    """The classes of all specs on a base, under their names."""
+    return {name: register(_make_class(spec, base, module)) for name, spec in specs.SPECS.items()}
