@@ -104,12 +104,16 @@ def test_rows_that_come_twice_are_summed():
 
 
 @pytest.mark.parametrize(
-    ("clip", "norm"),
-    [({"clipnorm": 1.0}, (1.0, 0.5)), ({"global_clipnorm": 1.0}, (0.995, 0.0995)), ({"clipvalue": 3.0}, (4.2, 0.5))],
+    ("clip", "norms"),
+    [
+        ({"clipnorm": 1.0}, (1.0, 0.5)),
+        ({"global_clipnorm": 1.01**0.5}, (1.0, 0.1)),  # of the vector of both, whose norm is 5 * 1.01^0.5
+        ({"clipvalue": 3.0}, (18**0.5, 0.5)),
+    ],
 )
 def test_clipping(clip, norms):
     """Gradients (3, 4) and (0.3, 0.4), of norms 5 and 0.5: what is left of the norms."""
-    model = oracle(weights=[np.zeros(2), np.zeros(2)], beta_1=0.0, **clip)
+    model = oracle(weights=[np.zeros(2), np.zeros(2)], dtypes=["float64"] * 2, beta_1=0.0, **clip)
     stepped(model, [np.array([3.0, 4.0]), np.array([0.3, 0.4])])
     np.testing.assert_allclose([np.linalg.norm(slots["m"]) for slots in model.slots], norms, rtol=1e-12)
 

@@ -18,7 +18,7 @@ from pyadam.cli.parity.report import against_r
 from pyadam.cli.parity.run_python import run_pyadam
 from pyadam.cli.parity.run_r import prepare, result
 
-cases = [case for pattern in sys.argv[2:] for case in select(table(), pattern)]
+cases = select(table(), sys.argv[2:])
 inputs = [draw(case) for case in cases]
 folder = Path(sys.argv[1])
 

@@ -49,7 +49,7 @@ class Difference:
         return cls(max(ulps), max(parts))
 
     def __str__(self) -> str:
-        return f"{self.ulp:.3g} ({self.part:.3g})"
+        return f"{self.ulp:.2g} ({self.part:.2g})"
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,13 @@ class Verdict:
 
 def _row(name: str, *cells: object) -> str:
     shown = ["" if cell is None else f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in cells]
-    return f"{name:<54}{shown[0]:>10}{shown[1]:>10}{shown[2]:>18}{shown[3]:>18}  {shown[4]}".rstrip()
+    return f"{name:<54}{shown[0]:>9}{shown[1]:>10}{shown[2]:>18}{shown[3]:>18}  {shown[4]}".rstrip()
 
 
 HEADER = "\n".join(
     (
         _row("", "R-Python", "compiled", "Keras", "oracle", ""),
-        _row("case", "ULP", "ULP/step", "ULP (of allowed)", "ULP (of allowed)", "verdict"),
+        _row("case", "ULP", "ULP/step", "ULP (of limit)", "ULP (of limit)", "verdict"),
     )
 )
 
