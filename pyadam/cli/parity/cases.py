@@ -244,7 +244,7 @@ def random_cases(count: int, seed: int) -> list[Case]:
         fields: dict[str, Any] = {
             "gradients": str(rng.choice(["dense", "dense", "sparse", "some none"])),
             "dtypes": (str(rng.choice(["float32", "float32", "float64", "bfloat16"])),),
-            "shapes": tuple(MORE_SHAPES[j] for j in rng.permutation(len(MORE_SHAPES))[: rng.integers(2, 5)]),
+            "shapes": (SHAPES[0], *(MORE_SHAPES[j] for j in rng.permutation(len(MORE_SHAPES))[: rng.integers(1, 4)])),
         }
         name = f"{spec.__name__} random {seed}.{index} {fields['gradients']} {fields['dtypes'][0]}"
         cases.append(Case(name, spec.__name__, given, **fields))
