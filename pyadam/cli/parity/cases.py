@@ -116,6 +116,10 @@ class Case:
     def dtype(self, variable: int) -> str:
         return self.dtypes[variable % len(self.dtypes)]
 
+    def filled(self) -> list[int]:
+        """The variables that have elements."""
+        return [j for j, shape in enumerate(self.shapes) if 0 not in shape]
+
     def value(self, argument: str) -> Any:
         """The value of an argument, given or default."""
         return self.arguments.get(argument, arguments(SPECS[self.optimizer])[argument].default)
