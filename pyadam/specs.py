@@ -61,9 +61,9 @@ def _amsgrad() -> Any:
     return argument(False, Flag(), "Whether to divide by the largest v seen so far (Reddi et al., 2018).")
 
 
-def _weight_decay(default: float | None) -> Any:
+def _weight_decay(default: float | None, kind: Kind = optional(NON_NEGATIVE)) -> Any:  # noqa: B008
     doc = "Decoupled decay: weights shrink by learning_rate * weight_decay before each update."
-    return argument(default, optional(NON_NEGATIVE), doc)
+    return argument(default, kind, doc)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +156,7 @@ class AdamW(Spec):
     )
 
     learning_rate: Any = _learning_rate(0.001)
-    weight_decay: float | None = _weight_decay(0.004)
+    weight_decay: float = _weight_decay(0.004, NON_NEGATIVE)
     beta_1: Any = _beta_1()
     beta_2: Any = _beta_2()
     epsilon: float = _epsilon()
