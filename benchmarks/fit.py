@@ -65,8 +65,9 @@ def main():
     for name, (widths, steps) in MODELS.items():
         median, ratios, first = measure(widths, steps, rounds)
         spread = f"{ratios[0]:.2f}-{ratios[-1]:.2f}"
+        keras_ms, pyadam_ms = median["keras"] * 1e3, median["pyadam"] * 1e3
         print(
-            f"{name:30} {median['keras'] * 1e3:9.2f} {median['pyadam'] * 1e3:9.2f} {statistics.median(ratios):6.2f} {spread:>12}"
+            f"{name:30} {keras_ms:9.2f} {pyadam_ms:9.2f} {statistics.median(ratios):6.2f} {spread:>12}"
             f" {first['keras']:6.1f} {first['pyadam']:6.1f}",
             flush=True,
         )

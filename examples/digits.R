@@ -1,6 +1,8 @@
-# Handwritten digits, trained with pyadam from R. digits.py is the same in Python.
+# Handwritten digits, trained with pyadam from R. digits.py does it in Python.
 #
-#   Rscript examples/digits.R [FILE]    writes FILE.keras, the trained model, and FILE.json, its losses
+#   Rscript examples/digits.R [FILE]
+#
+# writes FILE.keras, the trained model, and FILE.json, its losses.
 
 Sys.setenv(TF_CPP_MIN_LOG_LEVEL = "3")
 library(pyadam)
@@ -8,7 +10,8 @@ library(pyadam)
 keras <- reticulate::import("keras")
 digits <- reticulate::import("sklearn.datasets")$load_digits()
 
-# A small network, trained for 15 epochs on 1,437 pictures of 8 x 8 pixels, and validated on 360.
+# A small network, trained for 15 epochs on 1,437 pictures of 8 x 8 pixels, and
+# validated on 360.
 keras$utils$set_random_seed(7L)
 model <- keras$Sequential(list(
   keras$layers$Input(list(64L)),

@@ -56,7 +56,7 @@ class AdamW(Optimizer):
     def __init__(
         self,
         learning_rate: float | LearningRateSchedule | Callable[[], Any] = 0.001,
-        weight_decay: float | None = 0.004,
+        weight_decay: float = 0.004,
         beta_1: float | Callable[[], Any] = 0.9,
         beta_2: float | Callable[[], Any] = 0.999,
         epsilon: float = 1e-07,
@@ -121,7 +121,7 @@ def optimizer_adam(
 ) -> Adam: ...
 def optimizer_adam_w(
     learning_rate: float | LearningRateSchedule | Callable[[], Any] = 0.001,
-    weight_decay: float | None = 0.004,
+    weight_decay: float = 0.004,
     beta_1: float | Callable[[], Any] = 0.9,
     beta_2: float | Callable[[], Any] = 0.999,
     epsilon: float = 1e-07,

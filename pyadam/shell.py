@@ -211,7 +211,8 @@ class Shell(Saving):
                 if not target.replaced:
                     average = self._add_state(v, "average", (2, i))
                     target.average = self._native(average)
-                    target.average.assign(tf.cast(target.weight, target.dtype))
+                    if self.built:  # a later variable: its average starts here, not at the first update
+                        target.average.assign(tf.cast(target.weight, target.dtype))
                     self._model_variables_moving_average.append(average)
         if _accumulates(self._spec):
             for i, (v, target) in numbered:
@@ -325,9 +326,11 @@ class Shell(Saving):
             self._overwrite_by_averages([self._engine.targets[self._var_key(v)] for v in var_list])
 
     def _overwrite_by_averages(self, targets: Iterable[Target]) -> None:
+        updates = tf.convert_to_tensor(self._native(self._iterations)) // (self._spec.gradient_accumulation_steps or 1)
         for target in targets:
-            if target.average is not None:
-                target.weight.assign(tf.cast(target.average, target.weight.dtype))
+            if target.average is not None:  # before the first update there are no averages yet
+                average = tf.cast(target.average, target.weight.dtype)
+                target.weight.assign(tf.where(updates > 0, average, target.weight))
 
     @contextlib.contextmanager
     def averaged_weights(self) -> Iterator[None]:

@@ -48,7 +48,7 @@ def clip(
     A NaN stays where it is under ``clipvalue`` and ``clipnorm``; under ``global_clipnorm`` it reaches every element.
     """
     if clipvalue is not None:
-        return [tf.clip_by_value(g, tf.cast(-clipvalue, g.dtype), tf.cast(clipvalue, g.dtype)) for g in gradients]
+        return [_cut(g, tf.cast(clipvalue, g.dtype)) for g in gradients]
     if clipnorm is not None:
         return [g * _shrink(tf.sqrt(_finite_square_sum(g)), clipnorm) for g in gradients]
     if global_clipnorm is not None:
@@ -58,6 +58,10 @@ def clip(
         norm = tf.where(tf.math.is_finite(norm), norm, tf.cast(float("nan"), widest))
         return [g * tf.cast(_shrink(norm, global_clipnorm), g.dtype) for g in gradients]
     return list(gradients)
+
+
+def _cut(g: Any, limit: Any) -> Any:
+    return tf.where(g > limit, limit, tf.where(g < -limit, -limit, g))  # NaN stays NaN, in every version of XLA
 
 
 def _finite_square_sum(g: Any) -> Any:

@@ -33,10 +33,10 @@ def optional(kind: Kind) -> Kind:
     return dataclasses.replace(kind, optional=True)
 
 
-def weight_decay_field(default: float | None) -> Any:
+def weight_decay_field(default: float | None, kind: Kind = optional(NON_NEGATIVE)) -> Any:  # noqa: B008
     """The field ``weight_decay``, for the specs whose default is their own."""
     doc = "Decoupled decay: weights shrink by learning_rate * weight_decay before each update."
-    return argument(default, optional(NON_NEGATIVE), doc)
+    return argument(default, kind, doc)
 
 
 @dataclass(frozen=True, kw_only=True)

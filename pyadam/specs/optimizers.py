@@ -139,7 +139,7 @@ class AdamW(Spec):
     )
 
     learning_rate: Any = _learning_rate(0.001)
-    weight_decay: float | None = weight_decay_field(0.004)
+    weight_decay: float = weight_decay_field(0.004, NON_NEGATIVE)
     beta_1: Any = _beta_1()
     beta_2: Any = _beta_2()
     epsilon: float = _epsilon()

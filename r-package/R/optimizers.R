@@ -69,6 +69,8 @@ optimizer_adam <- function(
 
 #' AdamW: Adam with weight decay applied to the weights, not mixed into the gradient
 #'
+#' @param weight_decay Decoupled decay: weights shrink by learning_rate * weight_decay before each
+#'   update. Takes a number in `[0, Inf)`.
 #' @inheritParams optimizer_adam
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
 #'   a Keras optimizer.

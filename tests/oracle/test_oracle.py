@@ -14,11 +14,11 @@ def by_name(cases: list[Case]):
 
 
 def check(case: Case) -> None:
-    from pyadam.cli.parity.report import against_oracle
+    from pyadam.cli.parity.report import compare
     from pyadam.cli.parity.run_python import run_pyadam
 
     inputs = draw(case)
-    difference = against_oracle(case, inputs, run_pyadam(case, inputs))
+    difference, _ = compare(case, inputs, run_pyadam(case, inputs))
     assert difference.part <= 1, f"{difference} is more than allowed"
 
 
@@ -104,12 +104,16 @@ def test_rows_that_come_twice_are_summed():
 
 
 @pytest.mark.parametrize(
-    ("clip", "norm"),
-    [({"clipnorm": 1.0}, (1.0, 0.5)), ({"global_clipnorm": 1.0}, (0.995, 0.0995)), ({"clipvalue": 3.0}, (4.2, 0.5))],
+    ("clip", "norms"),
+    [
+        ({"clipnorm": 1.0}, (1.0, 0.5)),
+        ({"global_clipnorm": 1.01**0.5}, (1.0, 0.1)),  # of the vector of both, whose norm is 5 * 1.01^0.5
+        ({"clipvalue": 3.0}, (18**0.5, 0.5)),
+    ],
 )
 def test_clipping(clip, norms):
     """Gradients (3, 4) and (0.3, 0.4), of norms 5 and 0.5: what is left of the norms."""
-    model = oracle(weights=[np.zeros(2), np.zeros(2)], beta_1=0.0, **clip)
+    model = oracle(weights=[np.zeros(2), np.zeros(2)], dtypes=["float64"] * 2, beta_1=0.0, **clip)
     stepped(model, [np.array([3.0, 4.0]), np.array([0.3, 0.4])])
     np.testing.assert_allclose([np.linalg.norm(slots["m"]) for slots in model.slots], norms, rtol=1e-12)
 
@@ -128,6 +132,20 @@ def test_average_starts_at_the_first_new_weight_and_overwrites():
     np.testing.assert_allclose(model.averages[0], 0.5)
     (weight,) = stepped(model, [np.array(1.0)])
     np.testing.assert_allclose(weight, 0.75 * 0.5 + 0.25 * 0.0, atol=1e-15)
+
+
+def test_total_change_counts_decay_and_rule_one_by_one():
+    """Decay takes 0.5 from the weight 1, the rule gives it back."""
+    model = oracle(learning_rate=0.5, weight_decay=1.0, epsilon=0.0)
+    np.testing.assert_allclose(stepped(model, [np.array(-1.0)]), [1.0])
+    np.testing.assert_allclose(model.ways, [1.0])
+
+
+def test_weights_of_16_bits_are_rounded_when_stored_and_averaged_before():
+    model = oracle(dtypes=["bfloat16"], learning_rate=2.0**-9, epsilon=0.0, use_ema=True)
+    (weight,) = stepped(model, [np.array(-1.0)])
+    assert weight == 1.0
+    np.testing.assert_allclose(model.averages, [1 + 2.0**-9], rtol=1e-12)
 
 
 def test_functions_and_schedules_see_the_number_of_the_call():

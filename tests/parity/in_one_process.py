@@ -2,13 +2,16 @@
 
     python in_one_process.py FOLDER PATTERN...
 
-A program and no test, because a process that held R, reticulate and Python can't come to an orderly end: R's teardown
-(rpy2's ``endr``, at exit) aborts, and without it the interpreter's own crashes now and then. So this one ends at once.
+A program and no test, because such a process needs care at two points. rpy2 lets go of Python's lock while R runs, and
+reticulate 1.28 drops Python objects without it when R collects garbage: R gets a heap in which it never has to. And
+R's teardown aborts a process that held reticulate, so this one ends at once.
 """
 
 import os
 import sys
 from pathlib import Path
+
+os.environ |= {"R_NSIZE": "40M", "R_VSIZE": "2G"}  # no garbage collection below these
 
 from rpy2 import robjects
 
@@ -18,7 +21,7 @@ from pyadam.cli.parity.report import against_r
 from pyadam.cli.parity.run_python import run_pyadam
 from pyadam.cli.parity.run_r import prepare, result
 
-cases = [case for pattern in sys.argv[2:] for case in select(table(), pattern)]
+cases = select(table(), sys.argv[2:])
 inputs = [draw(case) for case in cases]
 folder = Path(sys.argv[1])
 

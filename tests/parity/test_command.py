@@ -20,15 +20,12 @@ def lines_of(*arguments: str) -> list[str]:
 
 @pytest.mark.needs_r
 def test_r_and_python_come_to_the_same_bits():
-    *_, summary = lines_of("--only", "nadam*sparse*32")
-    assert summary.split()[:2] == ["Nadam", "0"]
-    assert summary.endswith("all 2 cases ok")
-
-
-@pytest.mark.needs_r
-def test_functions_as_arguments_and_random_cases():
-    assert sum(line.endswith("  ok") for line in lines_of("--all", "--only", "nadam beta_*function*32")) == 2
-    assert sum(line.endswith("  ok") for line in lines_of("--only", "random", "--cases", "2", "--seed", "4")) == 2
+    patterns = ["nadam sparse float32", "nadam beta_*function*32", "random"]
+    printed = lines_of("--all", "--cases", "2", "--seed", "4", "--only", *patterns)
+    assert printed[0] == "5 cases, 50 steps each"
+    summary = {line.split()[0]: line for line in printed if " cases ok" in line}
+    assert summary["Nadam"].split()[1] == "0"
+    assert summary["Nadam"].endswith("all 4 cases ok")
 
 
 @pytest.mark.long
@@ -43,11 +40,8 @@ def test_r_inside_python(r, tmp_path):
     command = [sys.executable, str(Path(__file__).with_name("in_one_process.py")), str(tmp_path), *patterns]
     run = subprocess.run(command, env=r, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr[-3000:]
-    assert [line.split()[:2] for line in run.stdout.splitlines()[-3:]] == [
-        ["0.0", "Nadam"],
-        ["0.0", "AdamW"],
-        ["0.0", "Nadam"],
-    ]
+    found = sorted(line.split()[:2] for line in run.stdout.splitlines()[-3:])
+    assert found == [["0.0", "AdamW"], ["0.0", "Nadam"], ["0.0", "Nadam"]]
 
 
 # --- where it has to fail ------------------------------------------------------------------------------------------------

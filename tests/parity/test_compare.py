@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyadam.cli.parity.compare import History, apart, excess, ulp
+from pyadam.cli.parity.compare import History, apart, excess, limits, ulp, ways
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -43,13 +43,13 @@ def test_apart_on_the_scale_of_a_larger_value():
 def test_the_total_change_is_the_length_of_the_way():
     """There and back again by 1: 2 ULP for two steps, and a share of 2."""
     history = History("float32", [np.array([1.0]), np.array([2.0]), np.array([1.0])])
-    np.testing.assert_allclose(history.allowed(0.5)[-1], 2 * 2.0**-22 + 0.5 * 2)
-    np.testing.assert_allclose(history.allowed(0.0)[0], 2.0**-22)
+    np.testing.assert_array_equal(ways(history), [[0.0], [1.0], [2.0]])
+    np.testing.assert_allclose(limits(history, ways(history), 0.5), [[0.0], [2.0**-22 + 0.5], [2.0**-21 + 1.0]])
 
 
-def test_excess_is_one_at_the_limit_and_looks_at_every_step():
-    history = History("float32", [np.array([1.0]), np.array([1.0]), np.array([1.0])])
-    limit = 2.0**-23
-    assert excess(history, [np.array([1.0]), np.array([1.0 + limit]), np.array([1.0])], 2e-5) == 1.0
-    assert excess(history, [np.array([9.0]), np.array([1.0]), np.array([1.0])], 2e-5) == 0.0
-    assert excess(history, [np.array([1.0]), np.array([np.nan]), np.array([1.0])], 2e-5) == np.inf
+def test_excess_is_one_at_the_limit_and_looks_at_every_step_but_the_start():
+    ones, limit = [np.array([1.0])] * 3, [np.array([0.0]), np.array([0.5]), np.array([0.5])]
+    assert excess(ones, [np.array([1.0]), np.array([1.5]), np.array([1.0])], limit) == 1.0
+    assert excess(ones, [np.array([9.0]), np.array([1.0]), np.array([1.0])], limit) == 0.0
+    assert excess(ones, [np.array([1.0]), np.array([np.nan]), np.array([1.0])], limit) == np.inf
+    assert excess([np.array([np.nan])] * 3, [np.array([np.nan])] * 3, limit) == 0.0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pyadam.arguments import NA, Count, DynamicNumber, Flag, Name, Number
 from pyadam.specs import SPECS, arguments, bind, class_signature, function_signature
 
-settings.register_profile("lean", max_examples=40, deadline=None)
+settings.register_profile("lean", max_examples=25, deadline=None)
 settings.load_profile("lean")
 
 CLIPS = {"clipnorm", "clipvalue", "global_clipnorm"}

@@ -47,11 +47,20 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "error", "words"), BAD, ids=lambda x: str(x)[:50])
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    BAD,
+    ids=lambda x: str(x)[:50] if isinstance(x, dict) and not callable(x.get("learning_rate")) else "",
+)
 @pytest.mark.parametrize("face", ["Adam", "optimizer_adam"])
 def test_arguments(face, arguments, error, words):
     with pytest.raises(error, match="^Adam: " + words):
         getattr(pyadam, face)(**arguments)
+
+
+def test_adamw_is_nothing_without_its_decay():
+    with pytest.raises(TypeError, match=r"^AdamW: weight_decay must be a number in \[0, inf\), got None"):
+        pyadam.AdamW(weight_decay=None)
 
 
 def test_too_many_arguments():

@@ -232,6 +232,26 @@ def test_the_average_is_in_the_model_after_fit():
         np.testing.assert_array_equal(weight.numpy(), average.numpy())
 
 
+def test_averages_of_a_model_that_fit_builds():
+    model = keras.Sequential([keras.layers.Dense(3, kernel_initializer="ones", use_bias=False)])
+    model.compile(optimizer=pyadam.Adam(use_ema=True), loss="mse")
+    model.fit(np.ones((1, 5)), np.zeros((1, 3)), verbose=0)
+    np.testing.assert_array_equal(
+        model.trainable_variables[0].numpy(), model.optimizer._model_variables_moving_average[0].numpy()
+    )
+
+
+def test_weights_without_an_update_are_not_overwritten_by_empty_averages():
+    vs = variables((3,))
+    before = values(vs)
+    optimizer = pyadam.Adam(use_ema=True, gradient_accumulation_steps=2)
+    optimizer.build(vs)
+    optimizer.apply([tf.ones(3)], vs)
+    optimizer.finalize_variable_values(vs)
+    with optimizer.averaged_weights():
+        np.testing.assert_array_equal(values(vs)[0], before[0])
+
+
 def test_averaged_weights_come_and_go():
     optimizer = pyadam.Adam(0.1, use_ema=True, ema_momentum=0.5)
     vs = variables((3,))

@@ -6,6 +6,7 @@ one by 4 ULP; Keras and the oracle by one ULP a step plus a small share of the w
 
 import argparse
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -20,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="the whole table: every value, each in float32 and float64")
     parser.add_argument("--cases", type=int, default=0, metavar="N", help="add N random cases")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random cases (default: 0)")
-    parser.add_argument("--only", metavar="PATTERN", help="only cases with this in their name, such as 'nadam*sparse'")
+    only = "only cases with one of these in their name, such as 'nadam*sparse'"
+    parser.add_argument("--only", nargs="+", default=["*"], metavar="PATTERN", help=only)
     parser.add_argument("--no-r", action="store_true", help="leave R out")
 
 
@@ -39,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
 
     cases = select(table(args.all) + random_cases(args.cases, args.seed), args.only)
     if not cases:
-        print(f"pyadam parity: no case has {args.only!r} in its name", file=sys.stderr)
+        print(f"pyadam parity: no case has {' or '.join(map(repr, args.only))} in its name", file=sys.stderr)
         return 2
     if not args.no_r and (reason := missing()):
         print(f"pyadam parity: {reason}", file=sys.stderr)
@@ -52,13 +54,13 @@ def main(args: argparse.Namespace) -> int:
         from pyadam.cli.parity.report import HEADER, judge, summary  # TensorFlow starts here and in R at the same time
 
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each case traces anew, which TensorFlow warns of
-        print(HEADER, flush=True)
+        print(f"{len(cases)} cases, {cases[0].steps} steps each\n\n{HEADER}", flush=True)
         verdicts = []
         for index, (case, given) in enumerate(zip(cases, inputs, strict=True)):
-            verdicts.append(judge(case, given, None if r is None else lambda index=index: r.result(index)))
+            verdicts.append(judge(case, given, r and functools.partial(r.result, index)))
             print(verdicts[-1], flush=True)
     print(f"\n{summary(verdicts)}")
-    reasons = sorted({f"{v.without_keras}" for v in verdicts if v.without_keras})
+    reasons = sorted({v.without_keras for v in verdicts if v.without_keras})
     if reasons:
         print("\n-: not compared with Keras, because", *reasons, sep="\n   ")
     return int(any(verdict.faults for verdict in verdicts))

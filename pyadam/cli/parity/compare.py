@@ -1,10 +1,10 @@
 """How far numbers are apart, in units of last place, and how far they may be (SEMANTICS.md, table 1)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["History", "apart", "excess", "ulp"]
+__all__ = ["History", "apart", "excess", "limits", "ulp", "ways"]
 
 # dtype: (bits after the leading one, smallest normal exponent)
 PRECISION = {"float16": (10, -14), "bfloat16": (7, -126), "float32": (23, -126), "float64": (52, -1022)}
@@ -49,38 +49,35 @@ def apart(a: np.ndarray, b: np.ndarray, dtype: str, scale: np.ndarray | None = N
 
 @dataclass
 class History:
-    """What a variable went through: its values, and after each step what a second computation of them may differ by.
-
-    That is one ULP a step, plus a share of the total change. The total change is the length of the way: the sum of the
-    absolute moves, so that a weight which comes back to where it was has changed.
-
-    `together`: all elements may differ by what the one may that moves most. That is for state: where gradients that are
-    accumulated cancel, what is left of them has lost digits.
-    """
+    """The values that a variable went through, from before the first step to after the last."""
 
     dtype: str
-    values: list[np.ndarray] = field(default_factory=list)
-    together: bool = False
-
-    def allowed(self, share: float) -> list[np.ndarray]:
-        """The allowed differences, one array for each step after the first value; `share`: of the total change."""
-        rounding, length, allowances = 0.0, 0.0, []
-        for old, new in zip(self.values, self.values[1:], strict=False):
-            rounding = rounding + ulp(np.maximum(np.abs(old), np.abs(new)), self.dtype)
-            length = length + np.abs(new - old)
-            allowed = rounding + share * length
-            allowances.append(np.max(allowed, initial=0.0) if self.together else allowed)
-        return allowances
+    values: list[np.ndarray]
 
 
-def excess(reference: History, values: list[np.ndarray], share: float) -> float:
-    """The largest difference of `values` from the reference at any step, as a part of what is allowed: fine up to 1."""
+def ways(history: History) -> list[np.ndarray]:
+    """The total change up to each value: the length of the way, so that what comes back to where it was has changed."""
+    moves = [np.zeros_like(history.values[0])]
+    moves += [np.abs(new - old) for old, new in zip(history.values, history.values[1:], strict=False)]
+    return list(np.cumsum(moves, axis=0))
+
+
+def limits(history: History, total_changes: list[np.ndarray], share: float) -> list[np.ndarray]:
+    """What a second computation may differ by at each value: one ULP a step, plus a share of the total change so far."""
+    rounding = [np.zeros_like(history.values[0])]
+    for old, new in zip(history.values, history.values[1:], strict=False):
+        rounding.append(rounding[-1] + ulp(np.maximum(np.abs(old), np.abs(new)), history.dtype))
+    return [r + share * change for r, change in zip(rounding, total_changes, strict=True)]
+
+
+def excess(expected: list[np.ndarray], found: list[np.ndarray], allowed: list[np.ndarray]) -> float:
+    """The largest difference after any step as a part of what is allowed then: fine up to 1."""
     worst = 0.0
-    for expected, found, allowed in zip(reference.values[1:], values[1:], reference.allowed(share), strict=True):
-        if expected.shape != found.shape:
+    for a, b, limit in list(zip(expected, found, allowed, strict=True))[1:]:
+        if a.shape != b.shape:
             return np.inf
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            part = np.abs(found - expected) / allowed
-        part = np.where((found == expected) | (np.isnan(found) & np.isnan(expected)), 0.0, part)
+            part = np.abs(a - b) / limit
+        part = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, part)
         worst = max(worst, float(np.max(np.where(np.isnan(part), np.inf, part), initial=0.0)))
     return worst

@@ -66,7 +66,8 @@ class Oracle:
     """An optimizer over a list of weights.
 
     `arguments` holds every argument's value; functions and schedules are called with the number of the call, from 1.
-    Weights of 16 bits are rounded to their dtype after every step, everything else stays in float64.
+    Weights of 16 bits are rounded to their dtype when they are stored, everything else stays in float64. `ways` are the
+    total changes of the weights so far: the sums of the absolute moves, where decay, rule and overwriting move one by one.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Oracle:
         names = ["m", "v"] + ["v_hat"] * bool(self.arguments.get("amsgrad"))
         self.slots: list[State] = [{name: np.zeros_like(w) for name in names} for w in self.weights]
         self.averages = list(self.weights)
+        self.ways = [np.zeros_like(w) for w in self.weights]
         self.sums = [np.zeros_like(w) for w in self.weights]
         self.seen: set[int] = set()
         self.calls, self.updates, self.u_product = 0, 0, 1.0
@@ -107,17 +109,18 @@ class Oracle:
         self.updates += 1
         t, lr = self.updates, h["learning_rate"]
         self.u_product *= h["beta_1"] * (1 - 0.5 * 0.96**t)
+        new = list(self.weights)
         for j, gradient in clip(h, gradients).items():
-            weight = self.weights[j] - lr * (h["weight_decay"] or 0.0) * self.weights[j]
-            weight = self.rule({**h, "u_product": self.u_product}, t, lr, weight, gradient, self.slots[j])
-            self.weights[j] = self._stored(j, weight)
+            decayed = self.weights[j] - lr * (h["weight_decay"] or 0.0) * self.weights[j]
+            new[j] = self.rule({**h, "u_product": self.u_product}, t, lr, decayed, gradient, self.slots[j])
+            self.ways[j] = self.ways[j] + np.abs(decayed - self.weights[j]) + np.abs(new[j] - decayed)
         if h["use_ema"]:
             momentum = h["ema_momentum"] if t > 1 else 0.0
-            self.averages = [
-                momentum * a + (1 - momentum) * w for a, w in zip(self.averages, self.weights, strict=True)
-            ]
+            self.averages = [momentum * a + (1 - momentum) * w for a, w in zip(self.averages, new, strict=True)]
             if h["ema_overwrite_frequency"] and t % h["ema_overwrite_frequency"] == 0:
-                self.weights = [self._stored(j, average) for j, average in enumerate(self.averages)]
+                self.ways = [way + np.abs(a - w) for way, a, w in zip(self.ways, self.averages, new, strict=True)]
+                new = self.averages
+        self.weights = [self._stored(j, weight) for j, weight in enumerate(new)]
 
     def _stored(self, j: int, weight: np.ndarray) -> np.ndarray:
         return rounded(weight, self.halves[j]) if j in self.halves else weight

@@ -33,12 +33,11 @@ class Run:
     def of(cls, moments: list[Values], weight_dtypes: list[str], state_dtypes: list[str]) -> "Run":
         """From the values of all weights and all state variables, a pair for each moment."""
 
-        def histories(values: list[list[np.ndarray]], dtypes: list[str], together: bool) -> list[History]:
-            by_variable = zip(dtypes, zip(*values, strict=True), strict=True)
-            return [History(dtype, list(each), together) for dtype, each in by_variable]
+        def histories(values: list[list[np.ndarray]], dtypes: list[str]) -> list[History]:
+            return [History(dtype, list(each)) for dtype, each in zip(dtypes, zip(*values, strict=True), strict=True)]
 
         weights, state = zip(*moments, strict=True)
-        return cls(histories(weights, weight_dtypes, together=False), histories(state, state_dtypes, together=True))
+        return cls(histories(weights, weight_dtypes), histories(state, state_dtypes))
 
     def at(self, step: int) -> Values:
         """The values after so many steps; -1 for the last."""
@@ -110,34 +109,40 @@ def run_keras(case: Case, inputs: Inputs) -> Run:
     def make(jit_compile: bool = True, **given: Any) -> Any:
         return getattr(keras.optimizers, case.optimizer)(**given)
 
-    filled = [j for j, shape in enumerate(case.shapes) if 0 not in shape]
-    smaller = dataclasses.replace(case, shapes=tuple(case.shapes[j] for j in filled))
-    return Session(make, smaller, inputs.only(filled)).run(dense=True)
+    smaller = dataclasses.replace(case, shapes=tuple(case.shapes[j] for j in case.filled()))
+    return Session(make, smaller, inputs.only(case.filled())).run(dense=True)
 
 
-def run_oracle(case: Case, inputs: Inputs, state_dtypes: list[str]) -> Run:
-    """All steps in the oracle; `state_dtypes`: of the state variables that it is held against."""
+def run_oracle(case: Case, inputs: Inputs, state_dtypes: list[str]) -> tuple[Run, list[list[np.ndarray]]]:
+    """All steps in the oracle, and the total change of each weight up to each moment.
+
+    `state_dtypes`: of the state variables that it is held against.
+    """
     values = {name: case.value(name) for name in arguments(SPECS[case.optimizer])}
     weight_dtypes = [case.dtype(j) for j in range(len(case.shapes))]
     oracle = Oracle(case.optimizer, values, inputs.weights, weight_dtypes)
-    moments = [(list(oracle.weights), oracle.state())]
+    moments, changes = [(list(oracle.weights), oracle.state())], [list(oracle.ways)]
     for gradients in inputs.gradients:
         oracle(gradients)
         moments.append((list(oracle.weights), oracle.state()))
-    return Run.of(moments, weight_dtypes, state_dtypes)
+        changes.append(list(oracle.ways))
+    return Run.of(moments, weight_dtypes, state_dtypes), [list(each) for each in zip(*changes, strict=True)]
 
 
 def compiled_apart(case: Case, inputs: Inputs, run: Run) -> float:
     """The largest difference that compilation makes in one step, in ULP of the weight.
 
     Every step of the run is taken once more, from where it started there, uncompiled (or compiled, where the run was not).
+    The weight is the larger one of before and after; where averages overwrite it, the largest so far, which they stem from.
     """
+    first = 0 if case.value("ema_overwrite_frequency") else -2
     twin = Session(getattr(pyadam, case.optimizer), with_compilation(case, not case.value("jit_compile")), inputs)
     worst = 0.0
     for number in range(1, case.steps + 1):
         twin.go_to(run.at(number - 1))
         twin.step(number)
         for found, history in zip(twin.values()[0], run.weights, strict=True):
-            before, after = history.values[number - 1 : number + 1]
-            worst = max(worst, apart(after, found, history.dtype, scale=np.abs(before)))
+            values = history.values[: number + 1]
+            scale = np.max(np.abs(values[first:]), axis=0)
+            worst = max(worst, apart(values[-1], found, history.dtype, scale))
     return worst
