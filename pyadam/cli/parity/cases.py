@@ -151,6 +151,7 @@ EXTRAS: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
     ("sparse", {"learning_rate": 0.1}, {"gradients": "sparse"}),
     ("sparse, clipnorm", {"clipnorm": 0.3}, {"gradients": "sparse"}),
     ("sparse, accumulate", {"gradient_accumulation_steps": 3}, {"gradients": "sparse"}),
+    ("sparse, bfloat16", {"learning_rate": 0.02}, {"gradients": "sparse", "dtypes": ("bfloat16",)}),
     ("some none", {"weight_decay": 0.01}, {"gradients": "some none"}),
     ("some none, EMA", {"use_ema": True, "ema_overwrite_frequency": 6}, {"gradients": "some none"}),
     ("accumulate, EMA", {"gradient_accumulation_steps": 5, "use_ema": True, "ema_overwrite_frequency": 3}, {}),

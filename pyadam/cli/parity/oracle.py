@@ -78,7 +78,7 @@ class Oracle:
         self.halves = {j: dtype for j, dtype in enumerate(dtypes) if dtype in ("float16", "bfloat16")}
         names = ["m", "v"] + ["v_hat"] * bool(self.arguments.get("amsgrad"))
         self.slots: list[State] = [{name: np.zeros_like(w) for name in names} for w in self.weights]
-        self.averages = list(self.weights)
+        self.averages = [np.zeros_like(w) for w in self.weights]
         self.ways = [np.zeros_like(w) for w in self.weights]
         self.sums = [np.zeros_like(w) for w in self.weights]
         self.seen: set[int] = set()
