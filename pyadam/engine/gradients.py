@@ -5,7 +5,12 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["clip", "compute_dtype", "prepare"]
+__all__ = ["clip", "compute_dtype", "prepare", "scalar"]
+
+
+def scalar(value: Any, dtype: Any) -> Any:
+    """A number or scalar tensor in a dtype; ``tf.cast`` would take a Python number through float32, whatever the dtype."""
+    return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)
 
 
 def compute_dtype(dtype: Any) -> Any:
@@ -27,6 +32,8 @@ def prepare(owner: str, path: str, weight: Any, gradient: Any) -> Any:
         TypeError: the gradient is not numeric.
         ValueError: its shape is not the weight's.
     """
+    if isinstance(gradient, tf.IndexedSlices):
+        gradient = tf.cast(gradient, compute_dtype(weight.dtype))  # so that rows are not summed in 16 bits
     try:
         dense = tf.convert_to_tensor(gradient)
     except (TypeError, ValueError) as error:
@@ -48,14 +55,14 @@ def clip(
     A NaN stays where it is under ``clipvalue`` and ``clipnorm``; under ``global_clipnorm`` it reaches every element.
     """
     if clipvalue is not None:
-        return [_cut(g, tf.cast(clipvalue, g.dtype)) for g in gradients]
+        return [_cut(g, scalar(clipvalue, g.dtype)) for g in gradients]
     if clipnorm is not None:
         return [g * _shrink(tf.sqrt(_finite_square_sum(g)), clipnorm) for g in gradients]
     if global_clipnorm is not None:
         widest = tf.float64 if any(g.dtype == tf.float64 for g in gradients) else tf.float32
-        norm = tf.sqrt(tf.add_n([tf.cast(tf.reduce_sum(g * g), widest) for g in gradients]))
+        norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(tf.cast(g, widest))) for g in gradients]))
         # a norm that is no number must not pass for a small one: inf would turn finite gradients to zero in silence
-        norm = tf.where(tf.math.is_finite(norm), norm, tf.cast(float("nan"), widest))
+        norm = tf.where(tf.math.is_finite(norm), norm, scalar(float("nan"), widest))
         return [g * tf.cast(_shrink(norm, global_clipnorm), g.dtype) for g in gradients]
     return list(gradients)
 
@@ -69,5 +76,5 @@ def _finite_square_sum(g: Any) -> Any:
 
 
 def _shrink(norm: Any, limit: float) -> Any:
-    limit = tf.cast(limit, norm.dtype)
+    limit = scalar(limit, norm.dtype)
     return tf.where(norm <= limit, tf.ones_like(norm), limit / norm)  # NaN stays NaN

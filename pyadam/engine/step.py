@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from pyadam.engine.compiler import inside_xla, program
-from pyadam.engine.gradients import clip, prepare
+from pyadam.engine.gradients import clip, prepare, scalar
 from pyadam.engine.lanes import Lane, State, Target, make_lanes
 from pyadam.rules import Rule
 
@@ -119,7 +119,7 @@ class Engine:
 
     def _unscaled(self, target: Target, gradient: Any) -> Any:
         g = tf.cast(gradient, target.dtype)
-        return g if self.spec.loss_scale_factor is None else g / tf.cast(self.spec.loss_scale_factor, g.dtype)
+        return g if self.spec.loss_scale_factor is None else g / scalar(self.spec.loss_scale_factor, g.dtype)
 
     def _gathered(self, target: Target, gradient: Any) -> Any:
         """The gradient of this update: unscaled, the mean over the calls since the last one."""
@@ -185,12 +185,12 @@ class Engine:
         for name, value in new_shared.items():
             self.shared[name].assign(tf.cast(value, self.shared[name].dtype))
         # the first average is the weight itself
-        c["ema_momentum"] = tf.where(tf.equal(t, 1), tf.zeros([], tf.float64), h.ema_momentum)
+        c["ema_momentum"] = tf.where(tf.equal(t, 1), scalar(0.0, tf.float64), scalar(h.ema_momentum, tf.float64))
         casts: dict[Any, SimpleNamespace] = {}
 
         def cast(dtype: Any) -> SimpleNamespace:
             if dtype not in casts:
-                casts[dtype] = SimpleNamespace(**{name: tf.cast(value, dtype) for name, value in c.items()})
+                casts[dtype] = SimpleNamespace(**{name: scalar(value, dtype) for name, value in c.items()})
             return casts[dtype]
 
         return cast
