@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from pyadam import specs
 from pyadam.engine.gradients import compute_dtype
@@ -58,7 +59,7 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
         with self._distribution_strategy.extended.colocate_vars_with(weight):
             state = self.add_variable(
                 tuple(weight.shape if shape is None else shape),
-                keras.initializers.Constant(start),
+                lambda shape, dtype: tf.fill(shape, tf.constant(start, dtype)),  # Constant goes through float32
                 dtype=compute_dtype(weight.dtype).name,
                 name=label,
             )

@@ -135,7 +135,7 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
         return scalar
 
     def _add(self, name: str, start: float, shape: Any, dtype: Any) -> Any:
-        variable = tf.Variable(tf.fill(shape, tf.cast(start, dtype)), name=name, trainable=False)
+        variable = tf.Variable(tf.fill(shape, tf.constant(start, dtype)), name=name, trainable=False)
         self._variables.append(variable)
         return variable
 

@@ -85,7 +85,7 @@ def ftrl(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -
     shrunk = g + 2.0 * h.l2_shrinkage_regularization_strength * w
     z = s.linear + (shrunk - (root - root_before) / c.lr * w)
     quadratic = root / c.lr + 2.0 * (h.l2_regularization_strength + h.beta / (2.0 * c.lr))
-    l1 = tf.cast(h.l1_regularization_strength, z.dtype)
+    l1 = tf.constant(h.l1_regularization_strength, z.dtype)
     return (tf.clip_by_value(z, -l1, l1) - z) / quadratic, {"accumulator": n, "linear": z}
 
 

@@ -1,4 +1,4 @@
-"""The optimizers' mathematics once more, in float64 NumPy, written from the papers alone: nothing is shared with pyadam or Keras.
+"""The optimizers' mathematics once more, in float64 NumPy, from the papers alone: nothing is shared with pyadam or Keras.
 
 Each function takes the hyperparameters ``h``, the number of the update ``t`` (from 1), the learning rate, one weight, its
 gradient and its state ``s``, which it changes; it returns the new weight.
