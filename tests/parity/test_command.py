@@ -49,7 +49,7 @@ def test_r_inside_python(r, tmp_path):
 
 def test_a_wrong_number_is_a_failure(monkeypatch, capsys):
     monkeypatch.setitem(oracle.RULES, "Adam", lambda h, t, lr, w, g, s: w - lr * 1.001 * g)
-    assert cli.main(["parity", "--no-r", "--only", "adam one variable float64"]) == 1
+    assert cli.main(["parity", "--no-r", "--all", "--only", "adam one variable float64"]) == 1
     printed = capsys.readouterr().out
     assert "the oracle differs" in printed
     assert "1 of 1 cases FAILED" in printed
