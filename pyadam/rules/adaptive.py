@@ -80,10 +80,14 @@ def ftrl(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -
 
     Source: McMahan et al. (2013), algorithm 1, with shrinkage-type L2 and any power.
     """
-    n = s.accumulator + g * g
-    root, root_before = tf.pow(n, -h.learning_rate_power), tf.pow(s.accumulator, -h.learning_rate_power)
+    n, power = s.accumulator + g * g, -h.learning_rate_power
+    root, root_before = tf.pow(n, power), tf.pow(s.accumulator, power)
+    # n'^p - n^p without cancellation; from nothing it is n'^p
+    seen = s.accumulator > 0.0
+    growth = tf.math.log1p(g * g / tf.where(seen, s.accumulator, tf.ones_like(n)))
+    grown = tf.where(seen, root_before * tf.math.expm1(power * growth), root - root_before)
     shrunk = g + 2.0 * h.l2_shrinkage_regularization_strength * w
-    z = s.linear + (shrunk - (root - root_before) / c.lr * w)
+    z = s.linear + (shrunk - grown / c.lr * w)
     quadratic = root / c.lr + 2.0 * (h.l2_regularization_strength + h.beta / (2.0 * c.lr))
     l1 = tf.constant(h.l1_regularization_strength, z.dtype)
     return (tf.clip_by_value(z, -l1, l1) - z) / quadratic, {"accumulator": n, "linear": z}

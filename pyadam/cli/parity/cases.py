@@ -99,7 +99,7 @@ EXERCISED: dict[str, tuple[Any, ...]] = {
     "clip_threshold": (0.3,),
     "exclude_layers": (["(?i)variable"], ["another"]),
     "muon_a": (3.0,),
-    "muon_b": (-4.0,),
+    "muon_b": (-4.5,),
     "muon_c": (1.5,),
 }
 
