@@ -44,7 +44,7 @@ def prepare(owner: str, path: str, weight: Any, gradient: Any) -> Any:
         raise ValueError(
             f"{owner}: the gradient of {path} must have the variable's shape {tuple(weight.shape)}, got {tuple(dense.shape)}"
         )
-    return tf.ensure_shape(dense, weight.shape)
+    return dense if dense.shape.is_fully_defined() else tf.ensure_shape(dense, weight.shape)
 
 
 def clip(
