@@ -196,7 +196,7 @@ class Shell:
                     if self.built:  # a later variable: its average starts here, not at the first update
                         target.average.assign(tf.cast(target.weight, target.dtype))
                     self._model_variables_moving_average.append(average)
-        if _accumulates(self._spec):
+        if self._spec.calls_per_update > 1:
             for i, (v, target) in numbered:
                 accumulator = self._add_state(v, "gradient_accumulator", (3, i))
                 target.accumulator = self._native(accumulator)
@@ -306,7 +306,7 @@ class Shell:
             self._overwrite_by_averages([self._engine.targets[self._var_key(v)] for v in var_list])
 
     def _overwrite_by_averages(self, targets: Iterable[Target]) -> None:
-        updates = tf.convert_to_tensor(self._native(self._iterations)) // (self._spec.gradient_accumulation_steps or 1)
+        updates = tf.convert_to_tensor(self._native(self._iterations)) // self._spec.calls_per_update
         for target in targets:
             if target.average is not None:  # before the first update there are no averages yet
                 average = tf.cast(target.average, target.weight.dtype)
@@ -336,13 +336,9 @@ def path(variable: Any) -> str:
     return str(getattr(variable, "path", variable.name))
 
 
-def _accumulates(spec: specs.Spec) -> bool:
-    return (spec.gradient_accumulation_steps or 1) > 1
-
-
 def _state_of(spec: specs.Spec) -> Any:
     """What a spec says of the variables that the optimizer keeps."""
-    return RULES[type(spec)].slots(spec), spec.use_ema, _accumulates(spec)
+    return RULES[type(spec)].slots(spec), spec.use_ema, spec.calls_per_update > 1
 
 
 def _warn_lr() -> None:

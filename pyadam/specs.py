@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 import inspect
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -120,9 +120,10 @@ class Spec:
                 f"{type(self).__name__}: at most one of clipnorm, clipvalue and global_clipnorm can be set, got {given}"
             )
 
-    def is_dynamic(self, name: str) -> bool:
-        """Whether the argument is given as a function or schedule, to be asked for its value at every step."""
-        return callable(getattr(self, name))
+    @property
+    def calls_per_update(self) -> int:
+        """Calls whose gradients make one update."""
+        return self.gradient_accumulation_steps or 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,13 +258,3 @@ def bind(spec: type[Spec], signature: inspect.Signature, args: tuple[Any, ...], 
 def _nearest(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f", did you mean {close[0]}?" if close else f"; the arguments are {', '.join(known)}"
-
-
-def with_signature(signature: inspect.Signature) -> Callable[[Any], Any]:
-    """Gives a function that takes ``*args, **kwargs`` the signature that its callers see."""
-
-    def decorate(function: Any) -> Any:
-        function.__signature__ = signature
-        return function
-
-    return decorate

@@ -62,7 +62,7 @@ class Engine:
         ]
         for target, gradient in zip(targets, dense, strict=True):
             target.received |= gradient is not None
-        accumulating = (self.spec.gradient_accumulation_steps or 1) > 1
+        accumulating = self.spec.calls_per_update > 1
         present = tuple(g is not None for g in dense)
         taking_part = tuple(x.received for x in targets) if accumulating else present
         pack = self.rule.elementwise and not inside_xla()
@@ -73,7 +73,7 @@ class Engine:
 
     def _make(self, targets: list[Target], present: Sequence[bool], taking_part: Sequence[bool], pack: bool) -> Any:
         """The function of one step over these targets, for gradients that are present or missing in this pattern."""
-        every = self.spec.gradient_accumulation_steps or 1
+        every = self.spec.calls_per_update
         devices = [x.weight.device for x in targets]
         lanes = make_lanes(targets, taking_part, pack)
         packed = [lane for lane in lanes if lane.packed]
@@ -123,7 +123,7 @@ class Engine:
 
     def _gathered(self, target: Target, gradient: Any) -> Any:
         """The gradient of this update: unscaled, the mean over the calls since the last one."""
-        every = self.spec.gradient_accumulation_steps or 1
+        every = self.spec.calls_per_update
         if every == 1:
             return tf.cast(gradient, target.dtype) if target.replaced else self._unscaled(target, gradient)
         total = target.accumulator if gradient is None else self._accumulated(target, gradient)
