@@ -9,7 +9,7 @@ import numbers
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["NA", "Count", "DynamicNumber", "Flag", "Kind", "LearningRate", "Name", "Number"]
+__all__ = ["NA", "Count", "DynamicNumber", "Flag", "Kind", "LearningRate", "Name", "Number", "Strings"]
 
 
 class _Missing:
@@ -174,6 +174,20 @@ class Flag(Kind):
         if not isinstance(value, bool):
             raise TypeError
         return value
+
+
+@dataclass(frozen=True)
+class Strings(Kind):
+    """Strings; a single one, as R passes a vector of length one, is a list of one."""
+
+    def allowed(self) -> str:
+        return "a list of strings"
+
+    def convert(self, value: Any) -> Any:
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, (list, tuple)) or not all(isinstance(v, str) for v in values):
+            raise TypeError
+        return list(values)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import tensorflow as tf
 
@@ -17,22 +17,27 @@ from pyadam.engine import Engine, Target
 from pyadam.engine.dynamic import Dynamic
 from pyadam.engine.gradients import clip, compute_dtype
 from pyadam.exclusions import Exclusions
+from pyadam.reference import documentation
 from pyadam.rules import RULES
+from pyadam.saving import Saving, path, untracked
 
-__all__ = ["Shell", "path"]
+__all__ = ["Shell", "make_classes"]
 
 
-class Shell:
+class Shell(Saving):
     """An optimizer of one spec, without a Keras around it."""
 
-    spec_type: ClassVar[type[specs.Spec]]
+    _engine: Engine
+    _dynamic: dict[str, Dynamic]
+    _exclusions: Exclusions
+    _built_explicitly: bool
+    _trainable_variables: list[Any]
+    _model_variables_moving_average: list[Any]
+    _accumulated_gradients: list[Any]
 
     # What the Keras generation provides.
     name: str
-    built: bool
     learning_rate: Any
-    _iterations: Any
-    _learning_rate: Any
     _var_key: Callable[[Any], Any]
     _overwrite_variable_with_gradient: Callable[[Any], bool]
 
@@ -44,12 +49,15 @@ class Shell:
         """Whether a learning rate is this Keras' own schedule, which is called with the step."""
         raise NotImplementedError
 
-    def _rate_for_config(self) -> Any:
-        """The learning rate as the user gave it."""
-        raise NotImplementedError
-
-    def _add_state(self, variable: Any, name: str, order: tuple[int, ...]) -> Any:
-        """A variable of the weight's shape beside it, in the dtype of the arithmetic, from zeros.
+    def _add_state(
+        self,
+        variable: Any,
+        name: str,
+        order: tuple[int, ...],
+        start: float = 0.0,
+        shape: Sequence[int] | None = None,
+    ) -> Any:
+        """A variable beside a weight, in the dtype of the arithmetic; by default of the weight's shape and from zeros.
 
         ``order`` is its place among the optimizer's variables.
         """
@@ -62,7 +70,8 @@ class Shell:
     def _set_up(self, spec: specs.Spec, iterations: Any) -> None:
         """What every constructor does once its Keras has made ``_iterations`` and ``_learning_rate``."""
         self._built_explicitly = False
-        self._untracked(
+        untracked(
+            self,
             _spec=spec,
             _rule=RULES[self.spec_type],
             _engine=Engine(spec, RULES[self.spec_type], iterations),
@@ -70,13 +79,10 @@ class Shell:
             _trainable_variables=[],
             _model_variables_moving_average=[],
             _accumulated_gradients=[],
+            _order={},
+            _deferred=None,
         )
-        self._untracked(_dynamic=self._make_dynamic())
-
-    def _untracked(self, **values: Any) -> None:
-        """Sets attributes that TensorFlow's checkpoints must not look into: what they hold is in ``_variables`` already."""
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+        untracked(self, _dynamic=self._make_dynamic())
 
     def __repr__(self) -> str:
         default = {p.name: p.default for p in specs.class_signature(self.spec_type).parameters.values()}
@@ -92,15 +98,15 @@ class Shell:
 
     def _configure(self, name: str, value: Any) -> None:
         """Changes one hyperparameter; steps traced from now on use it."""
-        if "_spec" not in self.__dict__:
+        if "_engine" not in self.__dict__:
             return  # Keras' own constructor writes its defaults
         new = dataclasses.replace(self._spec, **{name: value})
         if self.built and _state_of(new) != _state_of(self._spec):
             raise ValueError(
                 f"{type(self).__name__}: {name} can't change once the optimizer is built, its state depends on it"
             )
-        self._untracked(_spec=new)
-        self._untracked(_dynamic=self._make_dynamic())
+        untracked(self, _spec=new)
+        untracked(self, _dynamic=self._make_dynamic())
         self._engine.configure(new)
 
     def _make_dynamic(self) -> dict[str, Dynamic]:
@@ -112,6 +118,17 @@ class Shell:
                 dtype = tf.float32 if name == "learning_rate" else tf.float64
                 found[name] = Dynamic(type(self).__name__, name, value, field.metadata["kind"], dtype)
         return found
+
+    def _set_learning_rate(self, value: Any, assign: Callable[[Any, Any], None]) -> None:
+        """Checks a new learning rate and hands it to the setter of this Keras; a tensor of a graph is taken as it is."""
+        if tf.is_tensor(value) and not hasattr(value, "numpy"):
+            assign(self, value)
+            return
+        kind = specs.arguments(self.spec_type)["learning_rate"].metadata["kind"]
+        value = kind.check(type(self).__name__, "learning_rate", value)
+        assign(self, value)
+        untracked(self, _spec=dataclasses.replace(self._spec, learning_rate=value))
+        untracked(self, _dynamic=self._make_dynamic())
 
     @property
     def lr(self) -> Any:
@@ -170,6 +187,7 @@ class Shell:
     def _finish_build(self) -> None:
         self._exclusions.warn_unmatched(type(self).__name__)
         self.built = True
+        self._load_deferred()
 
     def _check_known(self, variables: Sequence[Any]) -> None:
         unknown = [path(v) for v in variables if self._var_key(v) not in self._engine.targets]
@@ -201,10 +219,12 @@ class Shell:
                 accumulator = self._add_state(v, "gradient_accumulator", (3, i))
                 target.accumulator = self._native(accumulator)
                 self._accumulated_gradients.append(accumulator)
-        for k, group in enumerate(self._rule.slots(self._spec), 4):
+        groups = {i: self._rule.slots(self._spec, v.shape, path(v)) for i, (v, _) in numbered}
+        for k in range(max(map(len, groups.values()), default=0)):
             for i, (v, target) in numbered:
-                for j, name in enumerate(() if target.replaced else group):
-                    target.slots[name] = self._native(self._add_state(v, name, (k, i, j)))
+                for j, slot in enumerate(() if target.replaced else groups[i][k]):
+                    state = self._add_state(v, slot.name, (4 + k, i, j), slot.start, slot.shape)
+                    target.slots[slot.name] = self._native(state)
         self._engine.targets |= {self._var_key(v): target for v, target in zip(new, targets, strict=True)}
         self._trainable_variables.extend(new)
         if not self._engine.shared:
@@ -230,7 +250,7 @@ class Shell:
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
         return self._iterations
 
-    @tf.autograph.experimental.do_not_convert
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
         """One step.
 
@@ -331,15 +351,36 @@ class Shell:
                 target.weight.assign(value)
 
 
-def path(variable: Any) -> str:
-    """The name of a variable in messages and among paths."""
-    return str(getattr(variable, "path", variable.name))
-
-
 def _state_of(spec: specs.Spec) -> Any:
     """What a spec says of the variables that the optimizer keeps."""
-    return RULES[type(spec)].slots(spec), spec.use_ema, spec.calls_per_update > 1
+    return RULES[type(spec)].slots(spec, (2, 2), ""), spec.use_ema, spec.calls_per_update > 1
 
 
 def _warn_lr() -> None:
     warnings.warn("pyadam: attribute lr is deprecated, use learning_rate", DeprecationWarning, stacklevel=3)
+
+
+def _hyperparameter(name: str, doc: str) -> property:
+    return property(lambda self: getattr(self._spec, name), lambda self, value: self._configure(name, value), doc=doc)
+
+
+def _make_class(spec: type[specs.Spec], base: type, module: str) -> type:
+    """The class of a spec: its signature, its documentation and a property for each hyperparameter."""
+    fields = specs.arguments(spec)
+    namespace: dict[str, Any] = {
+        name: _hyperparameter(name, field.metadata["doc"])
+        for name, field in fields.items()
+        if name not in ("learning_rate", "name")
+    }
+    namespace |= {
+        "spec_type": spec,
+        "__module__": module,
+        "__doc__": documentation(spec),
+        "__signature__": specs.class_signature(spec),
+    }
+    return type(spec.__name__, (base,), namespace)
+
+
+def make_classes(base: type, register: Callable[[type], type], module: str) -> dict[str, type]:
+    """The classes of all specs on a base, under their names."""
+    return {name: register(_make_class(spec, base, module)) for name, spec in specs.SPECS.items()}

@@ -143,6 +143,7 @@ class Engine:
     ) -> list[State]:
         """Update number ``t`` of all targets: lanes of one variable in place, packed ones from state to new state."""
         values = {f.name: getattr(self.spec, f.name) for f in fields(self.spec)}
+        values["learning_rate_is_constant"] = not callable(self.spec.learning_rate)
         h = SimpleNamespace(**(values | {name: tf.cast(value, tf.float64) for name, value in hyper.items()}))
 
         grads = {i: self._gathered(target, gradients[i]) for i, target in enumerate(targets) if taking_part[i]}
@@ -165,9 +166,11 @@ class Engine:
         new: State = {}
         w = state["weight"]
         if g is not None:
-            if decayed and h.weight_decay is not None:
-                w = w - c.decay * w
-            w, new = self.rule.update(c, w, g, SimpleNamespace(**state))
+            slots = SimpleNamespace(**state)
+            decay = self.rule.decay(h, slots)
+            if decayed and decay is not None:
+                w = w - tf.cast(h.learning_rate * decay, w.dtype) * w
+            w, new = self.rule.update(h, c, w, g, slots)
             new["weight"] = w
         if "average" in state:
             new["average"] = c.ema_momentum * state["average"] + (1.0 - c.ema_momentum) * w
@@ -181,8 +184,6 @@ class Engine:
         c, new_shared = self.rule.scalars(h, tf.cast(t, tf.float64), h.learning_rate, shared)
         for name, value in new_shared.items():
             self.shared[name].assign(tf.cast(value, self.shared[name].dtype))
-        if h.weight_decay is not None:
-            c["decay"] = h.learning_rate * h.weight_decay
         # the first average is the weight itself
         c["ema_momentum"] = tf.where(tf.equal(t, 1), scalar(0.0, tf.float64), scalar(h.ema_momentum, tf.float64))
         casts: dict[Any, SimpleNamespace] = {}

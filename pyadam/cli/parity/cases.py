@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pyadam.arguments import Count, DynamicNumber, Flag, Kind, LearningRate, Name, Number
+from pyadam.arguments import Count, DynamicNumber, Flag, Kind, LearningRate, Name, Number, Strings
 from pyadam.specs import SPECS, Spec, arguments
 
 __all__ = ["Case", "Clock", "PerStep", "Schedule", "python_value", "r_call", "random_cases", "select", "table"]
@@ -91,10 +91,24 @@ EXERCISED: dict[str, tuple[Any, ...]] = {
     "loss_scale_factor": (128.0,),
     "gradient_accumulation_steps": (4, 1),
     "name": ("another_name",),
+    "momentum": (0.8,),
+    "learning_rate_power": (-0.7, 0.0),
+    "adam_beta_1": (0.5, PerStep(0.5, 0.4)),
+    "beta_2_decay": (-0.5,),
+    "epsilon_1": (1e-6,),
+    "clip_threshold": (0.3,),
+    "exclude_layers": (["(?i)variable"], ["another"]),
+    "muon_a": (3.0,),
+    "muon_b": (-4.5,),
+    "muon_c": (1.5,),
 }
 
 # What an argument needs beside it before it has an effect.
-NEEDS: dict[str, dict[str, Any]] = {"ema_momentum": {"use_ema": True}, "ema_overwrite_frequency": {"use_ema": True}}
+NEEDS: dict[str, dict[str, Any]] = {
+    "ema_momentum": {"use_ema": True},
+    "ema_overwrite_frequency": {"use_ema": True},
+    "nesterov": {"momentum": 0.9},
+}
 
 
 @dataclass(frozen=True)
@@ -220,6 +234,8 @@ def _draw(rng: np.random.Generator, name: str, kind: Kind) -> Any:
         return bool(rng.integers(2))
     if isinstance(kind, Count):
         return kind.at_least + int(rng.integers(12))
+    if isinstance(kind, Strings):
+        return [["(?i)variable"], ["another"]][rng.integers(2)]
     if isinstance(kind, Name):
         return "".join(rng.choice(list("abcdefgh"), 5))
     if isinstance(kind, LearningRate) and rng.random() < 0.4:

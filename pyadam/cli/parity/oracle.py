@@ -1,49 +1,18 @@
 """The right numbers: what the optimizers compute, in float64 NumPy, written from the papers alone.
 
 Nothing is shared with pyadam or Keras. One class does the whole step, in the order that SEMANTICS.md lays down: merge rows,
-unscale, accumulate, clip, decay, rule, average. `t` counts the updates, from 1.
-
-- Adam: Kingma and Ba (2014), algorithm 1 in the form of section 2's last paragraph (epsilon hat)
-- AMSGrad: Reddi et al. (2018), algorithm 2, whose v is not bias-corrected before the maximum
-- AdamW: Loshchilov and Hutter (2019), algorithm 2
-- Nadam: Dozat (2016), algorithm 2, with momentum u_t = beta_1 (1 - 0.5 * 0.96^t)
+unscale, accumulate, clip, decay, rule, average. The rules are in papers.py.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from pyadam.cli.parity.inputs import Gradient, Rows, rounded
+from pyadam.cli.parity.papers import PAPERS, nadam, start
 
-__all__ = ["RULES", "Oracle"]
-
-State = dict[str, np.ndarray]
-
-
-def adam(h: Mapping[str, Any], t: int, lr: float, w: np.ndarray, g: np.ndarray, s: State) -> np.ndarray:
-    """One step of Adam on one variable; changes the state `s` and returns the new weight."""
-    b1, b2 = h["beta_1"], h["beta_2"]
-    s["m"] = b1 * s["m"] + (1 - b1) * g
-    s["v"] = b2 * s["v"] + (1 - b2) * g**2
-    second = s["v"]
-    if h["amsgrad"]:
-        second = s["v_hat"] = np.maximum(s["v_hat"], s["v"])
-    alpha = lr * np.sqrt(1 - b2**t) / (1 - b1**t)
-    return w - alpha * s["m"] / (np.sqrt(second) + h["epsilon"])
-
-
-def nadam(h: Mapping[str, Any], t: int, lr: float, w: np.ndarray, g: np.ndarray, s: State) -> np.ndarray:
-    """One step of Nadam; the product of the momenta so far, this one's included, is ``h["u_product"]``."""
-    b1, b2, product = h["beta_1"], h["beta_2"], h["u_product"]
-    now, following = (b1 * (1 - 0.5 * 0.96**k) for k in (t, t + 1))
-    s["m"] = b1 * s["m"] + (1 - b1) * g
-    s["v"] = b2 * s["v"] + (1 - b2) * g**2
-    look_ahead = following * s["m"] / (1 - product * following) + (1 - now) * g / (1 - product)
-    return w - lr * look_ahead / (np.sqrt(s["v"] / (1 - b2**t)) + h["epsilon"])
-
-
-RULES: dict[str, Callable[..., np.ndarray]] = {"Adam": adam, "AdamW": adam, "Nadam": nadam}
+__all__ = ["Oracle"]
 
 
 def clip(h: Mapping[str, Any], gradients: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
@@ -73,11 +42,10 @@ class Oracle:
     def __init__(
         self, optimizer: str, arguments: Mapping[str, Any], weights: list[np.ndarray], dtypes: list[str]
     ) -> None:
-        self.rule, self.arguments = RULES[optimizer], dict(arguments)
+        self.paper, self.arguments = PAPERS[optimizer], dict(arguments)
         self.weights = [np.array(w, np.float64) for w in weights]
         self.halves = {j: dtype for j, dtype in enumerate(dtypes) if dtype in ("float16", "bfloat16")}
-        names = ["m", "v"] + ["v_hat"] * bool(self.arguments.get("amsgrad"))
-        self.slots: list[State] = [{name: np.zeros_like(w) for name in names} for w in self.weights]
+        self.slots = [start(self.paper, self.arguments, w) for w in self.weights]
         self.averages = [np.zeros_like(w) for w in self.weights]
         self.ways = [np.zeros_like(w) for w in self.weights]
         self.sums = [np.zeros_like(w) for w in self.weights]
@@ -103,16 +71,20 @@ class Oracle:
         """The arguments of this call; functions and schedules are asked for theirs."""
         step = self.calls + 1
         values = {name: value(step) if callable(value) else value for name, value in self.arguments.items()}
-        return {**values, "learning_rate": float(np.float32(values["learning_rate"]))}
+        constant = not callable(self.arguments["learning_rate"])
+        rate = float(np.float32(values["learning_rate"]))
+        return {**values, "learning_rate": rate, "learning_rate_is_constant": constant}
 
     def _update(self, h: dict[str, Any], gradients: dict[int, np.ndarray]) -> None:
         self.updates += 1
         t, lr = self.updates, h["learning_rate"]
-        self.u_product *= h["beta_1"] * (1 - 0.5 * 0.96**t)
+        if self.paper.step is nadam:
+            self.u_product *= h["beta_1"] * (1 - 0.5 * 0.96**t)
         new = list(self.weights)
         for j, gradient in clip(h, gradients).items():
-            decayed = self.weights[j] - lr * (h["weight_decay"] or 0.0) * self.weights[j]
-            new[j] = self.rule({**h, "u_product": self.u_product}, t, lr, decayed, gradient, self.slots[j])
+            decay = self.paper.decay(h, self.weights[j].shape) or 0.0
+            decayed = self.weights[j] - lr * decay * self.weights[j]
+            new[j] = self.paper.step({**h, "u_product": self.u_product}, t, lr, decayed, gradient, self.slots[j])
             self.ways[j] = self.ways[j] + np.abs(decayed - self.weights[j]) + np.abs(new[j] - decayed)
         if h["use_ema"]:
             momentum = h["ema_momentum"] if t > 1 else 0.0
@@ -135,8 +107,7 @@ class Oracle:
             state += self.averages
         if (h["gradient_accumulation_steps"] or 1) > 1:
             state += self.sums
-        for slots in self.slots:
-            state += [slots["m"], slots["v"]]
-        if self.rule is nadam:
-            state.append(np.float64(self.u_product))
-        return state + [slots["v_hat"] for slots in self.slots if "v_hat" in slots]
+        groups = [self.paper.groups(h, w.shape) for w in self.weights]
+        for group in range(max(map(len, groups), default=0)):
+            state += [slots[name] for slots, own in zip(self.slots, groups, strict=True) for name in own[group]]
+        return [*state, np.float64(self.u_product)] if self.paper.step is nadam else state

@@ -14,15 +14,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pyadam.arguments import Count, DynamicNumber, Flag, Kind, LearningRate, Name, Number
+from pyadam.arguments import Count, Flag, Kind, Name, Number
 
-__all__ = ["Adam", "AdamW", "Nadam", "SPECS", "Spec", "class_signature", "function_signature"]
+__all__ = ["Spec", "argument", "arguments", "bind", "class_signature", "function_signature", "optional"]
 
 POSITIVE = Number(low=0.0, low_open=True)
 NON_NEGATIVE = Number(low=0.0)
 UNIT_INTERVAL = Number(low=0.0, high=1.0)
-DECAY_RATE = DynamicNumber(low=0.0, high=1.0, high_open=True)
-STEP_SIZE = LearningRate(low=0.0)
 
 
 def argument(default: Any, kind: Kind, doc: str) -> Any:
@@ -35,46 +33,35 @@ def optional(kind: Kind) -> Kind:
     return dataclasses.replace(kind, optional=True)
 
 
-def _learning_rate(default: float) -> Any:
-    return argument(
-        default,
-        STEP_SIZE,
-        "Step size. A function is called at every step.",
-    )
-
-
-def _beta_1() -> Any:
-    return argument(0.9, DECAY_RATE, "Decay rate of the first moment m.")
-
-
-def _beta_2() -> Any:
-    return argument(0.999, DECAY_RATE, "Decay rate of the second moment v.")
-
-
-def _epsilon() -> Any:
-    return argument(
-        1e-7, NON_NEGATIVE, 'Added to the root of v, outside the bias correction ("epsilon hat" of the paper).'
-    )
-
-
-def _amsgrad() -> Any:
-    return argument(False, Flag(), "Whether to divide by the largest v seen so far (Reddi et al., 2018).")
-
-
-def _weight_decay(default: float | None, kind: Kind = optional(NON_NEGATIVE)) -> Any:  # noqa: B008
+def weight_decay_field(default: float | None, kind: Kind = optional(NON_NEGATIVE)) -> Any:  # noqa: B008
+    """The field ``weight_decay``, for the specs whose default is their own."""
     doc = "Decoupled decay: weights shrink by learning_rate * weight_decay before each update."
     return argument(default, kind, doc)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """The arguments that every optimizer has; a subclass declares its own, which come first in its signatures."""
+    """The arguments that every optimizer has; a subclass declares its own, which come first in its signatures.
+
+    Attributes:
+        title: its name in prose.
+        r_name: the name of its function, in Python and in R.
+        reference: the papers and equations it comes from.
+        last: those of its own arguments that come after ``name``.
+        function_defaults: the defaults that its function has, where they differ from the class's.
+        ignored: arguments that only its function has, with their defaults; they are accepted and do nothing but warn.
+            They stand behind the argument that ``ignored_after`` names.
+    """
 
     title: ClassVar[str] = ""
     r_name: ClassVar[str] = ""
     reference: ClassVar[str] = ""
+    last: ClassVar[tuple[str, ...]] = ()
+    function_defaults: ClassVar[Mapping[str, Any]] = {}
+    ignored: ClassVar[Mapping[str, Any]] = {}
+    ignored_after: ClassVar[str] = ""
 
-    weight_decay: float | None = _weight_decay(None)
+    weight_decay: float | None = weight_decay_field(None)
     clipnorm: float | None = argument(
         None,
         optional(POSITIVE),
@@ -126,103 +113,45 @@ class Spec:
         return self.gradient_accumulation_steps or 1
 
 
-@dataclass(frozen=True, kw_only=True)
-class Adam(Spec):
-    """Adam: steps scaled by bias-corrected running means of the gradient and of its square."""
-
-    title = "Adam"
-    r_name = "optimizer_adam"
-    reference = (
-        "Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, "
-        "section 2, the efficient form before 2.1. AMSGrad: Reddi, Kale and Kumar (2018), "
-        "https://arxiv.org/abs/1904.09237, algorithm 2."
-    )
-
-    learning_rate: Any = _learning_rate(0.001)
-    beta_1: Any = _beta_1()
-    beta_2: Any = _beta_2()
-    epsilon: float = _epsilon()
-    amsgrad: bool = _amsgrad()
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdamW(Spec):
-    """AdamW: Adam with weight decay applied to the weights, not mixed into the gradient."""
-
-    title = "AdamW"
-    r_name = "optimizer_adam_w"
-    reference = (
-        "Loshchilov and Hutter (2019), Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101, "
-        "algorithm 2, line 12."
-    )
-
-    learning_rate: Any = _learning_rate(0.001)
-    weight_decay: float = _weight_decay(0.004, NON_NEGATIVE)
-    beta_1: Any = _beta_1()
-    beta_2: Any = _beta_2()
-    epsilon: float = _epsilon()
-    amsgrad: bool = _amsgrad()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Nadam(Spec):
-    """Nadam: Adam with Nesterov's look-ahead momentum on Dozat's schedule."""
-
-    title = "Nadam"
-    r_name = "optimizer_nadam"
-    reference = (
-        "Dozat (2016), Incorporating Nesterov Momentum into Adam, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ, "
-        "algorithm 2, with the momentum schedule of section 2."
-    )
-
-    learning_rate: Any = _learning_rate(0.001)
-    beta_1: Any = _beta_1()
-    beta_2: Any = _beta_2()
-    epsilon: float = _epsilon()
-
-
-SPECS: dict[str, type[Spec]] = {spec.__name__: spec for spec in (Adam, AdamW, Nadam)}
-
 # Arguments that come after the common ones, in each of the two faces.
 _NEW_IN_KERAS_3 = ("loss_scale_factor", "gradient_accumulation_steps")
 
 
 def arguments(spec: type[Spec]) -> dict[str, "dataclasses.Field[Any]"]:
-    """The arguments of a spec in the order of its signatures: its own, then the common ones."""
+    """The arguments of a spec in the order of its signatures: its own, the common ones, and those that come last."""
     fields = {field.name: field for field in dataclasses.fields(spec)}
-    own = [name for name in spec.__annotations__ if name in fields]
-    return {name: fields[name] for name in dict.fromkeys([*own, *fields])}
+    own = [name for name in spec.__annotations__ if name in fields and name not in spec.last]
+    common = [name for name in fields if name not in spec.last]
+    return {name: fields[name] for name in dict.fromkeys([*own, *common, *spec.last])}
 
 
 def class_signature(spec: type[Spec]) -> inspect.Signature:
     """The Keras 3 signature: ``Adam(learning_rate=0.001, ..., name="adam", *, jit_compile=True, **kwargs)``."""
-    return _signature(
-        spec, positional_without={"jit_compile"}, keyword_only=["jit_compile"], name=spec.__name__.lower()
-    )
+    defaults = {name: field.default for name, field in arguments(spec).items()}
+    defaults["name"] = spec.__name__.lower()
+    return _signature(defaults, keyword_only=["jit_compile"])
 
 
 def function_signature(spec: type[Spec]) -> inspect.Signature:
     """The R keras 2.11 signature: ``optimizer_adam(learning_rate=0.001, ..., jit_compile=True, name="Adam", *, ...)``."""
-    return _signature(spec, positional_without={*_NEW_IN_KERAS_3}, keyword_only=_NEW_IN_KERAS_3, name=spec.__name__)
+    defaults = {}
+    for name, field in arguments(spec).items():
+        defaults[name] = spec.function_defaults.get(name, field.default)
+        if name == spec.ignored_after:
+            defaults |= spec.ignored
+    last = {name: defaults.pop(name) for name in ("jit_compile", "name", *spec.last)}
+    return _signature(defaults | last | {"name": spec.__name__}, keyword_only=_NEW_IN_KERAS_3)
 
 
-def _signature(
-    spec: type[Spec], *, positional_without: set[str], keyword_only: Iterable[str], name: str
-) -> inspect.Signature:
-    fields = arguments(spec)
-
-    def parameter(field: "dataclasses.Field[Any]", kind: Any) -> inspect.Parameter:
-        default = name if field.name == "name" else field.default
-        return inspect.Parameter(field.name, kind, default=default)
-
-    # jit_compile stands before name in the function, as in R keras 2.11; in the class it is keyword-only.
-    positional = [n for n in fields if n not in positional_without and n != "name" and n != "jit_compile"]
-    positional += [n for n in ("jit_compile", "name") if n not in positional_without]
-    return inspect.Signature(
-        [parameter(fields[n], inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in positional]
-        + [parameter(fields[n], inspect.Parameter.KEYWORD_ONLY) for n in keyword_only]
-        + [inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)]
-    )
+def _signature(defaults: Mapping[str, Any], keyword_only: Iterable[str]) -> inspect.Signature:
+    late = list(keyword_only)
+    parameters = [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
+        for name, default in defaults.items()
+        if name not in late
+    ]
+    parameters += [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name]) for name in late]
+    return inspect.Signature([*parameters, inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)])
 
 
 def bind(spec: type[Spec], signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Spec:
@@ -250,6 +179,9 @@ def bind(spec: type[Spec], signature: inspect.Signature, args: tuple[Any, ...], 
         raise TypeError(f"{spec.__name__}: {error}") from None
     bound.apply_defaults()
     values = {name: value for name, value in bound.arguments.items() if name != "kwargs"}
+    for name, default in spec.ignored.items():
+        if values.pop(name, default) != default:
+            warnings.warn(f"{spec.__name__}: argument {name} does nothing and is ignored", UserWarning, stacklevel=4)
     if values["name"] is None:
         values["name"] = signature.parameters["name"].default
     return spec(**values)

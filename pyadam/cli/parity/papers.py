@@ -1,0 +1,221 @@
+"""The optimizers' mathematics once more, in float64 NumPy, from the papers alone: nothing is shared with pyadam or Keras.
+
+Each function takes the hyperparameters ``h``, the number of the update ``t`` (from 1), the learning rate, one weight, its
+gradient and its state ``s``, which it changes; it returns the new weight.
+
+- Adadelta: Zeiler (2012), algorithm 1
+- Adafactor: Shazeer and Stern (2018), algorithms 4 and 5
+- Adagrad: Duchi, Hazan and Singer (2011), with a diagonal matrix
+- Adam: Kingma and Ba (2014), algorithm 1 in the form of section 2's last paragraph (epsilon hat)
+- AMSGrad: Reddi et al. (2018), algorithm 2, whose v is not bias-corrected before the maximum
+- AdamW: Loshchilov and Hutter (2019), algorithm 2
+- Adamax: Kingma and Ba (2014), algorithm 2
+- Ftrl: McMahan et al. (2013), algorithm 1, for any power of the sum
+- Lamb: You et al. (2019), algorithm 2
+- Lion: Chen et al. (2023), algorithm 2
+- Muon: Jordan et al. (2024); Liu et al. (2025), equation 4
+- Nadam: Dozat (2016), algorithm 2, with momentum u_t = beta_1 (1 - 0.5 * 0.96^t)
+- RMSprop: Tieleman and Hinton (2012); Graves (2013), equations 38 to 45
+- SGD: Sutskever et al. (2013), equations 1 to 4
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["PAPERS", "Paper", "State", "start"]
+
+Array = np.ndarray
+Hyper = Mapping[str, Any]
+State = dict[str, Array]
+
+
+def adam(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
+    b1, b2 = h["beta_1"], h["beta_2"]
+    s["m"] = b1 * s["m"] + (1 - b1) * g
+    s["v"] = b2 * s["v"] + (1 - b2) * g**2
+    second = s["v"]
+    if h.get("amsgrad"):
+        second = s["v_hat"] = np.maximum(s["v_hat"], s["v"])
+    alpha = lr * np.sqrt(1 - b2**t) / (1 - b1**t)
+    return w - alpha * s["m"] / (np.sqrt(second) + h["epsilon"])
+
+
+def nadam(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
+    """The product of the momenta so far, this one's included, is ``h["u_product"]``."""
+    b1, b2, product = h["beta_1"], h["beta_2"], h["u_product"]
+    now, following = (b1 * (1 - 0.5 * 0.96**k) for k in (t, t + 1))
+    s["m"] = b1 * s["m"] + (1 - b1) * g
+    s["v"] = b2 * s["v"] + (1 - b2) * g**2
+    look_ahead = following * s["m"] / (1 - product * following) + (1 - now) * g / (1 - product)
+    return w - lr * look_ahead / (np.sqrt(s["v"] / (1 - b2**t)) + h["epsilon"])
+
+
+def adamax(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
+    s["m"] = h["beta_1"] * s["m"] + (1 - h["beta_1"]) * g
+    s["u"] = np.maximum(h["beta_2"] * s["u"], np.abs(g))
+    return w - lr / (1 - h["beta_1"] ** t) * s["m"] / (s["u"] + h["epsilon"])
+
+
+def lamb(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
+    b1, b2 = h["beta_1"], h["beta_2"]
+    s["m"] = b1 * s["m"] + (1 - b1) * g
+    s["v"] = b2 * s["v"] + (1 - b2) * g**2
+    r = s["m"] / (1 - b1**t) / (np.sqrt(s["v"] / (1 - b2**t)) + h["epsilon"])
+    lengths = np.sqrt(np.sum(w**2)), np.sqrt(np.sum(r**2))
+    return w - lr * (lengths[0] / lengths[1] if min(lengths) > 0 else 1.0) * r
+
+
+def sgd(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
+    if h["momentum"] == 0:
+        return w - lr * g
+    s["m"] = h["momentum"] * s["m"] - lr * g
+    return w + (h["momentum"] * s["m"] - lr * g if h["nesterov"] else s["m"])
+
+
+def lion(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
+    direction = np.sign(h["beta_1"] * s["m"] + (1 - h["beta_1"]) * g)
+    s["m"] = h["beta_2"] * s["m"] + (1 - h["beta_2"]) * g
+    return w - lr * direction
+
+
+def adagrad(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
+    s["a"] = s["a"] + g**2
+    return w - lr * g / np.sqrt(s["a"] + h["epsilon"])
+
+
+def adadelta(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
+    s["g2"] = h["rho"] * s["g2"] + (1 - h["rho"]) * g**2
+    step = np.sqrt(s["d2"] + h["epsilon"]) / np.sqrt(s["g2"] + h["epsilon"]) * g
+    s["d2"] = h["rho"] * s["d2"] + (1 - h["rho"]) * step**2
+    return w - lr * step
+
+
+def rmsprop(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
+    s["v"] = h["rho"] * s["v"] + (1 - h["rho"]) * g**2
+    spread = s["v"]
+    if h["centered"]:
+        s["g"] = h["rho"] * s["g"] + (1 - h["rho"]) * g
+        spread = s["v"] - s["g"] ** 2
+    step = lr * g / np.sqrt(spread + h["epsilon"])
+    if h["momentum"] > 0:
+        step = s["m"] = h["momentum"] * s["m"] + step
+    return w - step
+
+
+def ftrl(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
+    power, l1, l2 = -h["learning_rate_power"], h["l1_regularization_strength"], h["l2_regularization_strength"]
+    n = s["n"] + g**2
+    sigma = (n**power - s["n"] ** power) / lr
+    s["z"] = s["z"] + g + 2 * h["l2_shrinkage_regularization_strength"] * w - sigma * w
+    s["n"] = n
+    shrunk = np.sign(s["z"]) * np.maximum(np.abs(s["z"]) - l1, 0.0)
+    return -shrunk / ((h["beta"] + n**power) / lr + 2 * l2)
+
+
+def adafactor(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
+    relative = h["relative_step"] and h["learning_rate_is_constant"]
+    rho = min(lr, 1 / np.sqrt(t)) if relative else lr
+    beta = 1 - float(t) ** h["beta_2_decay"]
+    q = g**2 + h["epsilon_1"]
+    if w.ndim > 1:
+        s["r"] = beta * s["r"] + (1 - beta) * q.mean(-1)
+        s["c"] = beta * s["c"] + (1 - beta) * q.mean(-2)
+        s["v"] = s["r"][..., :, None] * s["c"][..., None, :] / s["r"].mean(-1)[..., None, None]
+    else:
+        s["v"] = beta * s["v"] + (1 - beta) * q
+    u = g / np.sqrt(s["v"])
+    u = u / max(1.0, np.sqrt(np.mean(u**2)) / h["clip_threshold"])
+    return w - max(h["epsilon_2"], np.sqrt(np.mean(w**2))) * rho * u
+
+
+def _left_to_adam(h: Hyper, shape: tuple[int, ...]) -> bool:
+    """The variables of the cases are all called "variable"."""
+    return len(shape) != 2 or any(re.search(pattern, "variable") for pattern in h["exclude_layers"] or ())
+
+
+def muon(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
+    if _left_to_adam(h, w.shape):
+        betas = {"beta_1": h["adam_beta_1"], "beta_2": h["adam_beta_2"], "epsilon": h["epsilon"]}
+        return adam(betas, t, lr * h["adam_lr_ratio"], w, g, s)
+    s["m"] = h["momentum"] * s["m"] + g
+    x = g + h["momentum"] * s["m"] if h["nesterov"] else s["m"]
+    x = x / (np.linalg.norm(x) + 1e-7)
+    for _ in range(
+        h["ns_steps"]
+    ):  # on the right side for tall matrices, on the left for wide ones: the same polynomial
+        gram = x.T @ x if x.shape[0] > x.shape[1] else x @ x.T
+        poly = h["muon_b"] * gram + h["muon_c"] * gram @ gram
+        x = h["muon_a"] * x + (x @ poly if x.shape[0] > x.shape[1] else poly @ x)
+    scale = 1.0 if h["rms_rate"] is None else h["rms_rate"] * np.sqrt(max(w.shape))
+    return w - lr * scale * x
+
+
+def muon_decay(h: Hyper, shape: tuple[int, ...]) -> float | None:
+    return h["adam_weight_decay"] if _left_to_adam(h, shape) else h["weight_decay"]
+
+
+Group = tuple[str, ...]
+
+
+def _same(*groups: Group) -> Callable[[Hyper, tuple[int, ...]], tuple[Group, ...]]:
+    return lambda h, shape: groups
+
+
+def _if(*optional: tuple[Group, Callable[[Hyper], Any]]) -> Callable[[Hyper, tuple[int, ...]], tuple[Group, ...]]:
+    return lambda h, shape: tuple(group for group, wanted in optional if wanted(h))
+
+
+@dataclass(frozen=True)
+class Paper:
+    """One optimizer.
+
+    Attributes:
+        step: its mathematics.
+        groups: names of the state of a weight of that shape, in the order of Keras' files: all weights' first group, then
+            all weights' second.
+        starts: first values that are not 0, by name of the state: the argument that gives them.
+        decay: the weight decay of a weight of that shape.
+    """
+
+    step: Callable[..., Array]
+    groups: Callable[[Hyper, tuple[int, ...]], tuple[Group, ...]]
+    starts: Mapping[str, str] | None = None
+    decay: Callable[[Hyper, tuple[int, ...]], float | None] = lambda h, shape: h["weight_decay"]
+
+
+def _always(h: Hyper) -> bool:
+    return True
+
+
+PAPERS: dict[str, Paper] = {
+    "Adadelta": Paper(adadelta, _same(("g2", "d2"))),
+    "Adafactor": Paper(adafactor, _same(("r", "c", "v"))),
+    "Adagrad": Paper(adagrad, _same(("a",)), {"a": "initial_accumulator_value"}),
+    "Adam": Paper(adam, _if((("m", "v"), _always), (("v_hat",), lambda h: h["amsgrad"]))),
+    "AdamW": Paper(adam, _if((("m", "v"), _always), (("v_hat",), lambda h: h["amsgrad"]))),
+    "Adamax": Paper(adamax, _same(("m", "u"))),
+    "Ftrl": Paper(ftrl, _same(("n", "z")), {"n": "initial_accumulator_value"}),
+    "Lamb": Paper(lamb, _same(("m", "v"))),
+    "Lion": Paper(lion, _same(("m",))),
+    "Muon": Paper(muon, lambda h, shape: (("m", "v") if _left_to_adam(h, shape) else ("m",),), decay=muon_decay),
+    "Nadam": Paper(nadam, _same(("m", "v"))),
+    "RMSprop": Paper(
+        rmsprop,
+        _if((("v",), _always), (("m",), lambda h: h["momentum"] > 0), (("g",), lambda h: h["centered"])),
+    ),
+    "SGD": Paper(sgd, _if((("m",), lambda h: h["momentum"] != 0))),
+}
+
+
+def start(paper: Paper, h: Hyper, w: Array) -> State:
+    """The first state of a weight; Adafactor's row and column means have shapes of their own, a vector's are 0."""
+    shapes = {"r": w.shape[:-1], "c": (*w.shape[:-2], *w.shape[-1:])} if paper.step is adafactor else {}
+    if shapes and w.ndim < 2:
+        shapes = dict.fromkeys(shapes, ())
+    value = {name: h[argument] for name, argument in (paper.starts or {}).items()}
+    names = [name for group in paper.groups(h, w.shape) for name in group]
+    return {name: np.full(shapes.get(name, w.shape), value.get(name, 0.0)) for name in names}

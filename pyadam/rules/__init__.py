@@ -1,0 +1,29 @@
+"""The mathematics of every optimizer: one rule a spec, pure functions of one tensor, in TensorFlow."""
+
+from pyadam import specs
+from pyadam.rules import adam, adaptive, matrix, momentum
+from pyadam.rules.rule import Rule, Slot, slots
+
+__all__ = ["RULES", "Rule", "Slot"]
+
+_PLAIN = adaptive.plain_scalars
+
+RULES: dict[type[specs.Spec], Rule] = {
+    specs.Adadelta: Rule("adadelta", _PLAIN, adaptive.adadelta, slots(("accumulated_grad", "accumulated_delta_var"))),
+    specs.Adafactor: Rule(
+        "adafactor", matrix.adafactor_scalars, matrix.adafactor, matrix.adafactor_slots, elementwise=False
+    ),
+    specs.Adagrad: Rule("adagrad", _PLAIN, adaptive.adagrad, adaptive.adagrad_slots),
+    specs.Adam: Rule("adam", adam.adam_scalars, adam.adam, adam.adam_slots),
+    specs.AdamW: Rule("adam", adam.adam_scalars, adam.adam, adam.adam_slots),
+    specs.Adamax: Rule("adamax", adam.adamax_scalars, adam.adamax, slots(("momentum", "norm"))),
+    specs.Ftrl: Rule("ftrl", _PLAIN, adaptive.ftrl, adaptive.ftrl_slots),
+    specs.Lamb: Rule("lamb", adam.lamb_scalars, adam.lamb, adam.moments, elementwise=False),
+    specs.Lion: Rule("lion", momentum.lion_scalars, momentum.lion, slots(("momentum",))),
+    specs.Muon: Rule(
+        "muon", matrix.muon_scalars, matrix.muon, matrix.muon_slots, decay=matrix.muon_decay, elementwise=False
+    ),
+    specs.Nadam: Rule("nadam", adam.nadam_scalars, adam.nadam, adam.moments, {"u_product": 1.0}),
+    specs.RMSprop: Rule("rmsprop", _PLAIN, adaptive.rmsprop, adaptive.rmsprop_slots),
+    specs.SGD: Rule("sgd", _PLAIN, momentum.sgd, momentum.sgd_slots),
+}

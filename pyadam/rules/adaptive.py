@@ -1,0 +1,98 @@
+"""Steps scaled by accumulated squares of the gradient, without bias correction: Adagrad and what came of it."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import tensorflow as tf
+
+from pyadam.rules.rule import Scalars, Slot, Slots, Tensor
+
+__all__ = ["adadelta", "adagrad", "ftrl", "plain_scalars", "rmsprop"]
+
+
+def plain_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
+    """the learning rate lr as it is."""
+    return {"lr": lr}, {}
+
+
+def adagrad(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
+    """Adagrad: each element's steps shrink with the squares of all its gradients so far.
+
+    a <- a + g^2;  w <- w - lr g / sqrt(a + epsilon)
+
+    Source: Duchi, Hazan and Singer (2011), figure 1 with the diagonal matrix.
+    """
+    a = s.accumulator + g * g
+    return w - c.lr * g / tf.sqrt(a + h.epsilon), {"accumulator": a}
+
+
+def adagrad_slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
+    """The accumulator, from its initial value."""
+    return ((Slot("accumulator", h.initial_accumulator_value),),)
+
+
+def adadelta(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
+    """Adadelta: steps in the unit of the weight, from running means of squared gradients and squared steps.
+
+    a <- rho a + (1 - rho) g^2;  d = -g sqrt(b + epsilon) / sqrt(a + epsilon);  b <- rho b + (1 - rho) d^2;  w <- w + lr d
+
+    Source: Zeiler (2012), algorithm 1, with a learning rate.
+    """
+    a = h.rho * s.accumulated_grad + (1.0 - h.rho) * (g * g)
+    d = -tf.sqrt(s.accumulated_delta_var + h.epsilon) * g / tf.sqrt(a + h.epsilon)
+    b = h.rho * s.accumulated_delta_var + (1.0 - h.rho) * (d * d)
+    return w + c.lr * d, {"accumulated_grad": a, "accumulated_delta_var": b}
+
+
+def rmsprop(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
+    """RMSprop: the gradient over the root of a running mean of its square; with momentum and centring if asked for.
+
+    v <- rho v + (1 - rho) g^2;  d = lr g / sqrt(v + epsilon);  with momentum p: d <- p d_before + d;  w <- w - d
+
+    Centred, the square of a running mean of g is taken off v under the root: a variance in the place of the second moment.
+
+    Source: Tieleman and Hinton (2012), lecture 6.5; centred: Graves (2013), equations 38 to 45.
+    """
+    v = h.rho * s.velocity + (1.0 - h.rho) * (g * g)
+    new, spread = {"velocity": v}, v
+    if hasattr(s, "average_gradient"):
+        mean = new["average_gradient"] = h.rho * s.average_gradient + (1.0 - h.rho) * g
+        spread = v - mean * mean
+    d = c.lr * g / tf.sqrt(spread + h.epsilon)
+    if hasattr(s, "momentum"):
+        d = new["momentum"] = h.momentum * s.momentum + d
+    return w - d, new
+
+
+def rmsprop_slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
+    """The second moment; momentum and mean gradient where they are asked for."""
+    momentum = ((Slot("momentum"),),) if h.momentum > 0.0 else ()
+    centred = ((Slot("average_gradient"),),) if h.centered else ()
+    return ((Slot("velocity"),), *momentum, *centred)
+
+
+def ftrl(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
+    """Follow the regularized leader, per coordinate.
+
+    n' = n + g^2;  z <- z + g + 2 l2_shrinkage w - (n'^-p - n^-p) / lr w, with p the (negative) learning-rate power;
+    w <- (clip(z, -l1, l1) - z) / (n'^-p / lr + 2 l2 + beta / lr);  n <- n'
+
+    Source: McMahan et al. (2013), algorithm 1, with shrinkage-type L2 and any power.
+    """
+    n, power = s.accumulator + g * g, -h.learning_rate_power
+    root, root_before = tf.pow(n, power), tf.pow(s.accumulator, power)
+    # n'^p - n^p without cancellation; from nothing it is n'^p
+    seen = s.accumulator > 0.0
+    growth = tf.math.log1p(g * g / tf.where(seen, s.accumulator, tf.ones_like(n)))
+    grown = tf.where(seen, root_before * tf.math.expm1(power * growth), root - root_before)
+    shrunk = g + 2.0 * h.l2_shrinkage_regularization_strength * w
+    z = s.linear + (shrunk - grown / c.lr * w)
+    quadratic = root / c.lr + 2.0 * (h.l2_regularization_strength + h.beta / (2.0 * c.lr))
+    l1 = tf.constant(h.l1_regularization_strength, z.dtype)
+    return (tf.clip_by_value(z, -l1, l1) - z) / quadratic, {"accumulator": n, "linear": z}
+
+
+def ftrl_slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
+    """n, from its initial value, and z."""
+    return ((Slot("accumulator", h.initial_accumulator_value), Slot("linear")),)

@@ -1,0 +1,45 @@
+"""Steps of the gradient's own direction or sign: SGD and Lion."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import tensorflow as tf
+
+from pyadam.rules.rule import Scalars, Slot, Slots, Tensor
+
+__all__ = ["lion", "sgd"]
+
+
+def sgd(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
+    """Gradient descent, with momentum p if asked for.
+
+    w <- w - lr g;  with momentum: m <- p m - lr g, w <- w + m;  Nesterov's form: w <- w + p m - lr g with the new m
+
+    Source: Sutskever et al. (2013), equations 1 to 4, the lookahead taken into the weight.
+    """
+    if not hasattr(s, "momentum"):
+        return w - c.lr * g, {}
+    m = h.momentum * s.momentum - c.lr * g
+    return w + (h.momentum * m - c.lr * g if h.nesterov else m), {"momentum": m}
+
+
+def sgd_slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
+    """The momentum, if it is not 0."""
+    return ((Slot("momentum"),),) if h.momentum else ()
+
+
+def lion_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
+    """the learning rate and both decay rates."""
+    return {"lr": lr, "beta_1": h.beta_1, "beta_2": h.beta_2, "gain_1": 1.0 - h.beta_1, "gain_2": 1.0 - h.beta_2}, {}
+
+
+def lion(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
+    """Lion: the sign of an interpolation between momentum and gradient.
+
+    w <- w - lr sign(beta_1 m + (1 - beta_1) g);  m <- beta_2 m + (1 - beta_2) g
+
+    Source: Chen et al. (2023), algorithm 2.
+    """
+    direction = tf.sign(c.beta_1 * s.momentum + c.gain_1 * g)
+    return w - c.lr * direction, {"momentum": c.beta_2 * s.momentum + c.gain_2 * g}

@@ -1,0 +1,67 @@
+"""What a rule is: the mathematics of one optimizer, as pure functions of one tensor."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+__all__ = ["Rule", "Scalars", "Slot", "Slots", "Tensor", "slots"]
+
+Tensor = Any  # tf.Tensor; TensorFlow ships no types that a checker could use
+Scalars = dict[str, Tensor]
+Slots = dict[str, Tensor]
+
+
+class Slot(NamedTuple):
+    """A variable that a rule keeps beside each weight.
+
+    Attributes:
+        name: its name among the rule's slots.
+        start: its first value.
+        shape: its shape, if it is not the weight's.
+    """
+
+    name: str
+    start: float = 0.0
+    shape: tuple[int, ...] | None = None
+
+
+Layout = Callable[[Any, Sequence[int], str], tuple[tuple[Slot, ...], ...]]
+
+
+def slots(*groups: Sequence[str]) -> Layout:
+    """The layout of slots that are the same for all variables and start from zero."""
+    made = tuple(tuple(Slot(name) for name in group) for group in groups)
+    return lambda h, shape, path: made
+
+
+def _weight_decay(h: Any, s: SimpleNamespace) -> float | None:
+    return h.weight_decay
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An optimizer's mathematics.
+
+    In the functions ``h`` holds the hyperparameters of the spec, ``t`` is the number of the update (from 1), ``lr`` the
+    learning rate, ``c`` what ``scalars`` returned, in the dtype of ``w``. ``w``, ``g`` and the slots ``s`` are tensors of one
+    dtype: float32, or float64 for float64 weights.
+
+    Attributes:
+        layout: name of the state layout; optimizers with the same layout can load each other's state.
+        scalars: ``(h, t, lr, shared) -> (c, shared)``: what is the same for all variables, once a step, in float64.
+        update: ``(h, c, w, g, s) -> (w, slots)``: the new weight and slots of one variable.
+        slots: ``(h, shape, path) -> groups``: the slots of a variable. Saved state holds the first group of all variables,
+            then the second; within a group the slots of a variable stand side by side.
+        shared: names and first values of the scalar variables that belong to the optimizer as a whole.
+        decay: ``(h, s) -> number or None``: the weight decay of the variable with these slots.
+        elementwise: whether each element's update depends on that element alone; then variables may be laid end to end.
+    """
+
+    layout: str
+    scalars: Callable[[Any, Tensor, Tensor, SimpleNamespace], tuple[Scalars, Scalars]]
+    update: Callable[[Any, SimpleNamespace, Tensor, Tensor, SimpleNamespace], tuple[Tensor, Slots]]
+    slots: Layout
+    shared: Mapping[str, float] = field(default_factory=dict)
+    decay: Callable[[Any, SimpleNamespace], float | None] = _weight_decay
+    elementwise: bool = True
