@@ -53,6 +53,7 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
         order: tuple[int, ...],
         start: float = 0.0,
         shape: Sequence[int] | None = None,
+        dtype: str | None = None,
     ) -> Any:
         weight = self._native(variable)
         label = f"{path(variable).replace('/', '_').replace(':', '_')}_{name}"
@@ -60,7 +61,7 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
             state = self.add_variable(
                 tuple(weight.shape if shape is None else shape),
                 lambda shape, dtype: tf.fill(shape, tf.constant(start, dtype)),  # Constant goes through float32
-                dtype=compute_dtype(weight.dtype).name,
+                dtype=dtype or compute_dtype(weight.dtype).name,
                 name=label,
             )
         self._order[id(state)] = order

@@ -56,8 +56,9 @@ class Shell(Saving):
         order: tuple[int, ...],
         start: float = 0.0,
         shape: Sequence[int] | None = None,
+        dtype: str | None = None,
     ) -> Any:
-        """A variable beside a weight, in the dtype of the arithmetic; by default of the weight's shape and from zeros.
+        """A variable beside a weight; by default in the dtype of the arithmetic, of the weight's shape and from zeros.
 
         ``order`` is its place among the optimizer's variables.
         """
@@ -223,8 +224,9 @@ class Shell(Saving):
         for k in range(max(map(len, groups.values()), default=0)):
             for i, (v, target) in numbered:
                 for j, slot in enumerate(() if target.replaced else groups[i][k]):
-                    state = self._add_state(v, slot.name, (4 + k, i, j), slot.start, slot.shape)
-                    target.slots[slot.name] = self._native(state)
+                    state = self._add_state(v, slot.name, (4 + k, i, j), slot.start, slot.shape, slot.dtype)
+                    if slot.dtype is None:
+                        target.slots[slot.name] = self._native(state)
         self._engine.targets |= {self._var_key(v): target for v, target in zip(new, targets, strict=True)}
         self._trainable_variables.extend(new)
         if not self._engine.shared:

@@ -117,6 +117,7 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
         order: tuple[int, ...],
         start: float = 0.0,
         shape: Sequence[int] | None = None,
+        dtype: str | None = None,
     ) -> Any:
         weight = self._native(variable)
         with tf.device(weight.device):
@@ -124,7 +125,7 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
                 f"{name}/{path(weight).split(':')[0]}",
                 start,
                 weight.shape if shape is None else shape,
-                compute_dtype(weight.dtype),
+                dtype or compute_dtype(weight.dtype),
             )
         self._order[id(state)] = order
         return state

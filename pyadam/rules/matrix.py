@@ -50,12 +50,14 @@ def adafactor(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespa
 def adafactor_slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
     """Row and column means of the last two dimensions, and v.
 
-    A vector needs v alone and a matrix the means alone; the others are there because Keras' files hold them, a zero for each
-    mean of a vector.
+    A matrix needs the means alone and a vector v alone: what is there beside them is there because Keras' files hold it.
     """
     shape = tuple(shape)
-    row, column = (shape[:-1], shape[:-2] + shape[-1:]) if len(shape) > 1 else ((), ())
-    return ((Slot("row", shape=row), Slot("column", shape=column), Slot("velocity")),)
+    if len(shape) > 1:
+        means = Slot("row", shape=shape[:-1]), Slot("column", shape=shape[:-2] + shape[-1:])
+    else:
+        means = Slot("row", 0, (), "int32"), Slot("column", 0, (), "int32")
+    return ((*means, Slot("velocity")),)
 
 
 def muon_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:

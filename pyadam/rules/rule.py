@@ -19,11 +19,13 @@ class Slot(NamedTuple):
         name: its name among the rule's slots.
         start: its first value.
         shape: its shape, if it is not the weight's.
+        dtype: set for a placeholder, which Keras' files hold and no rule reads; it has this dtype.
     """
 
     name: str
     start: float = 0.0
     shape: tuple[int, ...] | None = None
+    dtype: str | None = None
 
 
 Layout = Callable[[Any, Sequence[int], str], tuple[tuple[Slot, ...], ...]]
