@@ -6,14 +6,16 @@ Importing the package, or ``pyadam.specs``, does not import TensorFlow; the firs
 import importlib
 from typing import Any
 
-from pyadam import specs
+from pyadam import schedules, specs
 from pyadam._version import __version__
 from pyadam.arguments import NA
 
 _CLASSES = list(specs.SPECS)
 _FUNCTIONS = [spec.r_name for spec in specs.SPECS.values()]
 
-__all__ = ["NA", "__version__", "info", "specs", *_CLASSES, *_FUNCTIONS]
+_SCHEDULES = list(schedules.SCHEDULES)
+
+__all__ = ["NA", "__version__", "info", "schedules", "specs", *_CLASSES, *_FUNCTIONS, *_SCHEDULES]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,6 +23,8 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module("pyadam.keras3"), name)
     if name in _FUNCTIONS:
         return getattr(importlib.import_module("pyadam.factories"), name)
+    if name in _SCHEDULES:
+        return getattr(schedules, name)
     raise AttributeError(f"module 'pyadam' has no attribute {name!r}")
 
 

@@ -9,7 +9,7 @@ import numbers
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["NA", "Count", "DynamicNumber", "Flag", "Kind", "LearningRate", "Name", "Number", "Strings"]
+__all__ = ["NA", "Count", "DynamicNumber", "Flag", "Kind", "LearningRate", "ListOf", "Name", "Number", "Strings"]
 
 
 class _Missing:
@@ -177,20 +177,6 @@ class Flag(Kind):
 
 
 @dataclass(frozen=True)
-class Strings(Kind):
-    """Strings; a single one, as R passes a vector of length one, is a list of one."""
-
-    def allowed(self) -> str:
-        return "a list of strings"
-
-    def convert(self, value: Any) -> Any:
-        values = [value] if isinstance(value, str) else value
-        if not isinstance(values, (list, tuple)) or not all(isinstance(v, str) for v in values):
-            raise TypeError
-        return list(values)
-
-
-@dataclass(frozen=True)
 class Name(Kind):
     """A string; empty for the optimizer's own name."""
 
@@ -201,3 +187,28 @@ class Name(Kind):
         if not isinstance(value, str):
             raise TypeError
         return value
+
+
+@dataclass(frozen=True)
+class ListOf(Kind):
+    """Values of one kind; a single one, as R passes a vector of length one, is a list of one."""
+
+    item: Kind = Kind()
+
+    def allowed(self) -> str:
+        return f"a list, each {self.item.described()}"
+
+    def convert(self, value: Any) -> Any:
+        value = value.tolist() if hasattr(value, "tolist") else value  # an array
+        values = value if isinstance(value, (list, tuple)) else [value]
+        return [self.item.convert(plain(each)) for each in values]
+
+
+@dataclass(frozen=True)
+class Strings(ListOf):
+    """Strings."""
+
+    item: Kind = Name()
+
+    def allowed(self) -> str:
+        return "a list of strings"

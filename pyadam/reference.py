@@ -1,10 +1,10 @@
 """The reference text of an optimizer, put together from its spec and its rule."""
 
 import inspect
-import textwrap
 
 from pyadam import specs
 from pyadam.rules import RULES
+from pyadam.specs.base import described
 
 __all__ = ["documentation"]
 
@@ -15,12 +15,8 @@ def documentation(spec: type[specs.Spec]) -> str:
     _, _, mathematics = (inspect.getdoc(rule.update) or "").partition("\n\n")
     mathematics = mathematics.partition("\n\nSource:")[0]
     scalars = inspect.getdoc(rule.scalars) or ""
-    lines = [inspect.getdoc(spec) or "", "", mathematics, "", f"With {scalars}", "", "Args:"]
-    for name, field in specs.arguments(spec).items():
-        kind = field.metadata["kind"]
-        default = "the class's name in lower case" if name == "name" else repr(field.default)
-        text = f"{name}: {field.metadata['doc']} {kind.described().capitalize()}. Default: {default}."
-        lines += textwrap.wrap(text, 116, initial_indent="    ", subsequent_indent="        ")
+    arguments = described(specs.arguments(spec), name="the class's name in lower case")
+    lines = [inspect.getdoc(spec) or "", "", mathematics, "", f"With {scalars}", "", *arguments]
     lines += [
         "",
         "Weights may be float16, bfloat16, float32 or float64, of any shape. State and arithmetic are float32, or float64 for",

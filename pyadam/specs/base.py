@@ -9,6 +9,7 @@ Only the standard library is imported here: signatures, R generation and docs wo
 import dataclasses
 import difflib
 import inspect
+import textwrap
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,17 @@ from typing import Any, ClassVar
 
 from pyadam.arguments import Count, Flag, Kind, Name, Number
 
-__all__ = ["Spec", "argument", "arguments", "bind", "class_signature", "function_signature", "optional"]
+__all__ = [
+    "Spec",
+    "argument",
+    "arguments",
+    "bind",
+    "class_signature",
+    "described",
+    "function_signature",
+    "laid_on",
+    "optional",
+]
 
 POSITIVE = Number(low=0.0, low_open=True)
 NON_NEGATIVE = Number(low=0.0)
@@ -125,6 +136,19 @@ def arguments(spec: type[Spec]) -> dict[str, "dataclasses.Field[Any]"]:
     return {name: fields[name] for name in dict.fromkeys([*own, *common, *spec.last])}
 
 
+def described(fields: Mapping[str, "dataclasses.Field[Any]"], **defaults: str) -> list[str]:
+    """The section "Args" of a docstring, in lines; ``defaults`` are words for those that no value tells."""
+    lines = ["Args:"]
+    for name, field in fields.items():
+        takes = field.metadata["kind"].described()
+        default = defaults.get(name) or ("" if field.default is dataclasses.MISSING else repr(field.default))
+        text = f"{name}: {field.metadata['doc']} {takes[0].upper()}{takes[1:]}." + f" Default: {default}." * bool(
+            default
+        )
+        lines += textwrap.wrap(text, 116, initial_indent="    ", subsequent_indent="        ")
+    return lines
+
+
 def class_signature(spec: type[Spec]) -> inspect.Signature:
     """The Keras 3 signature: ``Adam(learning_rate=0.001, ..., name="adam", *, jit_compile=True, **kwargs)``."""
     defaults = {name: field.default for name, field in arguments(spec).items()}
@@ -161,7 +185,6 @@ def bind(spec: type[Spec], signature: inspect.Signature, args: tuple[Any, ...], 
         TypeError: an unknown name (the nearest known one is named), a name given twice, or a value of the wrong type.
         ValueError: a value out of its range.
     """
-    known = [name for name in signature.parameters if name != "kwargs"]
     kwargs = dict(kwargs)
     if "lr" in kwargs:
         if "learning_rate" in kwargs or args:
@@ -170,21 +193,33 @@ def bind(spec: type[Spec], signature: inspect.Signature, args: tuple[Any, ...], 
             f"{spec.__name__}: argument lr is deprecated, use learning_rate", DeprecationWarning, stacklevel=4
         )
         kwargs["learning_rate"] = kwargs.pop("lr")
-    for name in kwargs:
-        if name not in known:
-            raise TypeError(f"{spec.__name__}: unknown argument {name}{_nearest(name, known)}")
-    try:
-        bound = signature.bind(*args, **kwargs)
-    except TypeError as error:
-        raise TypeError(f"{spec.__name__}: {error}") from None
-    bound.apply_defaults()
-    values = {name: value for name, value in bound.arguments.items() if name != "kwargs"}
+    values = laid_on(signature, spec.__name__, args, kwargs)
     for name, default in spec.ignored.items():
         if values.pop(name, default) != default:
             warnings.warn(f"{spec.__name__}: argument {name} does nothing and is ignored", UserWarning, stacklevel=4)
     if values["name"] is None:
         values["name"] = signature.parameters["name"].default
     return spec(**values)
+
+
+def laid_on(
+    signature: inspect.Signature, owner: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The values of a call's arguments, defaults included, by name.
+
+    Raises:
+        TypeError: an unknown name (the nearest known one is named), a name given twice, or a missing argument.
+    """
+    known = [name for name in signature.parameters if name != "kwargs"]
+    for name in kwargs:
+        if name not in known:
+            raise TypeError(f"{owner}: unknown argument {name}{_nearest(name, known)}")
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{owner}: {error}") from None
+    bound.apply_defaults()
+    return {name: value for name, value in bound.arguments.items() if name != "kwargs"}
 
 
 def _nearest(name: str, known: list[str]) -> str:
