@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyadam.arguments import NA, Count, DynamicNumber, Flag, Name, Number
+from pyadam.arguments import NA, Count, DynamicNumber, Flag, ListOf, Name, Number
 from pyadam.specs import SPECS, arguments, bind, class_signature, function_signature
 
 settings.register_profile("lean", max_examples=25, deadline=None)
@@ -40,7 +40,9 @@ def inside(kind) -> st.SearchStrategy:
         counts = st.integers(kind.at_least, 10**9)
         values = counts | counts.map(float)
     elif isinstance(kind, Name):
-        values = st.text(min_size=1, max_size=20)
+        values = st.text(min_size=1, max_size=20).map(re.escape)  # which is a regular expression, too
+    elif isinstance(kind, ListOf):
+        values = st.lists(inside(kind.item), max_size=3) | inside(kind.item)
     else:
         numbers = st.floats(
             None if math.isinf(kind.low) else kind.low,
@@ -57,10 +59,21 @@ def inside(kind) -> st.SearchStrategy:
 
 def outside(kind) -> st.SearchStrategy:
     """Numbers that the kind does not take."""
-    numbers = st.floats() | st.integers(-100, 100)
+    numbers = st.sampled_from([math.nan, math.inf, -math.inf])
     if isinstance(kind, Count):
-        numbers = numbers | st.integers(1, 100).map(lambda n: n + 0.5)
+        numbers |= st.integers(max_value=kind.at_least - 1) | st.integers(1, 100).map(lambda n: n + 0.5)
+    else:
+        if kind.low > -math.inf:
+            numbers |= st.floats(max_value=kind.low) | st.integers(-100, int(kind.low) - 1)
+        if kind.high < math.inf:
+            numbers |= st.floats(min_value=kind.high) | st.integers(int(kind.high) + 1, 100)
     return numbers.filter(lambda n: refusal(kind, n) is not None)
+
+
+def kept_as(kind, value):
+    """What the spec holds of a value."""
+    single = isinstance(kind, ListOf) and not isinstance(value, list) and value is not None
+    return [value] if single else value
 
 
 def refusal(kind, number) -> str | None:
@@ -75,12 +88,12 @@ def refusal(kind, number) -> str | None:
 
 
 def of_wrong_type(kind) -> st.SearchStrategy:
-    wrong = [st.just(NA), st.lists(st.floats(0, 0.5), max_size=3), st.binary(max_size=3), st.just({}), st.just(1j)]
+    wrong = [st.just(NA), st.lists(st.floats(0, 0.5), min_size=1, max_size=3), st.binary(), st.just({}), st.just(1j)]
     if not isinstance(kind, Flag):
         wrong.append(st.booleans())
     else:
         wrong.append(st.integers(0, 1) | st.floats(0, 1))
-    if not isinstance(kind, Name):
+    if not isinstance(kind, Name | ListOf):
         wrong.append(st.text(max_size=5))
     if not isinstance(kind, DynamicNumber):
         wrong.append(st.just(print))
@@ -96,8 +109,8 @@ def of_wrong_type(kind) -> st.SearchStrategy:
 def test_values_in_range_are_kept_exactly(spec, name, data):
     value = data.draw(inside(kind_of(spec, name)))
     kept = getattr(make(spec, **{name: value}), name)
-    assert kept == value
-    assert json.loads(json.dumps(kept)) == value
+    assert kept == kept_as(kind_of(spec, name), value)
+    assert json.loads(json.dumps(kept)) == kept
     assert kept is None or isinstance(kept, int if isinstance(kind_of(spec, name), Count) else type(kept))
 
 
@@ -139,7 +152,8 @@ def test_unknown_names_are_answered_with_the_nearest(spec, name, data):
 def test_both_faces_bind_the_same(spec, data):
     names = data.draw(st.sets(st.sampled_from([n for n in arguments(spec) if n not in CLIPS])))
     chosen = {name: data.draw(inside(kind_of(spec, name)), label=name) for name in sorted(names)}
-    faces = [bind(spec, face(spec), (), {"name": "same", **chosen}) for face in (class_signature, function_signature)]
+    given_to_both = {**spec.function_defaults, "name": "same", **chosen}
+    faces = [bind(spec, face(spec), (), given_to_both) for face in (class_signature, function_signature)]
     assert faces[0] == faces[1]
 
 
@@ -160,10 +174,8 @@ def test_get_config_is_json_and_makes_the_same_optimizer(optimizer, data):
     names = data.draw(st.sets(st.sampled_from([n for n in arguments(spec) if n not in CLIPS or n == "clipnorm"])))
     chosen = {name: data.draw(inside(kind_of(spec, name)), label=name) for name in sorted(names - {"name"})}
     config = getattr(pyadam, optimizer)(**chosen).get_config()
-    written = {
-        "jit_compile": True,
-        **config,
-    }  # left out where it is True, so that Keras' own classes can read the config
-    assert {name: written[name] for name in chosen} == chosen
+    # jit_compile is left out where it is True, so that Keras' own classes can read the config
+    written = {"jit_compile": True, **config}
+    assert {name: written[name] for name in chosen} == {n: kept_as(kind_of(spec, n), v) for n, v in chosen.items()}
     again = getattr(pyadam, optimizer).from_config(json.loads(json.dumps(config)))
     assert again.get_config() == config

@@ -53,7 +53,9 @@ def test_layout_is_keras_layout(name, state):
     named = [
         (a.path, b.path) for a, b in zip(ours.variables, theirs.variables, strict=True) if b.path.startswith(weights)
     ]
-    assert named or len(ours.variables) == 2  # Keras leaves some without a name of their own: Adafactor's means, Nadam's product
+    assert (
+        named or len(ours.variables) == 2
+    )  # Keras leaves some without a name of their own: Adafactor's means, Nadam's product
     assert [a.split("_")[-1] for a, _ in named] == [b.split("_")[-1] for _, b in named]
 
 
