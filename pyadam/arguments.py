@@ -6,10 +6,11 @@ Standard library only. NumPy and TensorFlow scalars are recognised by what they 
 import inspect
 import math
 import numbers
+import re
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["NA", "Count", "DynamicNumber", "Flag", "Kind", "LearningRate", "ListOf", "Name", "Number", "Strings"]
+__all__ = ["NA", "Count", "DynamicNumber", "Flag", "Kind", "LearningRate", "ListOf", "Name", "Number", "Patterns"]
 
 
 class _Missing:
@@ -205,10 +206,25 @@ class ListOf(Kind):
 
 
 @dataclass(frozen=True)
-class Strings(ListOf):
-    """Strings."""
-
-    item: Kind = Name()
+class Pattern(Name):
+    """A regular expression."""
 
     def allowed(self) -> str:
-        return "a list of strings"
+        return "a regular expression"
+
+    def convert(self, value: Any) -> Any:
+        try:
+            re.compile(super().convert(value))
+        except re.error:
+            raise ValueError from None
+        return value
+
+
+@dataclass(frozen=True)
+class Patterns(ListOf):
+    """Regular expressions."""
+
+    item: Kind = Pattern()
+
+    def allowed(self) -> str:
+        return "a list of regular expressions"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from pyadam.arguments import Count, DynamicNumber, Flag, LearningRate, Number, Strings
+from pyadam.arguments import Count, DynamicNumber, Flag, LearningRate, Number, Patterns
 from pyadam.specs.base import (
     NON_NEGATIVE,
     POSITIVE,
@@ -251,7 +251,7 @@ class Muon(Spec):
     epsilon: float = argument(1e-7, NON_NEGATIVE, "Adam's epsilon.")
     weight_decay: float | None = weight_decay_field(0.004)
     exclude_layers: list[str] | None = argument(
-        None, optional(Strings()), "Regular expressions; matrices whose path one of them matches are left to Adam."
+        None, optional(Patterns()), "Matrices whose path one of them matches are left to Adam."
     )
     exclude_embeddings: bool = argument(
         True, Flag(), 'Whether matrices with "embedding" in their path are left to Adam.'

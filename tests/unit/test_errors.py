@@ -58,6 +58,14 @@ def test_arguments(face, arguments, error, words):
         getattr(pyadam, face)(**arguments)
 
 
+@pytest.mark.parametrize("pattern", ["(", ["dense", "*"]])
+def test_a_list_of_regular_expressions(pattern):
+    with pytest.raises(
+        ValueError, match=r"^Muon: exclude_layers must be a list of regular expressions, or None .*, got "
+    ):
+        pyadam.Muon(exclude_layers=pattern)
+
+
 def test_adamw_is_nothing_without_its_decay():
     with pytest.raises(TypeError, match=r"^AdamW: weight_decay must be a number in \[0, inf\), got None"):
         pyadam.AdamW(weight_decay=None)

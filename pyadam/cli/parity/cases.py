@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pyadam.arguments import Count, DynamicNumber, Flag, Kind, LearningRate, Name, Number, Strings
+from pyadam.arguments import Count, DynamicNumber, Flag, Kind, LearningRate, Name, Number, Patterns
 from pyadam.specs import SPECS, Spec, arguments
 
 __all__ = ["Case", "Clock", "PerStep", "Schedule", "python_value", "r_call", "random_cases", "select", "table"]
@@ -234,7 +234,7 @@ def _draw(rng: np.random.Generator, name: str, kind: Kind) -> Any:
         return bool(rng.integers(2))
     if isinstance(kind, Count):
         return kind.at_least + int(rng.integers(12))
-    if isinstance(kind, Strings):
+    if isinstance(kind, Patterns):
         return [["(?i)variable"], ["another"]][rng.integers(2)]
     if isinstance(kind, Name):
         return "".join(rng.choice(list("abcdefgh"), 5))
