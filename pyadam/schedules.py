@@ -165,7 +165,8 @@ class InverseTimeDecay(ScheduleSpec):
 class PiecewiseConstantDecay(ScheduleSpec):
     """Piecewise constant decay: one rate after the other.
 
-    ``values[0]`` up to and including step ``boundaries[0]``, then ``values[1]`` up to ``boundaries[1]``, and so on.
+    The first of values up to and including the step that is the first of boundaries, then the second of values up to the
+    second of boundaries, and so on; after the last of boundaries the last of values.
     """
 
     boundaries: list[int] = argument(REQUIRED, ListOf(item=Count()), "Last step of each rate but the last, increasing.")

@@ -1,0 +1,104 @@
+"""The functions as R code with roxygen2's documentation."""
+
+import json
+import re
+import textwrap
+from collections.abc import Iterator
+from inspect import Parameter
+from typing import Any
+
+from functions import NOTE, Function, with_links
+
+UNBROKEN = "\N{NO-BREAK SPACE}"  # where no line may end
+
+
+def functions(source: str, listed: list[Function]) -> str:
+    """A wrapper for each function. An argument is documented with the first that has it; the others inherit the text."""
+    first: dict[str, tuple[str, str]] = {}
+    wrappers = []
+    for f in listed:
+        texts = {name: meaning(f, name) for name in f.parameters} | {"...": f.dots}
+        own = {name: text for name, text in texts.items() if first.setdefault(name, (f.name, text))[1] != text}
+        own |= {name: text for name, text in texts.items() if first[name][0] == f.name}
+        inherited = dict.fromkeys(first[name][0] for name in texts if name not in own)
+        wrappers.append(function(f, own, list(inherited)))
+    return f"# {NOTE.format(source)}\n\n" + "\n".join(wrappers)
+
+
+def function(f: Function, own: dict[str, str], inherited: list[str]) -> str:
+    title, *details = f.paragraphs
+    documentation = [
+        title.rstrip("."),
+        *[detail.replace("``", "`") for detail in details],
+        *[f"@param {name} {text}" for name, text in own.items()],
+        *[f"@inheritParams {function}" for function in inherited],
+        f"@return {f.value}",
+        *[f"@references {with_links(f.spec.reference)}"] * bool(f.spec.reference),
+        f"@family {f.family}",
+    ]
+    heads = ",\n  ".join(formals(f))
+    examples = "\n".join(line for example in f.examples for line in comment(example))
+    return f"""{"".join(roxygen(text) for text in documentation)}\
+#' @examplesIf is_pyadam_available()
+{examples}
+#' @export
+{f.name} <- function(
+  {heads}
+) {{
+  call_python(
+    "{f.name}",
+    match.call(expand.dots = FALSE), environment(), ...
+  )
+}}
+"""
+
+
+def formals(f: Function) -> Iterator[str]:
+    """The arguments of R keras 2.11, its dots, and behind them what R takes by its full name only."""
+    every = {p: p.name + (f" = {value(p.default)}" if p.default is not p.empty else "") for p in f.parameters.values()}
+    yield from (text for p, text in every.items() if p.kind is not Parameter.KEYWORD_ONLY)
+    yield "..."
+    yield from (text for p, text in every.items() if p.kind is Parameter.KEYWORD_ONLY)
+
+
+def value(value: Any) -> str:
+    """A default, as R writes it."""
+    match value:
+        case None:
+            return "NULL"
+        case bool():
+            return str(value).upper()
+        case int():
+            return f"{value}L"
+        case float():
+            return repr(value).removesuffix(".0")
+        case str():
+            return json.dumps(value)
+    raise TypeError(f"no way to write {value!r} in R")
+
+
+def meaning(f: Function, name: str) -> str:
+    """What an argument means and takes, in R's words."""
+    takes = f.takes(name).replace("True or False", "`TRUE` or `FALSE`").replace("None (NULL in R)", "`NULL`")
+    takes = re.sub(r"\ba list\b", "a vector", takes)
+    takes = re.sub(r"[\[(]-?\w+, \w+[\])]", _interval, takes)
+    return f"{f.means(name)} Takes {takes}."
+
+
+def _interval(found: re.Match[str]) -> str:
+    return f"`{found[0].replace('inf', 'Inf').replace(' ', UNBROKEN)}`"
+
+
+def comment(code: str) -> list[str]:
+    """A call in roxygen's comments; one that is too long for a line is broken between its arguments."""
+    if len(code) <= 96:
+        return [f"#' {code}"]
+    call, _, given = code.removesuffix(")").partition("(")
+    return [f"#' {call}(", *[f"#'   {line}" for line in textwrap.wrap(given, 92)], "#' )"]
+
+
+def roxygen(text: str) -> str:
+    """A paragraph or a tag as comment lines; a paragraph ends with an empty one."""
+    tag = text.startswith("@")
+    lines = textwrap.wrap(text, 96, subsequent_indent="  " * tag, break_long_words=False, break_on_hyphens=False)
+    return "".join(f"#' {line}\n" for line in lines).replace(UNBROKEN, " ") + ("" if tag else "#'\n")
