@@ -11,6 +11,7 @@ import tensorflow as tf
 import tf_keras
 
 from pyadam import specs
+from pyadam.engine.arena import Part
 from pyadam.engine.gradients import compute_dtype
 from pyadam.saving import path, untracked
 from pyadam.shell import Shell, make_classes
@@ -22,6 +23,7 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
     """What the classes for tf_keras share. A subclass names its spec; everything else follows from it."""
 
     _saving = tf_keras.saving
+    _has_arenas = False  # its files and models hold a tf.Variable for each state
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         spec: Any = specs.bind(self.spec_type, specs.class_signature(self.spec_type), args, kwargs)
@@ -110,24 +112,10 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
     def _overwrite_variable_with_gradient(self, variable: Any) -> bool:
         return bool(getattr(variable, "overwrite_with_gradient", False))
 
-    def _add_state(
-        self,
-        variable: Any,
-        name: str,
-        order: tuple[int, ...],
-        start: float = 0.0,
-        shape: Sequence[int] | None = None,
-    ) -> Any:
+    def _add_state(self, variable: Any, name: str, start: float, shape: Sequence[int], part: Part | None) -> Any:
         weight = self._native(variable)
         with tf.device(weight.device):
-            state = self._add(
-                f"{name}/{path(weight).split(':')[0]}",
-                start,
-                weight.shape if shape is None else shape,
-                compute_dtype(weight.dtype),
-            )
-        self._order[id(state)] = order
-        return state
+            return self._add(f"{name}/{path(weight).split(':')[0]}", start, shape, compute_dtype(weight.dtype))
 
     def _add_scalar(self, name: str, start: float, dtype: Any) -> Any:
         scalar = self._add(name, start, (), dtype)
