@@ -1,13 +1,14 @@
 """The optimizer classes for Keras 3: how their variables are made and named."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from pyadam import specs
+from pyadam.engine.arena import Part
 from pyadam.engine.gradients import compute_dtype
+from pyadam.rules.rule import Slot
 from pyadam.saving import path
 from pyadam.shell import Shell, make_classes
 
@@ -44,34 +45,74 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
     # --- variables -------------------------------------------------------------------------------------------------------
 
     def _native(self, variable: Any) -> Any:
+        if isinstance(variable, _PartVariable):
+            return variable._part
         return variable.value if isinstance(variable, keras.Variable) else variable
 
-    def _add_state(
-        self,
-        variable: Any,
-        name: str,
-        order: tuple[int, ...],
-        start: float = 0.0,
-        shape: Sequence[int] | None = None,
-        dtype: str | None = None,
-    ) -> Any:
+    def _add_state(self, variable: Any, slot: Slot, part: Part | None) -> Any:
         weight = self._native(variable)
-        label = f"{path(variable).replace('/', '_').replace(':', '_')}_{name}"
+        label = f"{path(variable).replace('/', '_').replace(':', '_')}_{slot.name}"
+        if part is not None:
+            with keras.name_scope(self.name, caller=self):
+                state = _PartVariable(part, label)
+            self._track_variable(state)
+            return state
         with self._distribution_strategy.extended.colocate_vars_with(weight):
-            state = self.add_variable(
-                tuple(weight.shape if shape is None else shape),
-                lambda shape, dtype: tf.fill(shape, tf.constant(start, dtype)),  # Constant goes through float32
-                dtype=dtype or compute_dtype(weight.dtype).name,
+            return self.add_variable(
+                tuple(weight.shape if slot.shape is None else slot.shape),
+                lambda shape, dtype: tf.fill(shape, tf.constant(slot.start, dtype)),  # Constant goes through float32
+                dtype=slot.dtype or compute_dtype(weight.dtype).name,
                 name=label,
             )
-        self._order[id(state)] = order
-        return state
 
     def _add_scalar(self, name: str, start: float, dtype: Any) -> Any:
         scalar = self.add_variable((), keras.initializers.Constant(start), dtype=dtype.name, name=name)
         self._order[id(scalar)] = (9,)
         setattr(self, f"_{name}", scalar)  # under the name that Keras' checkpoints know
         return scalar
+
+
+class _PartVariable(keras.Variable):  # type: ignore[misc]
+    """A variable of Keras whose memory is a part of an arena."""
+
+    def __init__(self, part: Part, name: str) -> None:
+        self._part = part
+        super().__init__("zeros", part.shape, part.dtype.name, trainable=False, autocast=False, name=name)
+
+    def _initialize_with_initializer(self, initializer: Any) -> None:
+        self._value = self._part
+
+    @property
+    def value(self) -> Any:
+        """The current value, a tensor."""
+        return self._part.read_value()
+
+    @property
+    def _shared_name(self) -> str:
+        return str(self.path)
+
+    # What a checkpoint holds of it is what it holds of a tf.Variable.
+
+    def _serialize_to_tensors(self) -> dict[str, Any]:
+        return {"VARIABLE_VALUE": self.value}
+
+    def _restore_from_tensors(self, restored_tensors: dict[str, Any]) -> Any:
+        self.assign(restored_tensors["VARIABLE_VALUE"])
+
+    # A SavedModel, which takes the optimizer along with its model, holds a variable of its own.
+
+    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> Any:
+        if save_type == "savedmodel":
+            self._copy = tf.Variable(self.value, trainable=False, name=self.name)
+        return super()._trackable_children(save_type, **kwargs)
+
+    def _export_to_saved_model_graph(self, object_map: Any, tensor_map: Any, options: Any, **kwargs: Any) -> Any:
+        resources = self._copy._export_to_saved_model_graph(object_map, tensor_map, options, **kwargs)
+        object_map[self] = object_map[self._copy]
+        return resources
+
+    def _write_object_proto(self, proto: Any, options: Any) -> None:
+        self._copy._write_object_proto(proto, options)
 
 
 globals().update(make_classes(Optimizer, keras.saving.register_keras_serializable(package="pyadam"), __name__))

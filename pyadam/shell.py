@@ -8,17 +8,20 @@ import contextlib
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
 from pyadam import specs
 from pyadam.engine import Engine, Target
+from pyadam.engine.arena import Part
 from pyadam.engine.dynamic import Dynamic
 from pyadam.engine.gradients import clip, compute_dtype
+from pyadam.engine.lanes import make_arenas
 from pyadam.exclusions import Exclusions
 from pyadam.reference import documentation
 from pyadam.rules import RULES
+from pyadam.rules.rule import Slot
 from pyadam.saving import Saving, path, untracked
 
 __all__ = ["Shell", "make_classes"]
@@ -34,6 +37,7 @@ class Shell(Saving):
     _trainable_variables: list[Any]
     _model_variables_moving_average: list[Any]
     _accumulated_gradients: list[Any]
+    _has_arenas: ClassVar[bool] = True  # whether the state of small variables may be parts of arenas
 
     # What the Keras generation provides.
     name: str
@@ -49,18 +53,10 @@ class Shell(Saving):
         """Whether a learning rate is this Keras' own schedule, which is called with the step."""
         raise NotImplementedError
 
-    def _add_state(
-        self,
-        variable: Any,
-        name: str,
-        order: tuple[int, ...],
-        start: float = 0.0,
-        shape: Sequence[int] | None = None,
-        dtype: str | None = None,
-    ) -> Any:
-        """A variable beside a weight; by default in the dtype of the arithmetic, of the weight's shape and from zeros.
+    def _add_state(self, variable: Any, slot: Slot, part: Part | None) -> Any:
+        """A variable beside a weight, by default in the dtype of the arithmetic and of the weight's shape.
 
-        ``order`` is its place among the optimizer's variables.
+        Its memory is the part of an arena, if one is given.
         """
         raise NotImplementedError
 
@@ -204,29 +200,34 @@ class Shell(Saving):
         new = [v for v in variables if self._var_key(v) not in self._engine.targets]
         for v in new:
             compute_dtype(v.dtype)  # refuses what is not floating point, before anything is created
-        first = len(self._engine.targets)
         targets = [self._target(v) for v in new]
-        numbered = list(enumerate(zip(new, targets, strict=True), first))
+        arenas = make_arenas(targets) if self._has_arenas and self._rule.elementwise else {}
+        numbered = list(enumerate(zip(new, targets, strict=True), len(self._engine.targets)))
+
+        def add(place: tuple[int, ...], v: Any, target: Target, slot: Slot) -> tuple[Any, Any]:
+            part = arenas[target].part(target, slot.name, slot.start) if target in arenas else None
+            state = self._add_state(v, slot, part)
+            self._order[id(state)] = place
+            return state, self._native(state)
+
         if self._spec.use_ema:
             for i, (v, target) in numbered:
                 if not target.replaced:
-                    average = self._add_state(v, "average", (2, i))
-                    target.average = self._native(average)
+                    average, target.average = add((2, i), v, target, Slot("average"))
+                    self._model_variables_moving_average.append(average)
                     if self.built:  # a later variable: its average starts here, not at the first update
                         target.average.assign(tf.cast(target.weight, target.dtype))
-                    self._model_variables_moving_average.append(average)
         if self._spec.calls_per_update > 1:
             for i, (v, target) in numbered:
-                accumulator = self._add_state(v, "gradient_accumulator", (3, i))
-                target.accumulator = self._native(accumulator)
+                accumulator, target.accumulator = add((3, i), v, target, Slot("gradient_accumulator"))
                 self._accumulated_gradients.append(accumulator)
         groups = {i: self._rule.slots(self._spec, v.shape, path(v)) for i, (v, _) in numbered}
         for k in range(max(map(len, groups.values()), default=0)):
             for i, (v, target) in numbered:
                 for j, slot in enumerate(() if target.replaced else groups[i][k]):
-                    state = self._add_state(v, slot.name, (4 + k, i, j), slot.start, slot.shape, slot.dtype)
+                    _, native = add((4 + k, i, j), v, target, slot)
                     if slot.dtype is None:
-                        target.slots[slot.name] = self._native(state)
+                        target.slots[slot.name] = native
         self._engine.targets |= {self._var_key(v): target for v, target in zip(new, targets, strict=True)}
         self._trainable_variables.extend(new)
         if not self._engine.shared:

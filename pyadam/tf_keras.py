@@ -4,14 +4,16 @@ They take the arguments of the Keras 3 classes and give the same numbers; their 
 learning rate is not among the variables.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
 from pyadam import specs
+from pyadam.engine.arena import Part
 from pyadam.engine.gradients import compute_dtype
+from pyadam.rules.rule import Slot
 from pyadam.saving import path, untracked
 from pyadam.shell import Shell, make_classes
 
@@ -22,6 +24,7 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
     """What the classes for tf_keras share. A subclass names its spec; everything else follows from it."""
 
     _saving = tf_keras.saving
+    _has_arenas = False  # its files and models hold a tf.Variable for each state
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         spec: Any = specs.bind(self.spec_type, specs.class_signature(self.spec_type), args, kwargs)
@@ -110,25 +113,12 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
     def _overwrite_variable_with_gradient(self, variable: Any) -> bool:
         return bool(getattr(variable, "overwrite_with_gradient", False))
 
-    def _add_state(
-        self,
-        variable: Any,
-        name: str,
-        order: tuple[int, ...],
-        start: float = 0.0,
-        shape: Sequence[int] | None = None,
-        dtype: str | None = None,
-    ) -> Any:
+    def _add_state(self, variable: Any, slot: Slot, part: Part | None) -> Any:
         weight = self._native(variable)
+        shape = weight.shape if slot.shape is None else slot.shape
+        dtype = slot.dtype or compute_dtype(weight.dtype)
         with tf.device(weight.device):
-            state = self._add(
-                f"{name}/{path(weight).split(':')[0]}",
-                start,
-                weight.shape if shape is None else shape,
-                dtype or compute_dtype(weight.dtype),
-            )
-        self._order[id(state)] = order
-        return state
+            return self._add(f"{slot.name}/{path(weight).split(':')[0]}", slot.start, shape, dtype)
 
     def _add_scalar(self, name: str, start: float, dtype: Any) -> Any:
         scalar = self._add(name, start, (), dtype)

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["can_compile", "inside_xla", "program"]
+__all__ = ["Program", "can_compile", "inside_xla"]
 
 
 def inside_xla() -> bool:
@@ -35,8 +35,35 @@ def can_compile(device: str) -> bool:
     return True
 
 
-def program(function: Callable[..., Any], devices: Iterable[str], jit_compile: bool) -> Any:
-    """A traced function, compiled by XLA if asked for and if all it touches lives on one device that can."""
-    places = set(devices)
-    jit = jit_compile and len(places) <= 1 and all(can_compile(device) for device in places)
-    return tf.function(function, jit_compile=jit or None, autograph=False)
+class Program:
+    """A function of tensors, compiled by XLA if asked for and if all it touches lives on one device that can.
+
+    Args:
+        function: it may read and assign variables that it captures; its arguments are nests of tensors and None.
+        devices: where those variables live.
+        jit_compile: whether to compile.
+    """
+
+    def __init__(self, function: Callable[..., Any], devices: Iterable[str], jit_compile: bool) -> None:
+        places = set(devices)
+        jit = jit_compile and len(places) <= 1 and all(can_compile(device) for device in places)
+        self._function = tf.function(function, jit_compile=jit or None, autograph=False)
+        self._arguments: Any = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        self._arguments = tf.nest.map_structure(_spec, arguments)
+        return self._function(*arguments)
+
+    @property
+    def traces(self) -> int:
+        """How often it was traced."""
+        return int(self._function.experimental_get_tracing_count())
+
+    def hlo(self) -> str:
+        """The text of the compiled program, for the arguments of the last call."""
+        arguments = tf.nest.map_structure(lambda x: x and tf.zeros(x.shape, x.dtype), self._arguments)
+        return str(self._function.experimental_get_compiler_ir(*arguments)(stage="optimized_hlo"))
+
+
+def _spec(value: Any) -> Any:
+    return None if value is None else tf.TensorSpec(value.shape, value.dtype)

@@ -11,9 +11,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from pyadam.engine.arena import Arenas, Part
 from pyadam.engine.gradients import compute_dtype
 
-__all__ = ["SMALL", "Lane", "Target", "make_lanes"]
+__all__ = ["SMALL", "Lane", "Target", "make_arenas", "make_lanes"]
 
 SMALL = 4096
 """Elements up to which a variable shares a lane."""
@@ -83,26 +84,90 @@ class Lane:
         """Whether the lane lays several variables end to end."""
         return len(self.targets) > 1
 
-    def join(self, values: Sequence[Any]) -> Any:
-        """One value a target, laid end to end in the dtype of the arithmetic."""
-        dtype = self.targets[0].dtype
-        if not self.packed:
-            return tf.cast(values[0], dtype)
-        return tf.concat([_shaped(tf.cast(value, dtype), [-1]) for value in values], 0)
+    @property
+    def dtype(self) -> Any:
+        """The dtype of the arithmetic."""
+        return self.targets[0].dtype
 
-    def read(self) -> State:
+    def variables(self, name: str) -> list[Any]:
+        """The targets' variables of this name."""
+        return [target.state()[name] for target in self.targets]
+
+    @property
+    def carried(self) -> list[str]:
+        """The states that are laid end to end before the program and taken apart behind it.
+
+        The others are the program's own: those of a single variable, and those whose memory is an arena.
+        """
+        names = self.targets[0].state() if self.packed else ()
+        return [name for name in names if not all(isinstance(v, Part) for v in self.variables(name))]
+
+    @property
+    def resident(self) -> list[str]:
+        """The states that the program reads and writes itself."""
+        return [name for name in self.targets[0].state() if name not in self.carried]
+
+    @property
+    def replaced(self) -> bool:
+        """Whether its "gradient" is the next value of its one variable."""
+        return self.targets[0].replaced
+
+    def join(self, values: Sequence[Any]) -> Any:
+        """One value a target, laid end to end in the dtype of the arithmetic; None counts as zeros, if not all are."""
+        if not self.packed:
+            return values[0]
+        if all(value is None for value in values):
+            return None
+        flat = [
+            tf.zeros([x.weight.shape.num_elements()], self.dtype)
+            if v is None
+            else _shaped(tf.cast(v, self.dtype), [-1])
+            for x, v in zip(self.targets, values, strict=True)
+        ]
+        return tf.concat(flat, 0)
+
+    def split(self, value: Any) -> list[Any]:
+        """What ``join`` has joined, a value a target in the weight's shape."""
+        if not self.packed:
+            return [value]
+        shapes = [target.weight.shape for target in self.targets]
+        parts = tf.split(value, [shape.num_elements() for shape in shapes])
+        return [_shaped(part, shape) for part, shape in zip(parts, shapes, strict=True)]
+
+    def read(self, names: Sequence[str]) -> State:
         """The current state."""
-        columns = [target.state() for target in self.targets]
-        return {name: self.join([column[name] for column in columns]) for name in columns[0]}
+        return {name: self._read(self.variables(name)) for name in names}
+
+    def read_accumulator(self) -> Any:
+        """The sum of the gradients since the last update."""
+        return self._read([target.accumulator for target in self.targets])
+
+    def write_accumulator(self, value: Any) -> None:
+        """Assigns the sum of the gradients since the last update."""
+        self._write([target.accumulator for target in self.targets], value)
 
     def write(self, state: State) -> None:
         """Assigns a new state; what it does not name stays."""
         for name, value in state.items():
-            variables = [target.state()[name] for target in self.targets]
-            sizes = [variable.shape.num_elements() for variable in variables]
-            parts = tf.split(value, sizes) if self.packed else [value]
-            for variable, part in zip(variables, parts, strict=True):
-                variable.assign(tf.cast(_shaped(part, variable.shape), variable.dtype))
+            self._write(self.variables(name), value)
+
+    def _read(self, variables: list[Any]) -> Any:
+        arena = _whole_arena(variables)
+        return tf.cast(self.join(variables) if arena is None else arena, self.dtype)
+
+    def _write(self, variables: list[Any], value: Any) -> None:
+        arena = _whole_arena(variables)
+        if arena is not None:
+            arena.assign(value)
+            return
+        for variable, part in zip(variables, self.split(value), strict=True):
+            variable.assign(tf.cast(part, variable.dtype))
+
+
+def _whole_arena(variables: list[Any]) -> Any:
+    """The memory of the arena whose parts these are, all of them in order; or None."""
+    arena = getattr(variables[0], "arena", None)
+    return arena.memory if arena is not None and arena.parts == variables else None
 
 
 def _shaped(value: Any, shape: Any) -> Any:
@@ -110,13 +175,32 @@ def _shaped(value: Any, shape: Any) -> Any:
     return value if value.shape.rank == 1 == len(shape) else tf.reshape(value, shape)
 
 
+def make_arenas(targets: Sequence[Target]) -> dict[Target, Arenas]:
+    """The arenas of new targets: those that can share a lane share them, too."""
+    groups: dict[Any, list[Target]] = {}
+    for target in targets:
+        if (kind := _kind(target)) is not None:
+            groups.setdefault(kind, []).append(target)
+    made: dict[Target, Arenas] = {}
+    for group in [group for group in groups.values() if len(group) > 1]:
+        first = group[0]
+        arenas = Arenas(group, [target.weight.shape for target in group], first.dtype, first.weight.device)
+        made |= dict.fromkeys(group, arenas)
+    return made
+
+
 def make_lanes(targets: Sequence[Target], taking_part: Sequence[bool], pack: bool) -> list[Lane]:
     """The lanes of a step; ``pack`` says whether small variables may share one."""
     groups: dict[Any, list[int]] = {}
     for i, (target, takes_part) in enumerate(zip(targets, taking_part, strict=True)):
-        if target.replaced or not (takes_part or target.average is not None):
-            continue
-        small = pack and target.weight.shape.num_elements() <= SMALL
-        kind = (target.dtype, target.weight.device, target.decayed, takes_part) if small else i
-        groups.setdefault(kind, []).append(i)
+        if takes_part or target.average is not None:
+            kind = _kind(target) if pack else None
+            groups.setdefault(i if kind is None else (*kind, takes_part), []).append(i)
     return [Lane(group, [targets[i] for i in group], taking_part[group[0]]) for group in groups.values()]
+
+
+def _kind(target: Target) -> Any:
+    """What the targets of one lane have in common; None for one that needs a lane of its own."""
+    if target.replaced or target.weight.shape.num_elements() > SMALL:
+        return None
+    return target.dtype, target.weight.device, target.decayed

@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.engine.compiler import inside_xla, program
+from pyadam.engine.compiler import Program
 from pyadam.engine.gradients import clip, prepare, scalar
 from pyadam.engine.lanes import Lane, State, Target, make_lanes
 from pyadam.rules import Rule
@@ -45,7 +45,7 @@ class Engine:
         self.spec = spec
         self.owner = type(spec).__name__
         self._steps: dict[Any, Any] = {}
-        self.programs: list[Any] = []
+        self.programs: list[Program] = []
 
     def step(self, targets: Sequence[Target], gradients: Sequence[Any], hyper: dict[str, Any]) -> None:
         """Applies one gradient (or None) a target.
@@ -65,26 +65,25 @@ class Engine:
         accumulating = self.spec.calls_per_update > 1
         present = tuple(g is not None for g in dense)
         taking_part = tuple(x.received for x in targets) if accumulating else present
-        pack = self.rule.elementwise and not inside_xla()
-        key = (tuple(map(id, targets)), present, taking_part, pack)
+        key = (tuple(map(id, targets)), present, taking_part)
         if key not in self._steps:
-            self._steps[key] = self._make(list(targets), present, taking_part, pack)
+            self._steps[key] = self._make(list(targets), present, taking_part)
         self._steps[key]([g for g in dense if g is not None], hyper)
 
-    def _make(self, targets: list[Target], present: Sequence[bool], taking_part: Sequence[bool], pack: bool) -> Any:
+    def _make(self, targets: list[Target], present: Sequence[bool], taking_part: Sequence[bool]) -> Any:
         """The function of one step over these targets, for gradients that are present or missing in this pattern."""
         every = self.spec.calls_per_update
         devices = [x.weight.device for x in targets]
-        lanes = make_lanes(targets, taking_part, pack)
-        packed = [lane for lane in lanes if lane.packed]
-        update = program(lambda *a: self._update(targets, taking_part, lanes, *a), devices, self.spec.jit_compile)
+        lanes = make_lanes(targets, taking_part, self.rule.elementwise)
+        update = Program(lambda *a: self._update(lanes, *a), devices, self.spec.jit_compile)
         self.programs.append(update)
         if every > 1:
-            accumulate = program(lambda *a: self._accumulate(targets, *a), devices, self.spec.jit_compile)
+            accumulate = Program(lambda *a: self._accumulate(lanes, *a), devices, self.spec.jit_compile)
             self.programs.append(accumulate)
 
         def whole_update(gradients: list[Any], t: Any, hyper: dict[str, Any]) -> None:
-            for lane, state in zip(packed, update(gradients, [x.read() for x in packed], t, hyper), strict=True):
+            carried = [lane.read(lane.carried) for lane in lanes]
+            for lane, state in zip(lanes, update(gradients, carried, t, hyper), strict=True):
                 lane.write(state)
             for target, takes_part in zip(targets, taking_part, strict=True):
                 if target.constraint is not None and takes_part and not target.replaced:
@@ -92,7 +91,8 @@ class Engine:
 
         def step(present_gradients: list[Any], hyper: dict[str, Any]) -> None:
             found = iter(present_gradients)
-            gradients = [next(found) if p else None for p in present]
+            by_target = [next(found) if p else None for p in present]
+            gradients = [lane.join([by_target[i] for i in lane.indices]) for lane in lanes]
             call = self.iterations + 1
             if every == 1:
                 whole_update(gradients, call, hyper)
@@ -106,59 +106,66 @@ class Engine:
 
         return tf.function(step, autograph=False)
 
-    def _accumulate(self, targets: list[Target], gradients: Sequence[Any]) -> None:
-        for target, g in zip(targets, gradients, strict=True):
+    def _accumulate(self, lanes: list[Lane], gradients: Sequence[Any]) -> None:
+        for lane, g in zip(lanes, gradients, strict=True):
             if g is not None:
-                target.accumulator.assign(self._accumulated(target, g))
+                lane.write_accumulator(self._accumulated(lane, g))
 
-    def _accumulated(self, target: Target, gradient: Any) -> Any:
+    def _accumulated(self, lane: Lane, gradient: Any) -> Any:
         """The accumulator with this call's unscaled gradient in it."""
-        if target.replaced:
-            return tf.maximum(target.accumulator, tf.cast(gradient, target.accumulator.dtype))
-        return target.accumulator + self._unscaled(target, gradient)
+        if lane.replaced:
+            return tf.maximum(lane.read_accumulator(), tf.cast(gradient, lane.dtype))
+        return lane.read_accumulator() + self._unscaled(lane, gradient)
 
-    def _unscaled(self, target: Target, gradient: Any) -> Any:
-        g = tf.cast(gradient, target.dtype)
+    def _unscaled(self, lane: Lane, gradient: Any) -> Any:
+        g = tf.cast(gradient, lane.dtype)
         return g if self.spec.loss_scale_factor is None else g / scalar(self.spec.loss_scale_factor, g.dtype)
 
-    def _gathered(self, target: Target, gradient: Any) -> Any:
+    def _gathered(self, lane: Lane, gradient: Any) -> Any:
         """The gradient of this update: unscaled, the mean over the calls since the last one."""
         every = self.spec.calls_per_update
         if every == 1:
-            return tf.cast(gradient, target.dtype) if target.replaced else self._unscaled(target, gradient)
-        total = target.accumulator if gradient is None else self._accumulated(target, gradient)
+            return tf.cast(gradient, lane.dtype) if lane.replaced else self._unscaled(lane, gradient)
+        total = lane.read_accumulator() if gradient is None else self._accumulated(lane, gradient)
         total = tf.identity(total)
-        target.accumulator.assign(tf.zeros_like(total))
-        return total if target.replaced else total / tf.cast(every, total.dtype)
+        lane.write_accumulator(tf.zeros_like(total))
+        return total if lane.replaced else total / tf.cast(every, total.dtype)
+
+    def _clipped(self, lanes: list[Lane], gradients: list[Any]) -> list[Any]:
+        """The gradients of lanes, clipped; a norm of its own is each variable's, not the lane's."""
+        spec = self.spec
+        if spec.clipnorm is None:
+            return clip(gradients, None, spec.clipvalue, spec.global_clipnorm)
+        apart = [clip(lane.split(g), spec.clipnorm, None, None) for lane, g in zip(lanes, gradients, strict=True)]
+        return [lane.join(parts) for lane, parts in zip(lanes, apart, strict=True)]
 
     def _update(
         self,
-        targets: list[Target],
-        taking_part: Sequence[bool],
         lanes: list[Lane],
         gradients: Sequence[Any],
-        packed: Sequence[State],
+        carried: Sequence[State],
         t: Any,
         hyper: dict[str, Any],
     ) -> list[State]:
-        """Update number ``t`` of all targets: lanes of one variable in place, packed ones from state to new state."""
+        """Update number ``t`` of all lanes: resident state in place, carried state from old to new."""
         values = {f.name: getattr(self.spec, f.name) for f in fields(self.spec)}
         values["learning_rate_is_constant"] = not callable(self.spec.learning_rate)
         h = SimpleNamespace(**(values | {name: tf.cast(value, tf.float64) for name, value in hyper.items()}))
 
-        grads = {i: self._gathered(target, gradients[i]) for i, target in enumerate(targets) if taking_part[i]}
-        for i in [i for i in grads if targets[i].replaced]:
-            targets[i].weight.assign(tf.cast(grads.pop(i), targets[i].weight.dtype))
-        clipped = clip(list(grads.values()), h.clipnorm, h.clipvalue, h.global_clipnorm)
-        grads = dict(zip(grads, clipped, strict=True))
+        grads = {lane: self._gathered(lane, g) for lane, g in zip(lanes, gradients, strict=True) if lane.takes_part}
+        for lane in [lane for lane in grads if lane.replaced]:
+            lane.write({"weight": grads.pop(lane)})
+        grads = dict(zip(grads, self._clipped(list(grads), list(grads.values())), strict=True))
 
         coefficients = self._coefficients(h, t)
-        given, written = iter(packed), []
-        for lane in lanes:
-            g = lane.join([grads[i] for i in lane.indices]) if lane.takes_part else None
-            state = next(given) if lane.packed else lane.read()
-            new = self._advance(h, coefficients(lane.targets[0].dtype), t, lane.targets[0].decayed, state, g)
-            written.append(new) if lane.packed else lane.write(new)
+        written: list[State] = []
+        for lane, brought in zip(lanes, carried, strict=True):
+            new: State = {}
+            if not lane.replaced:
+                state = lane.read(lane.resident) | brought
+                new = self._advance(h, coefficients(lane.dtype), t, lane.targets[0].decayed, state, grads.get(lane))
+            lane.write({name: value for name, value in new.items() if name not in brought})
+            written.append({name: value for name, value in new.items() if name in brought})
         return written
 
     def _advance(self, h: SimpleNamespace, c: SimpleNamespace, t: Any, decayed: bool, state: State, g: Any) -> State:

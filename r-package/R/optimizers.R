@@ -534,6 +534,7 @@ optimizer_rmsprop <- function(
   rho = 0.9,
   momentum = 0,
   epsilon = 1e-07,
+  centered = FALSE,
   weight_decay = NULL,
   clipnorm = NULL,
   clipvalue = NULL,
@@ -544,7 +545,6 @@ optimizer_rmsprop <- function(
   jit_compile = TRUE,
   name = "RMSprop",
   ...,
-  centered = FALSE,
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL
 ) {

@@ -11,7 +11,7 @@ import tensorflow as tf
 import pyadam
 from pyadam import specs
 from pyadam.engine import compiler
-from pyadam.engine.lanes import SMALL, make_lanes
+from pyadam.engine.lanes import SMALL
 
 OPTIMIZERS = list(specs.SPECS)
 RNG = np.random.default_rng(0)
@@ -53,7 +53,7 @@ def test_one_trace_after_100_steps_with_changing_learning_rate(name):
         optimizer.learning_rate = 0.1 / (i + 1)
         optimizer.apply(gradients_of(vs), vs)
     (program,) = optimizer._engine.programs
-    assert program.experimental_get_tracing_count() == 1
+    assert program.traces == 1
     assert int(optimizer.iterations) == 100
 
 
@@ -63,17 +63,13 @@ def test_one_trace_in_fit_and_over_two_fits():
     model.optimizer.learning_rate = 0.5
     fit(model)
     (program,) = model.optimizer._engine.programs
-    assert program.experimental_get_tracing_count() == 1
+    assert program.traces == 1
 
 
 def compiled(optimizer, vs, gs):
     optimizer.apply(gs, vs)
-    engine = optimizer._engine
-    (program,) = engine.programs
-    lanes = make_lanes(list(engine.targets.values()), [True] * len(vs), pack=True)
-    arguments = gs, [lane.read() for lane in lanes if lane.packed], tf.constant(1, tf.int64)
-    ir = program.experimental_get_compiler_ir(*arguments, {"learning_rate": tf.constant(0.1)})
-    return ir(stage="optimized_hlo")
+    (program,) = optimizer._engine.programs
+    return program.hlo()
 
 
 def loops(hlo):
@@ -341,7 +337,7 @@ def test_sparse_gradients_of_any_number_of_rows_share_one_program():
     for rows in ([0], [1, 1, 3], [5, 4, 3, 2, 1]):
         optimizer.apply([tf.IndexedSlices(tf.ones((len(rows), 2)), tf.constant(rows), tf.constant([6, 2]))], [v])
     (program,) = optimizer._engine.programs
-    assert program.experimental_get_tracing_count() == 1
+    assert program.traces == 1
 
 
 def test_sparse_rows_are_merged_before_clipping():

@@ -1,0 +1,26 @@
+"""The table of signatures, `signatures.txt`, as Python's signatures."""
+
+import inspect
+import re
+from pathlib import Path
+
+NEW_IN_KERAS_3 = ", loss_scale_factor = NULL, gradient_accumulation_steps = NULL"
+
+
+def _signature(name: str, formals: str) -> inspect.Signature:
+    """R's formals in Python: what comes behind the dots is taken by name only."""
+    if name.startswith("optimizer_"):
+        formals = formals.replace("...", "*") + NEW_IN_KERAS_3 + ", **kwargs"
+    formals = re.sub(r"\b(\d+)L\b", r"\1", formals.replace("...", "*"))
+    scope = {"NULL": None, "TRUE": True, "FALSE": False}
+    return inspect.signature(eval(f"lambda {formals}: None", scope))
+
+
+SIGNATURES = {
+    name: _signature(name, formals)
+    for name, formals in (
+        line.split(": ", 1)
+        for line in (Path(__file__).parent / "signatures.txt").read_text(encoding="utf-8").splitlines()
+        if line.startswith(("optimizer_", "learning_rate_schedule_"))
+    )
+}
