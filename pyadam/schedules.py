@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
 
-from pyadam.arguments import Count, Flag, ListOf, Name, Number
+from pyadam.arguments import Count, Flag, ListOf, Name, Number, shown
 from pyadam.generation import host
 from pyadam.specs.base import NON_NEGATIVE, UNIT_INTERVAL, argument, described, laid_on, optional
 
@@ -237,7 +237,7 @@ def new_class(classname: str, methods: list[str], values: dict[str, Any], new_ob
     Name().check(owner, "classname", classname)
     for name in ("initialize", "call", "get_config"):
         if name in values or (name == "call" and name not in methods):
-            raise TypeError(f"{owner}: {name} must be a function, got {values.get(name)!r}")
+            raise TypeError(f"{owner}: {name} must be a function, got {shown(values.get(name))}")
     keras = host()
 
     def run(self: Any, method: str, *args: Any, **kwargs: Any) -> Any:
@@ -258,9 +258,14 @@ def new_class(classname: str, methods: list[str], values: dict[str, Any], new_ob
         except Exception as error:
             raise RuntimeError(f"{classname}: call(step) failed: {error}\n{_STEP_IS_A_TENSOR}") from error
         try:
-            return tf.ensure_shape(tf.cast(rate, keras.backend.floatx()), ())
-        except (TypeError, ValueError):
-            raise TypeError(f"{classname}: call(step) must return a number or a scalar tensor, got {rate!r}") from None
+            tensor = tf.convert_to_tensor(rate)
+            if not (tensor.dtype.is_floating or tensor.dtype.is_integer):
+                raise TypeError
+            return tf.cast(tf.ensure_shape(tensor, ()), keras.backend.floatx())
+        except (TypeError, ValueError, tf.errors.InvalidArgumentError):
+            raise TypeError(
+                f"{classname}: call(step) must return a number or a scalar tensor, got {shown(rate)}"
+            ) from None
 
     def get_config(self: Any) -> dict[str, Any]:
         return dict(run(self, "get_config"))

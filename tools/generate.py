@@ -51,6 +51,7 @@ def from_specs() -> dict[Path, str | None]:
         R_PACKAGE / "R" / "optimizers.R": in_r.functions("specs/", OPTIMIZERS),
         R_PACKAGE / "R" / "schedules.R": in_r.functions("schedules.py", SCHEDULES),
         DESCRIPTION: re.sub(r"(?m)^Version: .*$", f"Version: {pyadam.__version__}", read(DESCRIPTION) or ""),
+        R_PACKAGE / "tests" / "testthat" / "signatures.txt": read(Path("tests/signatures.txt")),
         Path("docs/reference/signatures.md"): in_python.signatures(),
         Path("pyadam/__init__.pyi"): in_python.stub(),
     }

@@ -60,7 +60,6 @@ class Spec:
         reference: the papers and equations it comes from.
         last: those of its own arguments that come after ``name``.
         function_defaults: the defaults that its function has, where they differ from the class's.
-        by_name: those of its own arguments that R keras 2.11's function lacked; its function takes them by name only.
         ignored: arguments that only its function has, with their defaults; they are accepted and do nothing but warn.
             They stand behind the argument that ``ignored_after`` names.
     """
@@ -70,7 +69,6 @@ class Spec:
     reference: ClassVar[str] = ""
     last: ClassVar[tuple[str, ...]] = ()
     function_defaults: ClassVar[Mapping[str, Any]] = {}
-    by_name: ClassVar[tuple[str, ...]] = ()
     ignored: ClassVar[Mapping[str, Any]] = {}
     ignored_after: ClassVar[str] = ""
 
@@ -166,7 +164,7 @@ def function_signature(spec: type[Spec]) -> inspect.Signature:
         if name == spec.ignored_after:
             defaults |= spec.ignored
     last = {name: defaults.pop(name) for name in ("jit_compile", "name", *spec.last)}
-    return _signature(defaults | last | {"name": spec.__name__}, keyword_only=[*spec.by_name, *_NEW_IN_KERAS_3])
+    return _signature(defaults | last | {"name": spec.__name__}, keyword_only=_NEW_IN_KERAS_3)
 
 
 def _signature(defaults: Mapping[str, Any], keyword_only: Iterable[str]) -> inspect.Signature:

@@ -296,7 +296,6 @@ class RMSprop(Spec):
         "https://arxiv.org/abs/1308.0850, equations 38 to 45."
     )
     function_defaults = MappingProxyType({"ema_overwrite_frequency": 100})
-    by_name = ("centered",)
 
     learning_rate: Any = _learning_rate(0.001)
     rho: float = _rho(0.9)

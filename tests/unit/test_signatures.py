@@ -6,9 +6,10 @@ import sys
 
 import keras
 import pytest
+from r_signatures import SIGNATURES
 
 import pyadam
-from pyadam import specs
+from pyadam import factories, schedules, specs
 
 COMMON = {
     "clipnorm": None,
@@ -26,38 +27,6 @@ CLASSES = {
     "AdamW": dict(learning_rate=0.001, weight_decay=0.004, **MOMENTS, amsgrad=False, **COMMON, **NEW, name="adamw"),
     "Nadam": dict(learning_rate=0.001, **MOMENTS, weight_decay=None, **COMMON, **NEW, name="nadam"),
 }
-# Function: its own arguments, before weight_decay, and what it has otherwise than the others.
-IN_R_KERAS_2_11 = {
-    "optimizer_adadelta": ({"learning_rate": 0.001, "rho": 0.95, "epsilon": 1e-07}, {"name": "Adadelta"}),
-    "optimizer_adagrad": (
-        {"learning_rate": 0.001, "initial_accumulator_value": 0.1, "epsilon": 1e-07},
-        {"name": "Adagrad"},
-    ),
-    "optimizer_adam": (dict(learning_rate=0.001, **MOMENTS, amsgrad=False), {"name": "Adam"}),
-    "optimizer_adamax": (dict(learning_rate=0.001, **MOMENTS), {"name": "Adamax"}),
-    "optimizer_ftrl": (
-        {
-            "learning_rate": 0.001,
-            "learning_rate_power": -0.5,
-            "initial_accumulator_value": 0.1,
-            "l1_regularization_strength": 0.0,
-            "l2_regularization_strength": 0.0,
-            "l2_shrinkage_regularization_strength": 0.0,
-            "beta": 0.0,
-        },
-        {"name": "Ftrl"},
-    ),
-    "optimizer_nadam": (dict(learning_rate=0.001, **MOMENTS), {"name": "Nadam"}),
-    "optimizer_rmsprop": (
-        {"learning_rate": 0.001, "rho": 0.9, "momentum": 0.0, "epsilon": 1e-07},
-        {"ema_overwrite_frequency": 100, "name": "RMSprop"},
-    ),
-    "optimizer_sgd": ({"learning_rate": 0.01, "momentum": 0.0, "nesterov": False, "amsgrad": False}, {"name": "SGD"}),
-}
-FUNCTIONS = {
-    name: {**own, "weight_decay": None, **COMMON, "jit_compile": True, **special}
-    for name, (own, special) in IN_R_KERAS_2_11.items()
-}
 
 
 def of_kind(signature, kind):
@@ -72,12 +41,9 @@ def test_class_signature(name):
     assert [p.name for p in signature.parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD] == ["kwargs"]
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", [*factories.__all__, *schedules.SCHEDULES])
 def test_function_signature(name):
-    signature = inspect.signature(getattr(pyadam, name))
-    assert of_kind(signature, inspect.Parameter.POSITIONAL_OR_KEYWORD) == list(FUNCTIONS[name].items())
-    lacked = {"centered": False} if name == "optimizer_rmsprop" else {}
-    assert of_kind(signature, inspect.Parameter.KEYWORD_ONLY) == list({**lacked, **NEW}.items())
+    assert inspect.signature(getattr(pyadam, name)) == SIGNATURES[name]
 
 
 @pytest.mark.parametrize("spec", specs.SPECS.values(), ids=lambda s: s.__name__)
