@@ -47,17 +47,25 @@ class PerStep:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A schedule of Keras by name, its arguments, and its value after so many calls, written here anew."""
+    """A schedule by the end of its function's name, its arguments, and its value after so many calls, written here anew.
+
+    One that is `exact` has that value in float32 at every step, so that float64 weights can be held against it, too.
+    """
 
     kind: str
     arguments: dict[str, Any]
     value: Callable[..., float] = field(compare=False)
+    exact: bool = True
 
     def __call__(self, step: int) -> float:
         return self.value(step - 1, **self.arguments)
 
     def __str__(self) -> str:
         return self.kind
+
+    @property
+    def function(self) -> str:
+        return f"learning_rate_schedule_{self.kind}"
 
 
 def _halving(calls: int, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool) -> float:
@@ -68,13 +76,52 @@ def _piecewise(calls: int, boundaries: list[int], values: list[float]) -> float:
     return values[sum(calls > boundary for boundary in boundaries)]
 
 
-# Both are exact in float32 at every step, so that float64 weights can be held against them, too.
+def _inverse_time(calls: int, initial_learning_rate: float, decay_steps: int, decay_rate: float) -> float:
+    return initial_learning_rate / (1 + decay_rate * calls / decay_steps)
+
+
+def _straight(calls: int, initial_learning_rate: float, decay_steps: int, end_learning_rate: float) -> float:
+    left = 1 - min(calls, decay_steps) / decay_steps
+    return (initial_learning_rate - end_learning_rate) * left + end_learning_rate
+
+
+def _cosine(calls: int, initial_learning_rate: float, decay_steps: int, alpha: float) -> float:
+    wave = (1 + np.cos(np.pi * min(calls / decay_steps, 1))) / 2
+    return initial_learning_rate * (alpha + (1 - alpha) * wave)
+
+
+def _restarts(calls: int, initial_learning_rate: float, first_decay_steps: int, t_mul: float, m_mul: float) -> float:
+    while calls >= first_decay_steps:
+        calls, first_decay_steps = calls - first_decay_steps, first_decay_steps * t_mul
+        initial_learning_rate *= m_mul
+    return initial_learning_rate * (1 + np.cos(np.pi * calls / first_decay_steps)) / 2
+
+
 HALVING = Schedule(
-    "ExponentialDecay",
+    "exponential_decay",
     {"initial_learning_rate": 0.02, "decay_steps": 10, "decay_rate": 0.5, "staircase": True},
     _halving,
 )
-PIECEWISE = Schedule("PiecewiseConstantDecay", {"boundaries": [10, 30], "values": [0.05, 0.02, 0.002]}, _piecewise)
+PIECEWISE = Schedule("piecewise_constant_decay", {"boundaries": [10, 30], "values": [0.05, 0.02, 0.002]}, _piecewise)
+
+# Each optimizer has one of these, in turn.
+IN_TURN = (
+    Schedule(
+        "inverse_time_decay", {"initial_learning_rate": 0.0625, "decay_steps": 16, "decay_rate": 1.0}, _inverse_time
+    ),
+    Schedule(
+        "polynomial_decay",
+        {"initial_learning_rate": 0.0625, "decay_steps": 32, "end_learning_rate": 0.0078125},
+        _straight,
+    ),
+    Schedule("cosine_decay", {"initial_learning_rate": 0.05, "decay_steps": 40, "alpha": 0.1}, _cosine, exact=False),
+    Schedule(
+        "cosine_decay_restarts",
+        {"initial_learning_rate": 0.05, "first_decay_steps": 12, "t_mul": 2.0, "m_mul": 0.5},
+        _restarts,
+        exact=False,
+    ),
+)
 
 # The values of an argument that the table holds, the most telling one first.
 EXERCISED: dict[str, tuple[Any, ...]] = {
@@ -201,6 +248,8 @@ def _rows(spec: type[Spec], whole: bool) -> Iterator[tuple[str, dict[str, Any], 
     yield "defaults", {}, {}
     for name, argument in arguments(spec).items():
         values = EXERCISED.get(name) or by_kind(argument.metadata["kind"], argument.default)
+        if name == "learning_rate":
+            values += (IN_TURN[list(SPECS.values()).index(spec) % len(IN_TURN)],)
         for value in values if whole else values[:1]:
             given = {**NEEDS.get(name, {}), name: value}
             yield _label(given), given, {}
@@ -217,8 +266,9 @@ def table(whole: bool = True) -> list[Case]:
     cases = []
     for spec in SPECS.values():
         for index, (label, given, fields) in enumerate(_rows(spec, whole)):
-            both = (("float32",), ("float64",))
-            dtypes = [fields["dtypes"]] if "dtypes" in fields else both if whole else [both[index % 2]]
+            inexact = any(isinstance(value, Schedule) and not value.exact for value in given.values())
+            both = (("float32",), ("float64",))[: 1 if inexact else 2]
+            dtypes = [fields["dtypes"]] if "dtypes" in fields else both if whole else [both[index % len(both)]]
             for each in dtypes:
                 name = f"{spec.__name__} {label}" + ("" if "dtypes" in fields else f" {each[0]}")
                 cases.append(Case(name, spec.__name__, given, **{**fields, "dtypes": each}))
@@ -283,9 +333,9 @@ def python_value(value: Any, clock: Clock) -> Any:
     if isinstance(value, PerStep):
         return lambda: value(clock.step)
     if isinstance(value, Schedule):
-        import keras
+        import pyadam
 
-        return getattr(keras.optimizers.schedules, value.kind)(**value.arguments)
+        return getattr(pyadam, value.function)(**value.arguments)
     return value
 
 
@@ -294,7 +344,7 @@ def r_literal(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "NULL", True: "TRUE", False: "FALSE"}[value]
     if isinstance(value, Schedule):
-        return f"keras$optimizers$schedules${value.kind}({_r_arguments(value.arguments)})"
+        return f"{value.function}({_r_arguments(value.arguments)})"
     if isinstance(value, list):
         return f"c({', '.join(map(r_literal, value))})"
     return f'"{value}"' if isinstance(value, str) else str(value)
