@@ -13,8 +13,8 @@
 #' The step is a TensorFlow tensor. While a model trains it has no value: `call` runs once, when the
 #' train function is traced, and what it did with the step runs from then on without R. So `call`
 #' must compute with functions of TensorFlow or Keras, as in the example. R's own operators take
-#' tensors with reticulate from version 1.37, or with the R package tensorflow. Where a rate has to be
-#' computed by R itself at every step, give the optimizer a function without arguments.
+#' tensors with reticulate from version 1.37, or with the R package tensorflow. Where R itself has to
+#' compute the rate at every step, give the optimizer a function without arguments.
 #'
 #' A class with `get_config` can be saved with its model; the class is registered with Keras under
 #' its name, so a later session loads the model once it has made the class.

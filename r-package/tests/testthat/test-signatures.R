@@ -3,7 +3,9 @@ table <- sub("^[^:]*: ", "", lines)
 names(table) <- sub(":.*", "", lines)
 new_in_keras_3 <- alist(loss_scale_factor = NULL, gradient_accumulation_steps = NULL)
 
-formals_of <- function(text) as.list(formals(eval(parse(text = paste0("function(", text, ") NULL")))))
+formals_of <- function(text) {
+  as.list(formals(eval(parse(text = paste0("function(", text, ") NULL")))))
+}
 
 for (name in names(table)) {
   test_that(paste0(name, "() has the formals of the table"), {
@@ -15,8 +17,9 @@ for (name in names(table)) {
 }
 
 test_that("every optimizer and schedule is in the table", {
-  exported <- grep("^(optimizer|learning_rate_schedule|new)_", getNamespaceExports("pyadam"), value = TRUE)
-  expect_setequal(exported, names(table))
+  exported <- getNamespaceExports("pyadam")
+  listed <- grep("^(optimizer|learning_rate_schedule|new)_", exported, value = TRUE)
+  expect_setequal(listed, names(table))
 })
 
 test_that("R's defaults are Python's", {
