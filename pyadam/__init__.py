@@ -9,6 +9,7 @@ from typing import Any
 from pyadam import schedules, specs
 from pyadam._version import __version__
 from pyadam.arguments import NA
+from pyadam.generation import legacy
 
 _CLASSES = list(specs.SPECS)
 _FUNCTIONS = [spec.r_name for spec in specs.SPECS.values()]
@@ -48,6 +49,6 @@ def info() -> dict[str, str]:
         "pyadam": __version__,
         "python": platform.python_version(),
         **{package: installed(package) for package in packages},
-        "keras_generation": "3",
+        "keras_generation": "2" if legacy() else "3",
         "platform": platform.platform(),
     }

@@ -1,9 +1,11 @@
 """The optimizers as functions with R keras 2.11's signatures: ``pyadam.optimizer_adam(...)`` is R's ``optimizer_adam(...)``."""
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
-from pyadam import keras3, specs
+from pyadam import specs
+from pyadam.generation import legacy
 from pyadam.reference import documentation
 
 __all__ = [spec.r_name for spec in specs.SPECS.values()]
@@ -14,7 +16,8 @@ def _make_function(spec: type[specs.Spec]) -> Callable[..., Any]:
 
     def function(*args: Any, **kwargs: Any) -> Any:
         values = specs.bind(spec, signature, args, kwargs)
-        return getattr(keras3, spec.__name__)(**{name: getattr(values, name) for name in specs.arguments(spec)})
+        classes = importlib.import_module("pyadam.tf_keras" if legacy() else "pyadam.keras3")
+        return getattr(classes, spec.__name__)(**{name: getattr(values, name) for name in specs.arguments(spec)})
 
     function.__name__ = function.__qualname__ = spec.r_name
     function.__doc__ = documentation(spec)
