@@ -52,10 +52,8 @@ def shown(value: Any) -> str:
     )
 
 
-def _needs_arguments(function: Any) -> bool:
-    """Whether a function can't be called without arguments. A schedule, which has a config, is called with the step."""
-    if hasattr(function, "get_config"):
-        return False
+def needs_arguments(function: Any) -> bool:
+    """Whether a function can't be called without arguments."""
     try:
         inspect.signature(function).bind()
     except TypeError:
@@ -129,7 +127,7 @@ class DynamicNumber(Number):
 
     def convert(self, value: Any) -> Any:
         if callable(value):
-            if _needs_arguments(value):
+            if needs_arguments(value):
                 raise TypeError
             return value
         return super().convert(value)
@@ -145,6 +143,9 @@ class LearningRate(DynamicNumber):
 
     def allowed(self) -> str:
         return f"a number in {self.interval()}, a learning-rate schedule or a function without arguments"
+
+    def convert(self, value: Any) -> Any:
+        return value if callable(value) and hasattr(value, "get_config") else super().convert(value)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from pyadam import specs
+from pyadam.arguments import needs_arguments
 from pyadam.engine import Engine, Target
 from pyadam.engine.arena import Part
 from pyadam.engine.dynamic import Dynamic
@@ -112,6 +113,12 @@ class Shell(Saving):
         for name, field in specs.arguments(self.spec_type).items():
             value = self._learning_rate if name == "learning_rate" else getattr(self._spec, name)
             if callable(value) and not self._is_schedule(value):
+                if needs_arguments(value):  # a schedule, but not of this Keras
+                    host, other = self._saving.__name__.split(".")[0], type(value).__module__.split(".")[0]
+                    raise TypeError(
+                        f"{type(self).__name__}: {name} must be a LearningRateSchedule of {host}, "
+                        f"got a {type(value).__name__} of {other}"
+                    )
                 dtype = tf.float32 if name == "learning_rate" else tf.float64
                 found[name] = Dynamic(type(self).__name__, name, value, field.metadata["kind"], dtype)
         return found
