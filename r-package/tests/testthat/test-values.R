@@ -19,6 +19,7 @@ test_that("every optimizer is Python's own, and prints as its call", {
   need_pyadam()
   pyadam <- reticulate::import("pyadam")
   for (name in grep("^optimizer_", getNamespaceExports("pyadam"), value = TRUE)) {
+    if (!"learning_rate" %in% names(formals(getExportedValue("pyadam", name)))) next
     optimizer <- getExportedValue("pyadam", name)(0.25, clipnorm = 2, name = "mine")
     expected <- pyadam[[name]](0.25, clipnorm = 2, name = "mine")
     expect_identical(config(optimizer), config(expected))
