@@ -43,8 +43,8 @@ def adafactor(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespa
         v = c.keep * s.velocity + c.gain * q
     new["velocity"] = v
     u = g / tf.sqrt(v)
-    u = u / tf.maximum(tf.ones([], w.dtype), rms(u) / h.clip_threshold)
-    return w - c.rho * tf.maximum(tf.constant(h.epsilon_2, w.dtype), rms(w)) * u, new
+    shrunk = tf.maximum(tf.ones([], w.dtype), rms(u) / h.clip_threshold)
+    return w - c.rho * tf.maximum(tf.constant(h.epsilon_2, w.dtype), rms(w)) / shrunk * u, new
 
 
 def adafactor_slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
