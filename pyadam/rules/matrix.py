@@ -102,8 +102,8 @@ def muon_slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...
 
 
 def muon_magnified(h: Any) -> float:
-    """Each iteration multiplies a difference by the slope of its polynomial, which is steepest at 0, where it is a."""
-    return abs(h.muon_a) ** h.ns_steps
+    """Each iteration rounds, and multiplies what was rounded before by its polynomial's slope: a at 0, where it is steepest."""
+    return sum(abs(h.muon_a) ** k for k in range(h.ns_steps + 1))
 
 
 def muon_decay(h: Any, s: SimpleNamespace) -> float | None:
