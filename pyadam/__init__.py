@@ -11,8 +11,8 @@ from pyadam._version import __version__
 from pyadam.arguments import NA
 from pyadam.generation import legacy
 
-_CLASSES = list(specs.SPECS)
-_FUNCTIONS = [spec.r_name for spec in specs.SPECS.values()]
+_CLASSES = [*specs.SPECS, "LossScaleOptimizer"]
+_FUNCTIONS = [getattr(specs, name).r_name for name in _CLASSES]
 
 _SCHEDULES = list(schedules.SCHEDULES)
 

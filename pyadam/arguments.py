@@ -7,10 +7,11 @@ import inspect
 import math
 import numbers
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["NA", "Count", "DynamicNumber", "Flag", "Kind", "LearningRate", "ListOf", "Name", "Number", "Patterns"]
+__all__ = ["NA", "Count", "DynamicNumber", "Flag", "Inner", "Kind", "LearningRate", "ListOf", "Name", "Number", "Patterns"]
 
 
 class _Missing:
@@ -174,6 +175,21 @@ class Flag(Kind):
 
     def convert(self, value: Any) -> Any:
         if not isinstance(value, bool):
+            raise TypeError
+        return value
+
+
+@dataclass(frozen=True)
+class Inner(Kind):
+    """An optimizer, to be wrapped by another; ``fits`` says which objects are one."""
+
+    fits: Callable[[Any], bool] = lambda value: hasattr(value, "apply_gradients") and hasattr(value, "build")
+
+    def allowed(self) -> str:
+        return "an optimizer of the same Keras, without a loss scale around it"
+
+    def convert(self, value: Any) -> Any:
+        if isinstance(value, type) or not self.fits(value):
             raise TypeError
         return value
 

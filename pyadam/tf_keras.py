@@ -20,12 +20,13 @@ except ImportError as error:
 from pyadam import specs
 from pyadam.engine.arena import Part
 from pyadam.engine.gradients import compute_dtype
+from pyadam.loss_scale_tf_keras import LossScaleOptimizer
 from pyadam.rules import Rule, Slot
 from pyadam.saving import path, untracked
 from pyadam.shell import Shell, make_classes
 from pyadam.state import LoadedState
 
-__all__ = ["Optimizer", *specs.SPECS]
+__all__ = ["LossScaleOptimizer", "Optimizer", *specs.SPECS]
 
 
 def _in_tf_keras(rule: Rule) -> Rule:
