@@ -7,7 +7,8 @@ from pathlib import Path
 
 def _signature(name: str, formals: str) -> inspect.Signature:
     """R's formals in Python: what comes behind the dots is taken by name only."""
-    formals = re.sub(r"\b(\d+)L\b", r"\1", formals.replace("...", "*"))
+    formals = re.sub(r"\b(\d+)L\b", r"\1", formals)
+    formals = re.sub(r", \.\.\.(?=,)", ", *", formals).removesuffix(", ...")
     formals += ", **kwargs" * name.startswith("optimizer_")
     scope = {"NULL": None, "TRUE": True, "FALSE": False}
     return inspect.signature(eval(f"lambda {formals}: None", scope))
