@@ -9,7 +9,11 @@ __all__ = ["COLUMNS", "RATE", "Column"]
 
 RATE = 1e-3
 _FLOAT = 4  # bytes
-_ADAM = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-10}  # epsilon out of the way: it has another place in each library
+_ADAM = {
+    "beta_1": 0.9,
+    "beta_2": 0.999,
+    "epsilon": 1e-10,
+}  # epsilon out of the way: it has another place in each library
 _BETAS = {"betas": (0.9, 0.999), "eps": 1e-10}
 _B1_B2 = {"b1": 0.9, "b2": 0.999, "eps": 1e-10}
 _ADAGRAD = {"initial_accumulator_value": 0.1}

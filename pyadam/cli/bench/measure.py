@@ -1,25 +1,23 @@
-"""The peers side by side on one model and one optimizer: who takes part, in which turn, and what they say."""
+"""Measuring side by side: who takes part, in which turn, and what they say."""
 
-import json
-import os
 import statistics
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyadam
 from pyadam.cli.bench.columns import Column
 from pyadam.cli.bench.models import Model
-from pyadam.cli.bench.peers import PEERS, REFERENCE, Peer
+from pyadam.cli.bench.peers import PEERS, REFERENCE
+from pyadam.cli.bench.process import Worker, python
 
-__all__ = ["Cell", "Plan", "Result", "Worker", "batches", "cores", "free_bytes", "measure"]
+__all__ = ["Cell", "Entrant", "Plan", "Result", "batches", "free_bytes", "measure", "take_turns"]
 
 _LIBRARY = 1 << 30  # bytes: a library with the programs that it compiles
+
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -70,9 +68,13 @@ class Cell:
     missing: dict[str, str] = field(default_factory=dict)
 
 
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+@dataclass(frozen=True)
+class Entrant:
+    """Who takes turns: a title, how its process starts, and the command that says what is measured."""
+
+    title: str
+    start: Callable[[], Worker]
+    task: Mapping[str, Any]
 
 
 def free_bytes() -> int:
@@ -84,69 +86,6 @@ def free_bytes() -> int:
         return 8 << 30
 
 
-class Worker:
-    """The process of one peer; a context manager that ends it.
-
-    Raises:
-        RuntimeError: it ended before it answered; the message has what it printed last.
-    """
-
-    def __init__(self, peer: Peer, model: Model, column: Column, threads: int) -> None:
-        root = str(Path(pyadam.__file__).parents[1])
-        count = str(threads)
-        environment = {
-            **{name: value for name, value in os.environ.items() if name != "PYADAM_SINGLE_PASS"},
-            "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")])),
-            "CUDA_VISIBLE_DEVICES": "-1",
-            "JAX_PLATFORMS": "cpu",
-            "KERAS_BACKEND": "tensorflow",
-            "OMP_NUM_THREADS": count,
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "TF_NUM_INTEROP_THREADS": count,
-            "TF_NUM_INTRAOP_THREADS": count,
-            **peer.environment,
-        }
-        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed in __exit__
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "pyadam.cli.bench.worker", count],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            text=True,
-        )
-        try:
-            asked = {"peer": peer.name, "model": model.name, "column": column.name}
-            self.missing: str = self.ask(asked).get("missing", "")
-        except BaseException:
-            self.__exit__()
-            raise
-
-    def ask(self, command: Any) -> dict[str, Any]:
-        """The answer to one command."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        try:
-            print(json.dumps(command), file=self.process.stdin, flush=True)
-            line = self.process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            status = self.process.wait()
-            self.log.seek(0)
-            printed = self.log.read().strip().splitlines()[-1:] or ["nothing printed"]
-            raise RuntimeError(f"ended with status {status}: {printed[0]}")
-        return json.loads(line)
-
-    def __enter__(self) -> "Worker":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.process.kill()
-        self.process.communicate()
-        self.log.close()
-
-
 def batches(peers: Sequence[str], each: int, free: int) -> Iterator[list[str]]:
     """The peers in groups whose processes fit into memory together, the reference in each of them."""
     others = [name for name in peers if name != REFERENCE]
@@ -156,67 +95,63 @@ def batches(peers: Sequence[str], each: int, free: int) -> Iterator[list[str]]:
         yield reference + others[start : start + room]
 
 
-def measure(
-    model: Model, column: Column, peers: Iterable[str], plan: Plan, progress: Callable[[str], None] = lambda done: None
-) -> Cell:
-    """All of these peers on one model and column.
+def measure(model: Model, column: Column, peers: Sequence[str], plan: Plan, progress: Progress) -> Cell:
+    """These peers on one model and column.
 
     Args:
         model: what a step is computed on.
         column: what is computed.
         peers: names, in the order of their turns.
         plan: how.
-        progress: called with the name of what comes next: once for each peer and each round.
+        progress: told what comes next: once for each peer and each round.
     """
     cell = Cell(model.name, column.name, plan.threads)
-    installed = []
+    entrants = {}
     for name in peers:
-        if reason := PEERS[name].missing():
+        peer = PEERS[name]
+        if peer.rows_only and model.rows is None:
+            continue
+        if reason := peer.missing():
             cell.missing[name] = reason
         else:
-            installed.append(name)
+            task = {"peer": name, "model": model.name, "column": column.name}
+            entrants[name] = Entrant(
+                peer.title, partial(Worker, python("worker"), plan.threads, peer.environment), task
+            )
     each = _LIBRARY + 3 * model.parameters * column.bytes_per_parameter // 4
-    for group in batches(installed, each, free_bytes()):
-        with ExitStack() as stack:
-            _measure_together(cell, group, model, column, plan, stack, progress)
+    for group in batches(list(entrants), each, free_bytes()):
+        take_turns(cell, {name: entrants[name] for name in group}, plan, progress)
     return cell
 
 
-def _measure_together(
-    cell: Cell,
-    group: list[str],
-    model: Model,
-    column: Column,
-    plan: Plan,
-    stack: ExitStack,
-    progress: Callable[[str], None],
-) -> None:
-    """The turns of peers whose processes live at the same time."""
-    workers: dict[str, Worker] = {}
+def take_turns(cell: Cell, entrants: Mapping[str, Entrant], plan: Plan, progress: Progress) -> None:
+    """Measures entrants whose processes live at the same time; the results go into the cell."""
     steps: dict[str, int] = {}
-    for name in group:
-        progress(f"{PEERS[name].title}: first step")
-        try:
-            worker = stack.enter_context(Worker(PEERS[name], model, column, plan.threads))
-            if worker.missing:
-                cell.missing[name] = worker.missing
+    with ExitStack() as stack:
+        workers = {}
+        for name, entrant in entrants.items():
+            progress(f"first step: {entrant.title}")
+            worker = stack.enter_context(entrant.start())
+            try:
+                if reason := worker.ask(entrant.task).get("missing"):
+                    cell.missing[name] = reason
+                    continue
+                first = worker.ask("first")
+                warm = statistics.median(worker.ask(3)["seconds"])
+            except RuntimeError as error:
+                cell.missing[name] = f"failed, {error}"
                 continue
-            first = worker.ask("first")
-            warm = statistics.median(worker.ask(3)["seconds"])
-        except RuntimeError as error:
-            cell.missing[name] = f"failed, {error}"
-            continue
-        cell.results.setdefault(name, Result(first["seconds"], first["bytes"]))
-        workers[name] = worker
-        steps[name] = max(3, min(200, round(plan.turn / warm)))
-    for number in range(plan.rounds):
-        progress(f"round {number + 1} of {plan.rounds}")
-        took = {}
-        for name, worker in workers.items():
-            answer = worker.ask(steps[name])
-            took[name] = statistics.median(answer["seconds"])
-            cell.results[name].bytes = max(cell.results[name].bytes, answer["bytes"])
-        for name, seconds in took.items():
-            cell.results[name].turns.append(seconds)
-            if REFERENCE in took:
-                cell.results[name].ratios.append(seconds / took[REFERENCE])
+            cell.results.setdefault(name, Result(first["seconds"], first["bytes"]))
+            workers[name] = worker
+            steps[name] = max(3, min(200, round(plan.turn / warm)))
+        for number in range(plan.rounds):
+            progress(f"round {number + 1} of {plan.rounds}")
+            took = {}
+            for name, worker in workers.items():
+                answer = worker.ask(steps[name])
+                took[name] = statistics.median(answer["seconds"])
+                cell.results[name].bytes = max(cell.results[name].bytes, answer["bytes"])
+            for name, seconds in took.items():
+                cell.results[name].turns.append(seconds)
+                if REFERENCE in took:
+                    cell.results[name].ratios.append(seconds / took[REFERENCE])

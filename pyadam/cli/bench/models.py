@@ -94,7 +94,9 @@ def _resnet_50() -> list[Shape]:
         for block in range(blocks):
             if block == 0:
                 shapes += convolution(1, width, 4 * narrow)
-            shapes += convolution(1, width, narrow) + convolution(3, narrow, narrow) + convolution(1, narrow, 4 * narrow)
+            shapes += (
+                convolution(1, width, narrow) + convolution(3, narrow, narrow) + convolution(1, narrow, 4 * narrow)
+            )
             width = 4 * narrow
     return [*shapes, (width, 1000), (1000,)]
 
@@ -117,7 +119,9 @@ def _dense(before: int, after: int) -> list[Shape]:
     return [(before, after), (after,)]
 
 
-def _transformer(layers: int, width: int, before: list[Shape], after: list[Shape], attention: list[Shape]) -> list[Shape]:
+def _transformer(
+    layers: int, width: int, before: list[Shape], after: list[Shape], attention: list[Shape]
+) -> list[Shape]:
     block = attention + _norm(width) + _dense(width, 4 * width) + _dense(4 * width, width) + _norm(width)
     return before + block * layers + after
 

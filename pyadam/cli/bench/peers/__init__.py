@@ -8,13 +8,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["PEERS", "REFERENCE", "NotOffered", "Peer", "Runner"]
+__all__ = ["FLOOR", "PEERS", "REFERENCE", "NotOffered", "Peer", "Runner"]
 
 REFERENCE = "pyadam"  # the peer that the others are compared with
 FLOOR = "floor"
 
 
-class NotOffered(Exception):  # noqa: N818, it is an answer, not a failure
+class NotOffered(Exception):
     """A library has no such optimizer, or not for such gradients."""
 
 
@@ -37,7 +37,8 @@ class Peer:
     needs: the Python packages without which it is left out.
     options: further arguments of the runner.
     environment: set before the worker starts.
-    """  # noqa: D205, D212, D415
+    rows_only: whether it is for gradients of some rows, and nothing else.
+    """  # noqa: D205
 
     name: str
     title: str
@@ -45,6 +46,7 @@ class Peer:
     needs: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    rows_only: bool = False
 
     def missing(self) -> str:
         """What has to be installed first; empty where nothing has."""
@@ -87,7 +89,9 @@ PEERS = {
         Peer("tf-fused", "TensorFlow's fused operation", "with_tensorflow", ("tensorflow",)),
         Peer("torch-fused", "torch.optim, fused", "with_torch", ("torch",), {"way": "fused"}),
         Peer("torch-foreach", "torch.optim, foreach", "with_torch", ("torch",), {"way": "foreach"}),
-        Peer("torch-sparse", "torch.optim, sparse gradients", "with_torch", ("torch",), {"way": "sparse"}),
+        Peer(
+            "torch-sparse", "torch.optim, sparse gradients", "with_torch", ("torch",), {"way": "sparse"}, rows_only=True
+        ),
         Peer("optax", "optax, jit, donated", "with_jax", ("jax", "optax")),
         Peer(FLOOR, "C, one pass: the floor", "with_c", ()),
     )

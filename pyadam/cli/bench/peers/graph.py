@@ -34,6 +34,11 @@ class Gradients:
         self._sizes.append(_INLINED + 1)  # keeps their one tensor above that size
         self._small = tf.concat([*small, tf.zeros(_INLINED + 1)], 0)
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether there are gradients of some rows."""
+        return any(isinstance(x, tf.IndexedSlices) for x in self._found)
+
     def __call__(self) -> list[Any]:
         small = iter(tf.split(self._small, self._sizes) if len(self._sizes) > 1 else [])
         return [tf.reshape(next(small), x) if isinstance(x, tuple) else x for x in self._found]

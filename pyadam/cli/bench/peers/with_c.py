@@ -23,7 +23,7 @@ _STATES = {"sgd": "", "momentum": "m", "adagrad": "v", "adam": "mv", "amsgrad": 
 class _Step(ctypes.Structure):
     """``Step`` of the C source."""
 
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("size", ctypes.c_long),
         *((name, ctypes.c_void_p) for name in _ARRAYS),
         *((name, ctypes.c_float) for name in _NUMBERS),
@@ -36,7 +36,7 @@ def _compiled() -> ctypes.CDLL:
         raise NotOffered("there is no C compiler (cc on the PATH, or CC)")
     with tempfile.TemporaryDirectory(prefix="pyadam-bench-") as folder:
         library = Path(folder, "floor.so")
-        flags = "-O3 -march=native -ffast-math -fopenmp -shared -fPIC".split()
+        flags = ["-O3", "-march=native", "-ffast-math", "-fopenmp", "-shared", "-fPIC"]
         run = subprocess.run(
             [compiler, *flags, str(_SOURCE), "-o", str(library), "-lm"], capture_output=True, text=True, check=False
         )

@@ -23,8 +23,7 @@ class Run:
         self.states: list[list[tf.Variable]] = []
         self.made = Gradients(gradients)
         self.t = tf.Variable(0.0)
-        rows = any(isinstance(g, tf.IndexedSlices) for g in self.made._found)
-        if rows and not column.fused_rows:
+        if self.made.has_rows and not column.fused_rows:
             raise NotOffered(f"TensorFlow has no operation for {column.title} on rows")
         self.step = tf.function(self._step, autograph=False)
 
@@ -73,9 +72,7 @@ class Run:
             operation(resource=w.handle, indices=g.indices, updates=RATE * g.values)
         else:
             given.pop("initial_accumulator_value", None)
-            operation(
-                var=w.handle, accum=states[0].handle, lr=RATE, grad=g.values, indices=g.indices, **given
-            )
+            operation(var=w.handle, accum=states[0].handle, lr=RATE, grad=g.values, indices=g.indices, **given)
 
     def values(self) -> list[np.ndarray]:
         return [v.numpy() for v in self.variables]

@@ -16,7 +16,6 @@ class Run:
     def __init__(
         self, column: Column, weights: Iterable[np.ndarray], gradients: Iterable[np.ndarray | Rows], way: str
     ) -> None:
-        torch.set_num_threads(torch.get_num_threads())  # what the environment allows; settled before the first step
         self.column = column
         self.weights = [torch.nn.Parameter(torch.from_numpy(w)) for w in weights]
         for w, g in zip(self.weights, gradients, strict=True):
@@ -48,7 +47,8 @@ def _sparse(gradient: np.ndarray | Rows) -> torch.Tensor:
     if not isinstance(gradient, Rows):
         raise NotOffered("the gradients are dense")
     indices = torch.from_numpy(gradient.indices.astype(np.int64))[None]
-    return torch.sparse_coo_tensor(indices, torch.from_numpy(gradient.values), gradient.shape).coalesce()
+    values = torch.from_numpy(gradient.values)
+    return torch.sparse_coo_tensor(indices, values, gradient.shape, check_invariants=True).coalesce()
 
 
 def _sparse_name(column: Column) -> str:
