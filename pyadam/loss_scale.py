@@ -31,6 +31,10 @@ def turn_off(owner: str, optimizer: Any) -> None:
         optimizer.loss_scale_factor = None
 
 
+def _all_finite(gradients: Sequence[Any]) -> Any:
+    return tf.reduce_all([True, *(tf.reduce_all(tf.math.is_finite(g)) for g in gradients)])
+
+
 class Scaling:
     """The dynamic scale of one optimizer and its steps.
 
@@ -44,14 +48,14 @@ class Scaling:
 
     def __init__(self, scale: Any, counter: Any, growth_steps: int, devices: Iterable[str], jit_compile: bool) -> None:
         self.scale, self.counter, self.growth_steps = scale, counter, growth_steps
-        self._check = Program(self._all_finite, devices, jit_compile)
+        self._check = Program(_all_finite, devices, jit_compile)
 
     def step(self, gradients: Sequence[Any], apply: Callable[[], None]) -> None:
         """Calls ``apply`` if all gradients, those that it will apply, are finite; then the scale follows."""
-        parts = [
-            g.values if isinstance(g, tf.IndexedSlices) else tf.convert_to_tensor(g) for g in gradients if g is not None
-        ]
-        finite = self._check(parts) if parts else tf.constant(True)
+        given = [g for g in gradients if g is not None]
+        rows = [g.values for g in given if isinstance(g, tf.IndexedSlices)]  # of any number: not compiled for each
+        dense = [tf.convert_to_tensor(g) for g in given if not isinstance(g, tf.IndexedSlices)]
+        finite = tf.reduce_all([_all_finite(rows), self._check(dense) if dense else True])
 
         def applied() -> Any:
             apply()
@@ -59,10 +63,6 @@ class Scaling:
 
         with tf.control_dependencies([tf.cond(finite, applied, lambda: tf.constant(False))]):
             self._follow(finite)
-
-    @staticmethod
-    def _all_finite(gradients: Sequence[Any]) -> Any:
-        return tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
 
     def _follow(self, finite: Any) -> None:
         scale, good = tf.identity(self.scale), tf.identity(self.counter) + 1

@@ -105,6 +105,17 @@ def test_a_skipped_step_changes_nothing_and_others_are_those_without_a_scale(gen
     assert_same([np.array(v) for v in inner.variables], [np.array(v) for v in reference.variables])
 
 
+def test_sparse_gradients_of_any_number_of_rows_share_one_program():
+    v = keras.Variable(np.ones((6, 2)), dtype="float32")
+    optimizer = pyadam.LossScaleOptimizer(pyadam.Adam(0.1))
+    for rows in ([0], [1, 1, 3], [5, 4, 3, 2, 1]):
+        values = tf.ones((len(rows), 2)) * (INF if len(rows) == 3 else 1.0)
+        optimizer.apply([tf.IndexedSlices(values, tf.constant(rows), tf.constant([6, 2]))], [v])
+    (program,) = optimizer.inner_optimizer._engine.programs
+    assert program.traces == 1
+    assert int(optimizer.iterations) == 2
+
+
 def test_small_16_bit_gradients_are_divided_in_float32(generation):
     module, host = generation
     (v,) = variables(host, [1.0], dtype="float16")
