@@ -33,6 +33,8 @@ def adafactor(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespa
     def rms(x: Tensor) -> Tensor:
         return tf.sqrt(tf.reduce_mean(x * x))
 
+    if 0 in w.shape:
+        return w, {}  # nothing has no mean
     q = g * g + h.epsilon_1
     new: Slots = {}
     if len(w.shape) > 1:

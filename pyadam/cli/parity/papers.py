@@ -120,6 +120,8 @@ def adafactor(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Arra
     relative = h["relative_step"] and h["learning_rate_is_constant"]
     rho = min(lr, 1 / np.sqrt(t)) if relative else lr
     beta = 1 - float(t) ** h["beta_2_decay"]
+    if w.size == 0:
+        return w
     q = g**2 + h["epsilon_1"]
     if w.ndim > 1:
         s["r"] = beta * s["r"] + (1 - beta) * q.mean(-1)
