@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-oldest lint generated pytest testthat parity r-check bench docs clean .made-test
+.PHONY: help demo test test-all test-oldest lint generated pytest testthat parity r-check bench performance docs clean .made-test
 
 R_CODE := Rscript --vanilla -e
 OLDEST := $(shell sed -nE 's/^    "(keras|numpy|tensorflow)>=([0-9.]+).*/"\1==\2.*"/p' pyproject.toml)
@@ -52,8 +52,17 @@ r-check: .made-test ## R CMD check of the R package
 	rm -rf .cache/r-check && mkdir -p .cache/r-check
 	cd .cache/r-check && R CMD build ../../r-package && R CMD check --as-cran --no-manual pyadam_*.tar.gz
 
-bench: .made-test ## steps per second of model.fit, Keras and pyadam in turn
-	python benchmarks/fit.py
+bench: ## time a step, pyadam and what else there is to use; ARGS="--models bert --columns all", or --list
+	@tools/setup.sh bench
+	pyadam bench $(ARGS)
+
+performance: ## all that the documentation shows of the bench, measured anew (hours)
+	@tools/setup.sh bench
+	pyadam bench --json benchmarks/results/models.json --plot docs/models.svg
+	pyadam bench --models resnet --columns all --json benchmarks/results/columns.json --plot docs/columns.svg
+	pyadam bench --fit --r --json benchmarks/results/fit.json
+	pyadam bench --growth --json benchmarks/results/growth.json --plot docs/growth.svg
+	python tools/performance.py
 
 docs: ## the documentation, into docs/_build
 	@tools/setup.sh docs

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes what the targets of the Makefile need, where it is not there yet:
-#   tools/setup.sh EXTRA   R with its packages, .venv with pyadam[EXTRA], .r-lib with the R package. EXTRA: demo, test or docs.
+#   tools/setup.sh EXTRA   R with its packages, .venv with pyadam[EXTRA], .r-lib with the R package.
+#                          EXTRA: bench, demo, docs or test
 # System packages come through apt, as root or with sudo; without either, one line says what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."

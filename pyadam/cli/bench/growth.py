@@ -39,6 +39,6 @@ def points(axis: str, threads: int, quick: bool) -> list[tuple[str, int]]:
     """Model and threads of each measurement on an axis; with few of them if it has to be quick."""
     models = AXES[axis].models
     if axis != "threads":
-        return [(model, threads) for model in (models[:-4:3] if quick else models)]
+        return [(model, threads) for model in (models[:5:2] if quick else models)]
     counts = sorted({1, threads, *(2**power for power in range(threads.bit_length()) if 2**power < threads)})
     return [(model, count) for model in models for count in counts]

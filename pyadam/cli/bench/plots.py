@@ -18,7 +18,6 @@ from pyadam.cli.bench.table import moved, spread
 
 __all__ = ["draw_bench", "draw_growth"]
 
-_OURS = ("#b2182b", "#ef6548", "#fdbb84")
 _STYLE: dict[str, Any] = {
     "figure.dpi": 150,
     "axes.grid": True,
@@ -28,24 +27,29 @@ _STYLE: dict[str, Any] = {
 }
 
 
-def _looks() -> dict[str, dict[str, Any]]:
-    """Colour and mark of each peer: ours are red, the floor is black."""
-    looks, ours, others = {}, iter(_OURS), iter(matplotlib.colormaps["viridis"]([i / 8 for i in range(9)]))
-    for name in PEERS:
-        if name == FLOOR:
-            looks[name] = {"color": "black", "marker": "|"}
-        elif name in (REFERENCE, "single-pass", "pyadam-jit"):
-            looks[name] = {"color": next(ours), "marker": "D"}
-        else:
-            looks[name] = {"color": next(others), "marker": "o"}
-    return looks
+_LOOKS: dict[
+    str, dict[str, Any]
+] = {  # ours red, Keras blue, TensorFlow orange, torch green, optax purple, the floor black
+    REFERENCE: {"color": "#b2182b", "marker": "D"},
+    "single-pass": {"color": "#ef3b2c", "marker": "*"},
+    "pyadam-jit": {"color": "#fb9a99", "marker": "D"},
+    "keras": {"color": "#08306b", "marker": "o"},
+    "keras-jit": {"color": "#4292c6", "marker": "o"},
+    "tf_keras": {"color": "#4292c6", "marker": "v"},
+    "legacy": {"color": "#9ecae1", "marker": "v"},
+    "tf-fused": {"color": "#f28e2b", "marker": "X"},
+    "torch-fused": {"color": "#006d2c", "marker": "s"},
+    "torch-foreach": {"color": "#74c476", "marker": "s"},
+    "torch-sparse": {"color": "#41ab5d", "marker": "P"},
+    "optax": {"color": "#6a51a3", "marker": "^"},
+    FLOOR: {"color": "black", "marker": "|"},
+}
 
 
 def draw_bench(cells: Iterable[Cell], file: Path) -> None:
     """Bytes a second, and time as a multiple of pyadam's, each with its spread; a row for each model and optimizer."""
     rows = [cell for cell in cells if cell.results and moved(cell) is not None]
     names = [name for name in PEERS if any(name in cell.results for cell in rows)]
-    looks = _looks()
     with plt.rc_context(_STYLE):
         figure, (rate, ratio) = plt.subplots(
             1, 2, figsize=(11, 1.6 + 0.5 * len(rows)), sharey=True, layout="constrained"
@@ -53,7 +57,7 @@ def draw_bench(cells: Iterable[Cell], file: Path) -> None:
         for name in names:
             found = [(y, cell, cell.results[name]) for y, cell in enumerate(rows) if name in cell.results]
             size = {"ms": 16, "mew": 2.5} if name == FLOOR else {"ms": 6}
-            style = {"linestyle": "", "label": PEERS[name].title} | looks[name] | size
+            style = {"linestyle": "", "label": PEERS[name].title} | _LOOKS[name] | size
             gigabytes = [[(moved(cell) or 0) / seconds / 1e9 for seconds in r.turns] for _, cell, r in found]
             _dots(rate, [y for y, *_ in found], gigabytes, style)
             with_ratio = [(y, r.ratios) for y, _, r in found if r.ratios]
@@ -63,7 +67,7 @@ def draw_bench(cells: Iterable[Cell], file: Path) -> None:
         rate.set_xscale("log")
         rate.set_xlabel("GB/s that a step has to move, over its time (more is better)")
         ratio.set_xscale("log")
-        ratio.axvline(1, color=_OURS[0], linewidth=1)
+        ratio.axvline(1, color=_LOOKS[REFERENCE]["color"], linewidth=1)
         ratio.set_xlabel("time of a step, pyadam = 1 (to the right: slower than pyadam)")
         handles, labels = rate.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
@@ -93,7 +97,6 @@ def _label(cell: Cell, rows: list[Cell]) -> str:
 
 def draw_growth(sections: Mapping[str, list[Cell]], file: Path) -> None:
     """Milliseconds against parameters, tensors and threads."""
-    looks = _looks()
     with plt.rc_context(_STYLE):
         figure, panels = plt.subplots(
             1, len(sections), figsize=(4 * len(sections), 3.8), squeeze=False, layout="constrained"
@@ -102,7 +105,7 @@ def draw_growth(sections: Mapping[str, list[Cell]], file: Path) -> None:
             for name in PEERS:
                 points = [(AXES[title].place(c), 1e3 * c.results[name].seconds) for c in cells if name in c.results]
                 if points:
-                    mark = looks[name] | ({"marker": "_"} if name == FLOOR else {})
+                    mark = _LOOKS[name] | ({"marker": "_"} if name == FLOOR else {})
                     panel.plot(*zip(*points, strict=True), **mark, ms=4, linewidth=1.2, label=PEERS[name].title)
             panel.set_xscale("log", base=2)
             panel.set_yscale("log")

@@ -8,7 +8,7 @@ from pyadam.cli.bench.measure import Cell, Result
 from pyadam.cli.bench.models import find
 from pyadam.cli.bench.peers import FLOOR, PEERS, REFERENCE
 
-__all__ = ["HEADER", "VALUES", "heading", "lines", "markdown", "moved", "overview", "spread"]
+__all__ = ["HEADER", "VALUES", "details", "heading", "lines", "moved", "overview", "spread"]
 
 HEADER = (
     f"{'':<34}{'ms':>9} {'spread':>15} {'GB/s':>7} {'of floor':>8} {'ratio':>6} {'spread':>11} {'first s':>8} {'MB':>7}"
@@ -32,11 +32,11 @@ def heading(cell: Cell) -> str:
     """What a cell is about, in one line."""
     total = moved(cell)
     if total is None:
-        return f"{cell.column}: {cell.model}; {cell.threads} threads"
+        return f"{cell.column}: {cell.model}; {_counted(cell.threads, 'thread')}"
     model, column = find(cell.model), COLUMNS[cell.column]
     return (
-        f"{column.title} on {model.title}: {len(model.shapes)} tensors, {model.parameters:,} parameters, "
-        f"{total / 1e6:.1f} MB to move a step; {cell.threads} threads"
+        f"{column.title} on {model.title}: {_counted(len(model.shapes), 'tensor')}, {model.parameters:,} parameters, "
+        f"{total / 1e6:.3g} MB to move a step; {_counted(cell.threads, 'thread')}"
     )
 
 
@@ -55,6 +55,10 @@ def lines(cell: Cell) -> list[str]:
             f" {VALUES['share of the floor'](cell, result):>8} {ratio} {result.first:8.2f} {result.bytes / 1e6:7.0f}"
         )
     return found + [f"{_title(name):<34}{'-':>9} {reason}" for name, reason in cell.missing.items()]
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + "s" * (count != 1)
 
 
 def _title(name: str) -> str:
@@ -96,7 +100,7 @@ def overview(cells: Iterable[Cell], value: str) -> str:
         for name in PEERS
         if any(name in cell.results for cell in cells)
     ]
-    return markdown([value, *titles], rows)
+    return _markdown([value, *titles], rows)
 
 
 def _model(cell: Cell) -> str:
@@ -115,10 +119,10 @@ def details(cells: Iterable[Cell], peer: str) -> str:
         rows.append([_model(cell), *pair, *ratio, f"{theirs.first:.1f}, {ours.first:.1f}"])
     title = PEERS[peer].title
     header = ["", f"{title}, ms a step", f"{PEERS[REFERENCE].title}, ms", "ratio", "spread"]
-    return markdown([*header, f"first step, s: {title}, {PEERS[REFERENCE].title}"], rows)
+    return _markdown([*header, f"first step, s: {title}, {PEERS[REFERENCE].title}"], rows)
 
 
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table."""
     every = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in every)

@@ -1,0 +1,112 @@
+"""Writes what `pyadam bench` measured into the documentation: `make performance` runs it.
+
+    python tools/performance.py            # from benchmarks/results/*.json into docs/performance.md and README.md
+    python tools/performance.py --check    # fails where these files have other numbers
+
+Measured parts stand between the lines `<!-- bench: NAME -->` and `<!-- end -->`. Without results a part stays as it is.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from pyadam.cli.bench.results import load
+from pyadam.cli.bench.table import details, heading, overview
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = [ROOT / "docs" / "performance.md", ROOT / "README.md"]
+
+SHOWN = {  # a value of the tables: what stands above its table
+    "ms": "Milliseconds a step:",
+    "ratio": "Time of a step as a multiple of pyadam's, the median of the rounds (above 1: slower than pyadam):",
+    "share of the floor": "How near a step is to the floor:",
+    "first step, s": "Seconds of the first step:",
+    "memory, MB": "Memory beyond the library itself, the most that was in use:",
+}
+
+
+def cells(file, section="bench"):
+    return load(RESULTS / file)[0][section]
+
+
+def machine(file):
+    found = load(RESULTS / file)[1]
+    names = {"keras": "Keras", "tensorflow": "TensorFlow", "torch": "torch", "jax": "jax", "optax": "optax"}
+    versions = [f"{name} {found[key]}" for key, name in names.items() if found[key] != "missing"]
+    return f"Measured with {', '.join(versions)}, on {found['processor']} with {found['cores']} cores and {found['memory']}."
+
+
+def tables(shown, values):
+    return [part for value in values for part in (SHOWN[value], overview(shown, value))]
+
+
+def dense(file):
+    return [cell for cell in cells(file) if cell.column == "adam"]
+
+
+def models(file):
+    picture = "![Speed and ratio of each peer on each model](models.svg)"
+    return ["Adam on every model.", machine(file), picture, *tables(dense(file), SHOWN)]
+
+
+def rows(file):
+    shown = [cell for cell in cells(file) if cell.model == "embedding"]
+    return [heading(shown[0]).split(" on ")[1] + ".", *tables(shown, ["ms", "ratio"])]
+
+
+def columns(file):
+    shown = cells(file)
+    picture = "![Speed and ratio of each peer with each optimizer](columns.svg)"
+    return [heading(shown[0]).split(" on ")[1] + ".", picture, *tables(shown, ["ms", "ratio", "share of the floor"])]
+
+
+def growth(file):
+    return [machine(file), "![Time of a step against parameters, tensors and threads](growth.svg)"]
+
+
+def fit(file):
+    found = ["From Python:", details(cells(file, "fit, Python"), "keras")]
+    return [machine(file), *found, "From R:", details(cells(file, "fit, R"), "keras")]
+
+
+def summary(file):
+    picture = "![Speed and ratio of each peer on each model](docs/models.svg)"
+    return [machine(file), *tables(dense(file), ["ratio"]), picture]
+
+
+PARTS = {  # name: what it is made from, and how
+    "models": ("models.json", models),
+    "rows": ("models.json", rows),
+    "columns": ("columns.json", columns),
+    "growth": ("growth.json", growth),
+    "fit": ("fit.json", fit),
+    "summary": ("models.json", summary),
+}
+
+
+def written(text):
+    """A page with its parts as the results have them."""
+
+    def part(found):
+        file, make = PARTS[found["name"]]
+        made = "\n\n".join(["", *make(file), ""])[1:] if (RESULTS / file).exists() else found["now"]
+        return f"{found['start']}{made}{found['end']}"
+
+    return re.sub(
+        r"(?P<start><!-- bench: (?P<name>\w+) -->\n)(?P<now>.*?)(?P<end><!-- end -->)", part, text, flags=re.S
+    )
+
+
+def stale():
+    """The pages that have other numbers than the results."""
+    return [page.name for page in PAGES if written(page.read_text()) != page.read_text()]
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--check"]:
+        if found := stale():
+            sys.exit(f"other numbers than in benchmarks/results: {', '.join(found)}; run python tools/performance.py")
+    else:
+        for page in PAGES:
+            page.write_text(written(page.read_text()))
