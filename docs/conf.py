@@ -22,6 +22,15 @@ autodoc_member_order = "bysource"
 
 
 def setup(app):
-    """The arguments stand in each class's docstring: not once more as attributes."""
     arguments = {"spec_type"}.union(*map(specs.arguments, specs.SPECS.values()))
-    app.connect("autodoc-skip-member", lambda app, what, name, *_: True if name in arguments else None)
+
+    def skip(app, what, name, *_):
+        """The arguments stand in each class's docstring: not once more as attributes."""
+        return True if name in arguments else None
+
+    def escape(app, what, name, obj, options, lines):
+        """The bars of an absolute value, which reStructuredText takes for something else."""
+        lines[:] = [line.replace("|", r"\|") for line in lines]
+
+    app.connect("autodoc-skip-member", skip)
+    app.connect("autodoc-process-docstring", escape)

@@ -202,8 +202,7 @@ class PolynomialDecay(ScheduleSpec):
     )
 
 
-ALL = (CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay)
-SCHEDULES: dict[str, type[ScheduleSpec]] = {spec.r_name: spec for spec in ALL}
+SCHEDULES: dict[str, type[ScheduleSpec]] = {spec.r_name: spec for spec in ScheduleSpec.__subclasses__()}
 
 
 def _make_function(spec: type[ScheduleSpec]) -> Callable[..., Any]:

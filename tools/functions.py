@@ -42,6 +42,10 @@ class Function:
         return str(self.spec.r_name)
 
     @property
+    def title(self) -> str:
+        return str(getattr(self.spec, "title", self.spec.__name__))
+
+    @property
     def parameters(self) -> dict[str, inspect.Parameter]:
         return {name: p for name, p in self.signature.parameters.items() if p.kind is not inspect.Parameter.VAR_KEYWORD}
 

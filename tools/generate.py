@@ -58,7 +58,7 @@ def from_specs() -> dict[Path, str | None]:
 
 
 def from_roxygen(sources: dict[Path, str | None]) -> dict[Path, str | None]:
-    """NAMESPACE and the man pages that roxygen2 makes of the R package with these sources; None for a page that must go."""
+    """NAMESPACE and man pages, made by roxygen2 from these sources, and the list of the pages; None for one that must go."""
     wanted = re.findall(r"(?m)^RoxygenNote: (.*)$", read(DESCRIPTION) or "")[0]
     if (found := roxygen_version()) != wanted:
         print(
@@ -79,7 +79,9 @@ def from_roxygen(sources: dict[Path, str | None]) -> dict[Path, str | None]:
         made = [copy / "NAMESPACE", *sorted((copy / "man").glob("*.Rd"))]
         pages = {path.relative_to(folder): path.read_text(encoding="utf-8") for path in made}
     orphans = {path.relative_to(ROOT) for path in (ROOT / R_PACKAGE / "man").glob("*.Rd")} - pages.keys()
-    return pages | dict.fromkeys(sorted(orphans))
+    manual = {path.stem: text for path, text in pages.items() if path.suffix == ".Rd"}
+    page = {Path("docs/reference/r.md"): in_r.reference(manual, OPTIMIZERS + SCHEDULES)}
+    return pages | page | dict.fromkeys(sorted(orphans))
 
 
 def roxygen_version() -> str | None:

@@ -32,9 +32,8 @@ def table(f: Function, in_class: Mapping[str, Parameter]) -> str:
     faces = [f"`{f.spec.__name__}`"] * bool(in_class) + [f"`{f.name}`, Python", f"`{f.name}`, R"]
     head = ["argument", *faces, "takes", "meaning"]
     lines = "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
-    title = getattr(f.spec, "title", f.spec.__name__)
     reference = [f"Reference: {with_links(f.spec.reference)}"] * bool(f.spec.reference)
-    return "\n\n".join([f"## {title}", *f.paragraphs, lines, *reference])
+    return "\n\n".join([f"## {f.title}", *f.paragraphs, lines, *reference])
 
 
 def default(parameter: Parameter, written: Callable[[Any], str] = repr) -> str:

@@ -102,3 +102,21 @@ def roxygen(text: str) -> str:
     tag = text.startswith("@")
     lines = textwrap.wrap(text, 96, subsequent_indent="  " * tag, break_long_words=False, break_on_hyphens=False)
     return "".join(f"#' {line}\n" for line in lines).replace(UNBROKEN, " ") + ("" if tag else "#'\n")
+
+
+# --- the page of the R functions ----------------------------------------------------------------------------------------------
+
+
+def reference(pages: dict[str, str], listed: list[Function]) -> str:
+    """Title and call of each man page, by its name, and where its arguments are explained."""
+    tables = {f.name: f.title for f in listed}
+    head = 'The R functions and how they are called. `help(package = "pyadam")` has a page for each, with examples.'
+    parts = [f"<!-- {NOTE.format('specs/, pyadam/schedules.py and r-package/R/')} -->", "# R API", head]
+    for name, page in pages.items():
+        if usage := re.search(r"(?s)\n\\usage\{\n(.*?)\n\}\n", page):
+            call = re.sub(r"\\method\{(\w+)\}\{[\w.]+\}", r"\1", usage[1])
+            title = re.findall(r"(?s)\n\\title\{(.*?)\}\n", page)[0].replace("\n", " ")
+            parts += [f"## {name}", f"{title}.", f"```r\n{call}\n```"]
+            if name in tables:
+                parts += [f"Arguments: [{tables[name]}](signatures.md#{tables[name].lower()})"]
+    return "\n\n".join(parts) + "\n"

@@ -73,6 +73,7 @@ missing_packages() { # apt's names of what is missing
     local package version
     if ! command -v Rscript >/dev/null; then
         echo r-base-core
+        [[ $extra != test ]] || echo qpdf # R CMD check --as-cran warns without it
         printf 'r-cran-%s\n' "${r_packages[@]}"
     else
         for package in $(r_packages_missing "${r_packages[@]}"); do echo "r-cran-$package"; done

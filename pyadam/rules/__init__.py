@@ -21,7 +21,13 @@ RULES: dict[type[specs.Spec], Rule] = {
     specs.Lamb: Rule("lamb", adam.lamb_scalars, adam.lamb, adam.moments, elementwise=False),
     specs.Lion: Rule("lion", momentum.lion_scalars, momentum.lion, slots(("momentum",))),
     specs.Muon: Rule(
-        "muon", matrix.muon_scalars, matrix.muon, matrix.muon_slots, decay=matrix.muon_decay, elementwise=False
+        "muon",
+        matrix.muon_scalars,
+        matrix.muon,
+        matrix.muon_slots,
+        decay=matrix.muon_decay,
+        magnified=matrix.muon_magnified,
+        elementwise=False,
     ),
     specs.Nadam: Rule("nadam", adam.nadam_scalars, adam.nadam, adam.moments, {"u_product": 1.0}),
     specs.RMSprop: Rule("rmsprop", _PLAIN, adaptive.rmsprop, adaptive.rmsprop_slots),

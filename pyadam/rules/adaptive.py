@@ -81,11 +81,11 @@ def ftrl(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -
     Source: McMahan et al. (2013), algorithm 1, with shrinkage-type L2 and any power.
     """
     n, power = s.accumulator + g * g, -h.learning_rate_power
-    root, root_before = tf.pow(n, power), tf.pow(s.accumulator, power)
-    # n'^p - n^p without cancellation; from nothing it is n'^p
+    root = tf.pow(n, power)
+    # n'^-p - n^-p = n'^-p (1 - (n / n')^-p): the difference itself would cancel where g is small
     seen = s.accumulator > 0.0
     growth = tf.math.log1p(g * g / tf.where(seen, s.accumulator, tf.ones_like(n)))
-    grown = tf.where(seen, root_before * tf.math.expm1(power * growth), root - root_before)
+    grown = tf.where(seen, -root * tf.math.expm1(-power * growth), root - 0.0**power)
     shrunk = g + 2.0 * h.l2_shrinkage_regularization_strength * w
     z = s.linear + (shrunk - grown / c.lr * w)
     quadratic = root / c.lr + 2.0 * (h.l2_regularization_strength + h.beta / (2.0 * c.lr))

@@ -10,7 +10,7 @@ import tensorflow as tf
 from pyadam.rules.adam import adam
 from pyadam.rules.rule import Scalars, Slot, Slots, Tensor
 
-__all__ = ["adafactor", "muon", "muon_decay"]
+__all__ = ["adafactor", "muon", "muon_decay", "muon_magnified"]
 
 
 def adafactor_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
@@ -99,6 +99,11 @@ def muon_slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...
     embedding = h.exclude_embeddings and "embedding" in path.lower()
     adam_updates = len(shape) != 2 or embedding or any(re.search(name, path) for name in h.exclude_layers or ())
     return ((Slot("momentum"), Slot("velocity")) if adam_updates else (Slot("momentum"),),)
+
+
+def muon_magnified(h: Any) -> float:
+    """Each iteration multiplies a difference by the slope of its polynomial, which is steepest at 0, where it is a."""
+    return abs(h.muon_a) ** h.ns_steps
 
 
 def muon_decay(h: Any, s: SimpleNamespace) -> float | None:

@@ -57,6 +57,8 @@ class Rule:
             then the second; within a group the slots of a variable stand side by side.
         shared: names and first values of the scalar variables that belong to the optimizer as a whole.
         decay: ``(h, s) -> number or None``: the weight decay of the variable with these slots.
+        magnified: ``(h) -> factor``: how many times larger than the step the numbers are whose rounding the step inherits;
+            0 where that of the weight is all there is.
         elementwise: whether each element's update depends on that element alone; then variables may be laid end to end.
     """
 
@@ -66,4 +68,5 @@ class Rule:
     slots: Layout
     shared: Mapping[str, float] = field(default_factory=dict)
     decay: Callable[[Any, SimpleNamespace], float | None] = _weight_decay
+    magnified: Callable[[Any], float] = lambda h: 0.0
     elementwise: bool = True

@@ -1,40 +1,11 @@
 """What every optimizer is called and what it takes, written once, without TensorFlow."""
 
 from pyadam.specs.base import Spec, argument, arguments, bind, class_signature, function_signature, optional
-from pyadam.specs.optimizers import (
-    ALL,
-    SGD,
-    SPECS,
-    Adadelta,
-    Adafactor,
-    Adagrad,
-    Adam,
-    Adamax,
-    AdamW,
-    Ftrl,
-    Lamb,
-    Lion,
-    Muon,
-    Nadam,
-    RMSprop,
-)
+from pyadam.specs.optimizers import *  # noqa: F403
+from pyadam.specs.optimizers import SPECS
 
 __all__ = [
-    "ALL",
     "SPECS",
-    "Adadelta",
-    "Adafactor",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "Ftrl",
-    "Lamb",
-    "Lion",
-    "Muon",
-    "Nadam",
-    "RMSprop",
-    "SGD",
     "Spec",
     "argument",
     "arguments",
@@ -42,4 +13,5 @@ __all__ = [
     "class_signature",
     "function_signature",
     "optional",
+    *SPECS,
 ]

@@ -324,19 +324,4 @@ class SGD(Spec):
     nesterov: bool = argument(False, Flag(), "Whether to look one momentum step ahead.")
 
 
-ALL = (
-    Adadelta,
-    Adafactor,
-    Adagrad,
-    Adam,
-    AdamW,
-    Adamax,
-    Ftrl,
-    Lamb,
-    Lion,
-    Muon,
-    Nadam,
-    RMSprop,
-    SGD,
-)
-SPECS: dict[str, type[Spec]] = {spec.__name__: spec for spec in ALL}
+SPECS: dict[str, type[Spec]] = {spec.__name__: spec for spec in Spec.__subclasses__()}

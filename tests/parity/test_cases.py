@@ -2,7 +2,8 @@
 
 import pytest
 
-from pyadam.cli.parity.cases import Case, Clock, PerStep, python_value, r_call, random_cases, select, table
+from pyadam.cli.parity.cases import Case, r_call, random_cases, select, table
+from pyadam.cli.parity.values import Clock, PerStep, python_value
 from pyadam.specs import SPECS, arguments
 
 
@@ -30,7 +31,7 @@ def test_random_cases_follow_from_the_seed_and_stay_in_range():
     assert random_cases(30, seed=7) == random_cases(30, seed=7)
     assert random_cases(30, seed=7)[:10] == random_cases(10, seed=7)
     assert random_cases(30, seed=7) != random_cases(30, seed=8)
-    cases = random_cases(300, seed=1)
+    cases = random_cases(400, seed=1)
     for case in cases:
         SPECS[case.optimizer](**{name: python_value(value, Clock()) for name, value in case.arguments.items()})
     for optimizer in SPECS:

@@ -53,16 +53,23 @@ def make(function, **changed):
     return getattr(pyadam, function)(**CASES[function][0] | changed)
 
 
+@pytest.fixture(params=["keras", "tf_keras"])
+def host(request, monkeypatch):
+    """Each generation of Keras as the one in use."""
+    monkeypatch.setenv("TF_USE_LEGACY_KERAS", "01"[request.param == "tf_keras"])
+    return pytest.importorskip(request.param)
+
+
 @EACH
-def test_values_are_the_formulas(name):
+def test_values_are_the_formulas(name, host):
     schedule, formula = make(name), CASES[name][1]
     np.testing.assert_allclose([schedule(t) for t in range(60)], [formula(t) for t in range(60)], rtol=1e-5, atol=1e-8)
 
 
 @EACH
-def test_the_object_is_keras_own(name):
+def test_the_object_is_keras_own(name, host):
     schedule = make(name)
-    own = getattr(keras.optimizers.schedules, SCHEDULES[name].__name__)
+    own = getattr(host.optimizers.schedules, SCHEDULES[name].__name__)
     assert type(schedule) is own
     by_hand = own(**{key: value for key, value in schedule.get_config().items() if key != "name"})
     assert schedule.get_config() == by_hand.get_config()  # the default name is Keras' too

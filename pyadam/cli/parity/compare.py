@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["History", "apart", "excess", "limits", "ulp", "ways"]
+__all__ = ["History", "apart", "excess", "limits", "size", "ulp", "ways"]
 
 # dtype: (bits after the leading one, smallest normal exponent)
 PRECISION = {"float16": (10, -14), "bfloat16": (7, -126), "float32": (23, -126), "float64": (52, -1022)}
@@ -62,11 +62,17 @@ def ways(history: History) -> list[np.ndarray]:
     return list(np.cumsum(moves, axis=0))
 
 
-def limits(history: History, total_changes: list[np.ndarray], share: float) -> list[np.ndarray]:
+def size(old: np.ndarray, new: np.ndarray, magnified: float = 0.0) -> np.ndarray:
+    """How large the numbers of a step are: before it, after it, and the rule's own, `magnified` times its largest move."""
+    inner = magnified * np.max(np.abs(new - old), initial=0.0)
+    return np.maximum(np.maximum(np.abs(old), np.abs(new)), inner if np.isfinite(inner) else 0.0)
+
+
+def limits(history: History, total_changes: list[np.ndarray], share: float, magnified: float = 0.0) -> list[np.ndarray]:
     """What a second computation may differ by at each value: one ULP a step, plus a share of the total change so far."""
     rounding = [np.zeros_like(history.values[0])]
     for old, new in zip(history.values, history.values[1:], strict=False):
-        rounding.append(rounding[-1] + ulp(np.maximum(np.abs(old), np.abs(new)), history.dtype))
+        rounding.append(rounding[-1] + ulp(size(old, new, magnified), history.dtype))
     return [r + share * change for r, change in zip(rounding, total_changes, strict=True)]
 
 

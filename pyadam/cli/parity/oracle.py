@@ -35,8 +35,9 @@ class Oracle:
     """An optimizer over a list of weights.
 
     `arguments` holds every argument's value; functions and schedules are called with the number of the call, from 1.
-    Weights of 16 bits are rounded to their dtype when they are stored, everything else stays in float64. `ways` are the
-    total changes of the weights so far: the sums of the absolute moves, where decay, rule and overwriting move one by one.
+    Weights of 16 bits are rounded to their dtype when they are stored, and accumulated gradients, which cancel, to that of the
+    accumulator; everything else stays in float64. `ways` are the total changes of the weights so far: the sums of the absolute
+    moves, where decay, rule and overwriting move one by one.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Oracle:
         self.averages = [np.zeros_like(w) for w in self.weights]
         self.ways = [np.zeros_like(w) for w in self.weights]
         self.sums = [np.zeros_like(w) for w in self.weights]
+        self.sum_dtypes = ["float64" if dtype == "float64" else "float32" for dtype in dtypes]
         self.seen: set[int] = set()
         self.calls, self.updates, self.u_product = 0, 0, 1.0
 
@@ -60,7 +62,8 @@ class Oracle:
         every = h["gradient_accumulation_steps"] or 1
         for j, gradient in enumerate(gradients):
             if gradient is not None:
-                self.sums[j] = self.sums[j] + (gradient.dense() if isinstance(gradient, Rows) else gradient) / scale
+                total = self.sums[j] + (gradient.dense() if isinstance(gradient, Rows) else gradient) / scale
+                self.sums[j] = rounded(total, self.sum_dtypes[j])
                 self.seen.add(j)
         if self.calls % every == 0:
             means = {j: self.sums[j] / every for j in sorted(self.seen)}

@@ -21,7 +21,7 @@ from pyadam.cli.parity.compare import (
     ways,
 )
 from pyadam.cli.parity.inputs import Inputs
-from pyadam.cli.parity.run_python import Run, compiled_apart, run_keras, run_oracle, run_pyadam
+from pyadam.cli.parity.run_python import Run, compiled_apart, magnified, run_keras, run_oracle, run_pyadam
 
 __all__ = ["HEADER", "Difference", "Verdict", "against_r", "compare", "judge", "summary"]
 
@@ -56,12 +56,12 @@ def weight_difference(expected: History, found: History, allowed: list[np.ndarra
     return Difference(max(ulps), excess(expected.values, found.values, allowed))
 
 
-def state_difference(expected: History, found: History) -> Difference:
+def state_difference(expected: History, found: History, magnified: float) -> Difference:
     """How far a state variable is from what is expected; all elements may differ by what the one may that moves most.
 
     (Where gradients that are accumulated cancel, what is left of them has lost digits.)
     """
-    allowed = limits(expected, ways(expected), oracle_share(found.dtype))
+    allowed = limits(expected, ways(expected), oracle_share(found.dtype), magnified)
     return Difference(0.0, excess(expected.values, found.values, [np.max(limit, initial=0.0) for limit in allowed]))
 
 
@@ -131,13 +131,13 @@ def compare(case: Case, inputs: Inputs, run: Run) -> tuple[Difference, Callable[
     def weights(others: list[History], share: Callable[[str], float], indices: list[int]) -> Difference:
         differences = Difference()
         for j, other in zip(indices, others, strict=True):
-            allowed = limits(truth.weights[j], changes[j], share(run.weights[j].dtype))
+            allowed = limits(truth.weights[j], changes[j], share(run.weights[j].dtype), magnified(case))
             differences |= weight_difference(other, run.weights[j], allowed)
         return differences
 
     oracle = weights(truth.weights, oracle_share, list(range(len(run.weights))))
     for expected, found in zip(truth.state, run.state, strict=True):
-        oracle |= state_difference(expected, found)
+        oracle |= state_difference(expected, found, magnified(case))
 
     def with_keras() -> Difference:
         return weights(run_keras(case, inputs).weights, lambda dtype: KERAS_SHARE, case.filled())

@@ -4,6 +4,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -11,13 +12,15 @@ import numpy as np
 import tensorflow as tf
 
 import pyadam
-from pyadam.cli.parity.cases import Case, Clock, python_value, with_compilation
-from pyadam.cli.parity.compare import History, apart
+from pyadam.cli.parity.cases import Case, with_compilation
+from pyadam.cli.parity.compare import History, apart, size
 from pyadam.cli.parity.inputs import Gradient, Inputs, Rows, typed
 from pyadam.cli.parity.oracle import Oracle
+from pyadam.cli.parity.values import Clock, python_value
+from pyadam.rules import RULES
 from pyadam.specs import SPECS, arguments
 
-__all__ = ["Run", "compiled_apart", "run_keras", "run_oracle", "run_pyadam"]
+__all__ = ["Run", "compiled_apart", "magnified", "run_keras", "run_oracle", "run_pyadam"]
 
 Values = tuple[list[np.ndarray], list[np.ndarray]]
 
@@ -129,13 +132,21 @@ def run_oracle(case: Case, inputs: Inputs, state_dtypes: list[str]) -> tuple[Run
     return Run.of(moments, weight_dtypes, state_dtypes), [list(each) for each in zip(*changes, strict=True)]
 
 
+def magnified(case: Case) -> float:
+    """How many times larger than a step the numbers are whose rounding it inherits: a property of the rule."""
+    spec = SPECS[case.optimizer]
+    return RULES[spec].magnified(SimpleNamespace(**{name: case.value(name) for name in arguments(spec)}))
+
+
 def compiled_apart(case: Case, inputs: Inputs, run: Run) -> float:
     """The largest difference that compilation makes in one step, in ULP of the weight.
 
     Every step of the run is taken once more, from where it started there, uncompiled (or compiled, where the run was not).
-    The weight is the larger one of before and after; where averages overwrite it, the largest so far, which they stem from.
+    The weight is the larger one of before and after; where averages overwrite it, the largest so far, which they stem from;
+    where the rule computes with larger numbers, those.
     """
     first = 0 if case.value("ema_overwrite_frequency") else -2
+    factor = magnified(case)
     twin = Session(getattr(pyadam, case.optimizer), with_compilation(case, not case.value("jit_compile")), inputs)
     worst = 0.0
     for number in range(1, case.steps + 1):
@@ -143,6 +154,6 @@ def compiled_apart(case: Case, inputs: Inputs, run: Run) -> float:
         twin.step(number)
         for found, history in zip(twin.values()[0], run.weights, strict=True):
             values = history.values[: number + 1]
-            scale = np.max(np.abs(values[first:]), axis=0)
+            scale = np.maximum(np.max(np.abs(values[first:]), axis=0), size(values[-2], values[-1], factor))
             worst = max(worst, apart(values[-1], found, history.dtype, scale))
     return worst

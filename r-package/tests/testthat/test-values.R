@@ -15,6 +15,28 @@ test_that("values arrive", {
   expect_identical(config(optimizer_nadam(name = "mine"))$name, "mine")
 })
 
+test_that("every optimizer is Python's own, and prints as its call", {
+  need_pyadam()
+  pyadam <- reticulate::import("pyadam")
+  for (name in grep("^optimizer_", getNamespaceExports("pyadam"), value = TRUE)) {
+    optimizer <- getExportedValue("pyadam", name)(0.25, clipnorm = 2, name = "mine")
+    expected <- pyadam[[name]](0.25, clipnorm = 2, name = "mine")
+    expect_identical(config(optimizer), config(expected))
+    expect_identical(optimizer$learning_rate$numpy(), expected$learning_rate$numpy())
+    expect_output(print(optimizer), "^pyadam\\.[A-Za-z]+\\(learning_rate=0.25, .*name='mine'\\)")
+  }
+})
+
+test_that("what only some optimizers have arrives", {
+  need_pyadam()
+  expect_identical(config(optimizer_rmsprop())$ema_overwrite_frequency, 100L)
+  expect_warning(optimizer <- optimizer_sgd(amsgrad = TRUE), "amsgrad does nothing and is ignored")
+  expect_null(config(optimizer)$amsgrad)
+  expect_identical(config(optimizer_muon(exclude_layers = c("a", "b")))$exclude_layers, c("a", "b"))
+  expect_identical(config(optimizer_muon(exclude_layers = "a"))$exclude_layers, "a")
+  expect_identical(config(optimizer_muon(ns_steps = 3))$ns_steps, 3L)
+})
+
 test_that("an optimizer prints as its call", {
   need_pyadam()
   expect_output(print(optimizer_adam(0.01)), "pyadam.Adam(learning_rate=0.01", fixed = TRUE)
