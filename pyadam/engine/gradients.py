@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["clip", "clipping", "compute_dtype", "prepare", "scalar"]
+__all__ = ["clip", "clipping", "compute_dtype", "prepare", "rounded", "scalar"]
 
 
 def scalar(value: Any, dtype: Any) -> Any:
@@ -76,6 +76,16 @@ def clip(gradients: Sequence[Any], *limits: float | None) -> list[Any]:
 
 def _times(factor: Any) -> Callable[[Any], Any]:
     return lambda g: g * tf.cast(factor, g.dtype)
+
+
+def rounded(value: Any, t: Any) -> Any:
+    """The value, which a compiler may not draw into a sum that follows.
+
+    XLA may contract a product and a sum into one operation that rounds once, and does so here and not there: the number would
+    depend on what else its loop computes. A minimum with infinity, of which the compiler can't know that it is one, keeps the
+    product apart; it costs nothing that could be measured, since the update waits for memory. ``t`` is any positive tensor.
+    """
+    return tf.minimum(value, tf.cast(t, value.dtype) * scalar(float("inf"), value.dtype))
 
 
 def _cut(g: Any, limit: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from pyadam.engine.compiler import Program
-from pyadam.engine.gradients import clipping, prepare, scalar
+from pyadam.engine.gradients import clipping, prepare, rounded, scalar
 from pyadam.engine.lanes import Lane, State, Target, make_lanes
 from pyadam.rules import Rule
 
@@ -76,7 +76,7 @@ class Engine:
         devices = [x.weight.device for x in targets]
         lanes = make_lanes(targets, taking_part, self.rule.elementwise)
         update = Program(lambda *a: self._update(lanes, *a), devices, self.spec.jit_compile)
-        one_pass = update.single_pass and self.rule.elementwise
+        one_pass = update.single_pass and self.rule.elementwise and self.rule.single_pass
         copies = max(len(lane.targets[0].state()) for lane in lanes) if one_pass else 1
         self.programs.append(update)
         if every > 1:
@@ -87,6 +87,10 @@ class Engine:
             carried = [lane.read(lane.carried) for lane in lanes]
             for lane, state in zip(lanes, update([gradients] * copies, carried, t, hyper), strict=True):
                 lane.write(state)
+                if (
+                    every > 1 and lane.takes_part
+                ):  # out here, for inside XLA would have to copy what it reads and overwrites
+                    lane.clear_accumulator()
             for target, takes_part in zip(targets, taking_part, strict=True):
                 if target.constraint is not None and takes_part and not target.replaced:
                     target.weight.assign(target.constraint(target.weight))
@@ -172,12 +176,10 @@ class Engine:
         active = [lane for lane in lanes if lane.takes_part]
         places = [i for i, lane in enumerate(lanes) if lane.takes_part]
         gathered = [[self._gathered(lanes[i], gradients[i]) for i in places] for gradients in copies]
-        if self.spec.calls_per_update > 1:
-            for lane in active:
-                lane.write_accumulator(tf.zeros_like(lane.read_accumulator()))
         limits = self._clipping(active, gathered[0])
         clipped = [
-            {lane: limit(g) for lane, limit, g in zip(active, limits, gradients, strict=True)} for gradients in gathered
+            {lane: rounded(limit(g), t) for lane, limit, g in zip(active, limits, gradients, strict=True)}
+            for gradients in gathered
         ]
 
         coefficients = self._coefficients(h, t)
@@ -206,7 +208,7 @@ class Engine:
             w, new = self.rule.update(h, c, w, g, slots)
             new["weight"] = w
         if "average" in state:
-            new["average"] = c.ema_momentum * state["average"] + (1.0 - c.ema_momentum) * w
+            new["average"] = state["average"] + c.ema_gain * (w - state["average"])
             if h.ema_overwrite_frequency is not None:
                 new["weight"] = tf.where(tf.equal(t % h.ema_overwrite_frequency, 0), new["average"], w)
         return new
@@ -218,7 +220,7 @@ class Engine:
         for name, value in new_shared.items():
             self.shared[name].assign(tf.cast(value, self.shared[name].dtype))
         # the first average is the weight itself
-        c["ema_momentum"] = tf.where(tf.equal(t, 1), scalar(0.0, tf.float64), scalar(h.ema_momentum, tf.float64))
+        c["ema_gain"] = tf.where(tf.equal(t, 1), scalar(1.0, tf.float64), scalar(1.0 - h.ema_momentum, tf.float64))
         casts: dict[Any, SimpleNamespace] = {}
 
         def cast(dtype: Any) -> SimpleNamespace:
