@@ -9,9 +9,10 @@ from typing import Any
 from pyadam import schedules, specs
 from pyadam._version import __version__
 from pyadam.arguments import NA
+from pyadam.generation import legacy
 
-_CLASSES = list(specs.SPECS)
-_FUNCTIONS = [spec.r_name for spec in specs.SPECS.values()]
+_CLASSES = [*specs.SPECS, "LossScaleOptimizer"]
+_FUNCTIONS = [getattr(specs, name).r_name for name in _CLASSES]
 
 _SCHEDULES = list(schedules.SCHEDULES)
 
@@ -48,6 +49,6 @@ def info() -> dict[str, str]:
         "pyadam": __version__,
         "python": platform.python_version(),
         **{package: installed(package) for package in packages},
-        "keras_generation": "3",
+        "keras_generation": "2" if legacy() else "3",
         "platform": platform.platform(),
     }

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from keras.optimizers import Optimizer as KerasOptimizer
 from keras.optimizers.schedules import LearningRateSchedule
 
 from pyadam import schedules as schedules
@@ -30,6 +31,7 @@ __all__ = [
     "Nadam",
     "RMSprop",
     "SGD",
+    "LossScaleOptimizer",
     "optimizer_adadelta",
     "optimizer_adafactor",
     "optimizer_adagrad",
@@ -43,6 +45,7 @@ __all__ = [
     "optimizer_nadam",
     "optimizer_rmsprop",
     "optimizer_sgd",
+    "optimizer_loss_scale",
     "learning_rate_schedule_cosine_decay",
     "learning_rate_schedule_cosine_decay_restarts",
     "learning_rate_schedule_exponential_decay",
@@ -380,6 +383,18 @@ class SGD(Optimizer):
         **kwargs: Any,
     ) -> None: ...
 
+class LossScaleOptimizer(KerasOptimizer):
+    """Loss scaling: another optimizer's steps, with the loss multiplied by a factor that follows the gradients."""
+
+    def __init__(
+        self,
+        inner_optimizer: KerasOptimizer,
+        initial_scale: float = 32768.0,
+        dynamic_growth_steps: int = 2000,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None: ...
+
 def optimizer_adadelta(
     learning_rate: float | LearningRateSchedule | Callable[[], Any] = 0.001,
     rho: float = 0.95,
@@ -643,6 +658,13 @@ def optimizer_sgd(
     gradient_accumulation_steps: int | None = None,
     **kwargs: Any,
 ) -> SGD: ...
+def optimizer_loss_scale(
+    inner_optimizer: KerasOptimizer,
+    initial_scale: float = 32768.0,
+    dynamic_growth_steps: int = 2000,
+    name: str | None = None,
+    **kwargs: Any,
+) -> LossScaleOptimizer: ...
 def learning_rate_schedule_cosine_decay(
     initial_learning_rate: float,
     decay_steps: int,

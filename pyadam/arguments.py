@@ -7,10 +7,11 @@ import inspect
 import math
 import numbers
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["NA", "Count", "DynamicNumber", "Flag", "Kind", "LearningRate", "ListOf", "Name", "Number", "Patterns"]
+__all__ = ["NA", "Count", "DynamicNumber", "Flag", "Inner", "Kind", "LearningRate", "ListOf", "Name", "Number", "Patterns"]
 
 
 class _Missing:
@@ -52,10 +53,8 @@ def shown(value: Any) -> str:
     )
 
 
-def _needs_arguments(function: Any) -> bool:
-    """Whether a function can't be called without arguments. A schedule, which has a config, is called with the step."""
-    if hasattr(function, "get_config"):
-        return False
+def needs_arguments(function: Any) -> bool:
+    """Whether a function can't be called without arguments."""
     try:
         inspect.signature(function).bind()
     except TypeError:
@@ -129,7 +128,7 @@ class DynamicNumber(Number):
 
     def convert(self, value: Any) -> Any:
         if callable(value):
-            if _needs_arguments(value):
+            if needs_arguments(value):
                 raise TypeError
             return value
         return super().convert(value)
@@ -145,6 +144,9 @@ class LearningRate(DynamicNumber):
 
     def allowed(self) -> str:
         return f"a number in {self.interval()}, a learning-rate schedule or a function without arguments"
+
+    def convert(self, value: Any) -> Any:
+        return value if callable(value) and hasattr(value, "get_config") else super().convert(value)
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,21 @@ class Flag(Kind):
 
     def convert(self, value: Any) -> Any:
         if not isinstance(value, bool):
+            raise TypeError
+        return value
+
+
+@dataclass(frozen=True)
+class Inner(Kind):
+    """An optimizer, to be wrapped by another; ``fits`` says which objects are one."""
+
+    fits: Callable[[Any], bool] = lambda value: hasattr(value, "apply_gradients") and hasattr(value, "build")
+
+    def allowed(self) -> str:
+        return "an optimizer of the same Keras, without a loss scale around it"
+
+    def convert(self, value: Any) -> Any:
+        if isinstance(value, type) or not self.fits(value):
             raise TypeError
         return value
 

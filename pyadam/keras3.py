@@ -8,11 +8,12 @@ import tensorflow as tf
 from pyadam import specs
 from pyadam.engine.arena import Part
 from pyadam.engine.gradients import compute_dtype
+from pyadam.loss_scale_keras3 import LossScaleOptimizer
 from pyadam.rules.rule import Slot
 from pyadam.saving import path
 from pyadam.shell import Shell, make_classes
 
-__all__ = ["Optimizer", *specs.SPECS]
+__all__ = ["LossScaleOptimizer", "Optimizer", *specs.SPECS]
 
 
 class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]

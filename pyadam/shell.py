@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from pyadam import specs
+from pyadam.arguments import needs_arguments
 from pyadam.engine import Engine, Target
 from pyadam.engine.arena import Part
 from pyadam.engine.dynamic import Dynamic
@@ -24,7 +25,7 @@ from pyadam.rules import RULES
 from pyadam.rules.rule import Slot
 from pyadam.saving import Saving, path, untracked
 
-__all__ = ["Shell", "make_classes"]
+__all__ = ["Shell", "check_strategy", "make_classes"]
 
 
 class Shell(Saving):
@@ -112,6 +113,12 @@ class Shell(Saving):
         for name, field in specs.arguments(self.spec_type).items():
             value = self._learning_rate if name == "learning_rate" else getattr(self._spec, name)
             if callable(value) and not self._is_schedule(value):
+                if needs_arguments(value):  # a schedule, but not of this Keras
+                    host, other = self._saving.__name__.split(".")[0], type(value).__module__.split(".")[0]
+                    raise TypeError(
+                        f"{type(self).__name__}: {name} must be a LearningRateSchedule of {host}, "
+                        f"got a {type(value).__name__} of {other}"
+                    )
                 dtype = tf.float32 if name == "learning_rate" else tf.float64
                 found[name] = Dynamic(type(self).__name__, name, value, field.metadata["kind"], dtype)
         return found
@@ -279,7 +286,7 @@ class Shell(Saving):
         if not grads:
             return
         self._check_gradients(grads, variables)
-        self._check_strategy()
+        check_strategy(type(self).__name__)
         with tf.init_scope():
             if self._built_explicitly:
                 self._check_known(variables)
@@ -301,12 +308,6 @@ class Shell(Saving):
             warnings.warn(
                 f"{type(self).__name__}: Gradients do not exist for variables {', '.join(missing)}; they keep their values",
                 stacklevel=4,
-            )
-
-    def _check_strategy(self) -> None:
-        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-            raise NotImplementedError(
-                f"{type(self).__name__}: tf.distribute with more than one replica is not supported yet"
             )
 
     def _check_distinct(self, variables: Sequence[Any]) -> None:
@@ -352,6 +353,12 @@ class Shell(Saving):
         finally:
             for target, value in zip(targets, raw, strict=True):
                 target.weight.assign(value)
+
+
+def check_strategy(owner: str) -> None:
+    """Refuses steps on more than one replica."""
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        raise NotImplementedError(f"{owner}: tf.distribute with more than one replica is not supported yet")
 
 
 def _state_of(spec: specs.Spec) -> Any:

@@ -4,20 +4,39 @@ They take the arguments of the Keras 3 classes and give the same numbers; their 
 learning rate is not among the variables.
 """
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
-import tf_keras
+
+try:
+    import tf_keras
+except ImportError as error:
+    raise ImportError("pyadam.tf_keras needs tf_keras, the second generation of Keras: pip install tf_keras") from error
 
 from pyadam import specs
 from pyadam.engine.arena import Part
 from pyadam.engine.gradients import compute_dtype
-from pyadam.rules.rule import Slot
+from pyadam.loss_scale_tf_keras import LossScaleOptimizer
+from pyadam.rules import Rule, Slot
 from pyadam.saving import path, untracked
 from pyadam.shell import Shell, make_classes
+from pyadam.state import LoadedState
 
-__all__ = ["Optimizer", *specs.SPECS]
+__all__ = ["LossScaleOptimizer", "Optimizer", *specs.SPECS]
+
+
+def _in_tf_keras(rule: Rule) -> Rule:
+    """A rule whose slots are those of tf_keras' files: no placeholders, and SGD's momentum even where it is 0."""
+
+    def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
+        groups = tuple(tuple(s for s in group if s.dtype is None) for group in rule.slots(h, shape, path))
+        return groups or (((Slot("momentum", dtype="float32"),),) if rule.layout == "sgd" else ())
+
+    return dataclasses.replace(rule, slots=slots)
 
 
 class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
@@ -33,6 +52,7 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
         tf_keras.optimizers.Optimizer.__init__(self, name=spec.name)
         self._learning_rate = self._build_learning_rate(spec.learning_rate)
         self._set_up(spec, self._iterations)
+        untracked(self, _rule=_in_tf_keras(self._rule))
 
     def apply_gradients(
         self,
@@ -123,6 +143,7 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
     def _add_scalar(self, name: str, start: float, dtype: Any) -> Any:
         scalar = self._add(name, start, (), dtype)
         self._order[id(scalar)] = (9,)
+        setattr(self, f"_{name}", scalar)  # under the name that tf_keras' checkpoints know
         return scalar
 
     def _add(self, name: str, start: float, shape: Any, dtype: Any) -> Any:
@@ -134,6 +155,56 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
     def variables(self) -> Any:
         """All state in the order of tf_keras' files: iteration, averages, accumulators, slots, shared scalars."""
         return _Variables(super().variables)
+
+    # --- files -----------------------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments as the user gave them, as JSON values; what tf_keras' own classes do not know only where it is set."""
+        config = super().get_config()
+        for name in ("loss_scale_factor", "gradient_accumulation_steps"):
+            if config[name] is None:
+                del config[name]
+        return config | {"is_legacy_optimizer": False}
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads a state that ``save_own_variables`` or tf_keras' own class wrote; before ``build`` it waits for it.
+
+        Shared scalars that tf_keras does not save, such as Nadam's product, are made anew for the number of updates so far.
+
+        Raises:
+            ValueError: the state is another optimizer's, or its variables differ in number or shape; nothing is changed then.
+        """
+        scalars = [self._engine.shared[name] for name in self._rule.shared] if self.built else []
+        if not scalars or len(store.keys()) != len(self.variables) - len(scalars):
+            super().load_own_variables(store)
+            return
+        values = self._scalars_after(int(np.array(store["0"])) // self._spec.calls_per_update)
+        state = LoadedState(store)
+        state.update({str(i): value for i, value in enumerate(values, start=len(state))})
+        super().load_own_variables(state)
+
+    def _scalars_after(self, updates: int) -> list[Any]:
+        """The values of the shared scalars after so many updates with the hyperparameters as they are now."""
+        current = {name: tf.cast(value, tf.float64) for name, value in self._current_hyper().items()}
+        h = SimpleNamespace(**{f.name: getattr(self._spec, f.name) for f in dataclasses.fields(self._spec)} | current)
+        values = {name: np.float64(start) for name, start in self._rule.shared.items()}
+        for t in range(1, updates + 1):
+            held = {name: tf.constant(value, tf.float64) for name, value in values.items()}
+            _, new = self._rule.scalars(h, tf.constant(t, tf.float64), h.learning_rate, SimpleNamespace(**held))
+            before, values = values, {n: np.array(new[n], self._engine.shared[n].dtype.as_numpy_dtype) for n in values}
+            if before == values:
+                break  # from here on nothing changes
+        return list(values.values())
+
+    def __reduce__(self) -> Any:
+        return _restored, (type(self), self.get_config(), {str(i): v.numpy() for i, v in enumerate(self.variables)})
+
+
+def _restored(optimizer: type[Optimizer], config: dict[str, Any], state: dict[str, Any]) -> Any:
+    """A pickled optimizer; its state waits for ``build``."""
+    made = optimizer.from_config(config)
+    made.load_own_variables(state)
+    return made
 
 
 class _Variables(list):  # type: ignore[type-arg]

@@ -1,6 +1,7 @@
 """What all tests share: quiet TensorFlow, the same threads everywhere, and R where it is there."""
 
 import os
+import sys
 
 import pytest
 
@@ -23,6 +24,13 @@ def r() -> dict[str, str]:
             pytest.fail(reason)
         pytest.skip(reason)
     return environment()
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers_in_any_order() -> None:
+    """Every test draws the same numbers, whichever tests run before it."""
+    if "helpers" in sys.modules:
+        sys.modules["helpers"].restart()
 
 
 @pytest.fixture(autouse=True)

@@ -4,14 +4,12 @@ import inspect
 import re
 from pathlib import Path
 
-NEW_IN_KERAS_3 = ", loss_scale_factor = NULL, gradient_accumulation_steps = NULL"
-
 
 def _signature(name: str, formals: str) -> inspect.Signature:
     """R's formals in Python: what comes behind the dots is taken by name only."""
-    if name.startswith("optimizer_"):
-        formals = formals.replace("...", "*") + NEW_IN_KERAS_3 + ", **kwargs"
-    formals = re.sub(r"\b(\d+)L\b", r"\1", formals.replace("...", "*"))
+    formals = re.sub(r"\b(\d+)L\b", r"\1", formals)
+    formals = re.sub(r", \.\.\.(?=,)", ", *", formals).removesuffix(", ...")
+    formals += ", **kwargs" * name.startswith("optimizer_")
     scope = {"NULL": None, "TRUE": True, "FALSE": False}
     return inspect.signature(eval(f"lambda {formals}: None", scope))
 

@@ -16,6 +16,7 @@ TYPES = {
     arguments.Number: "float",
     arguments.DynamicNumber: "float | Callable[[], Any]",
     arguments.LearningRate: "float | LearningRateSchedule | Callable[[], Any]",
+    arguments.Inner: "KerasOptimizer",
 }
 
 
@@ -31,6 +32,7 @@ class Function:
 
     spec: Any
     signature: inspect.Signature
+    in_class: inspect.Signature | None  # of the class of the same arguments, where pyadam has one
     fields: dict[str, Any]  # of its arguments; an argument that is ignored has none
     family: str
     dots: str
@@ -51,8 +53,9 @@ class Function:
 
     @property
     def paragraphs(self) -> list[str]:
-        """The paragraphs of the spec's docstring, each on one line."""
-        return [" ".join(paragraph.split()) for paragraph in (inspect.getdoc(self.spec) or "").split("\n\n")]
+        """The paragraphs of the spec's docstring, but for its attributes, each on one line."""
+        text = (inspect.getdoc(self.spec) or "").partition("\n\nAttributes:")[0]
+        return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
 
     def takes(self, name: str) -> str:
         return self.fields[name].metadata["kind"].described() if name in self.fields else "anything"
@@ -67,19 +70,39 @@ class Function:
         return python_type(kind) + " | None" * kind.optional
 
 
+OPTIMIZER = (
+    "The optimizer, a Python object, for [compile()] and for every Python function that takes a Keras optimizer."
+)
+NO_DOTS = "No further arguments: any other name is an error that tells the nearest valid one."
+
+
 def optimizer(spec: type[specs.Spec]) -> Function:
     return Function(
         spec,
         specs.function_signature(spec),
+        specs.class_signature(spec),
         specs.arguments(spec),
         family="optimizers",
         dots="No further arguments, but for `lr`, the old name of `learning_rate`, which draws a warning. "
         "Any other name is an error that tells the nearest valid one.",
-        value="The optimizer, a Python object, for [compile()] and for every Python function that takes a Keras optimizer.",
+        value=OPTIMIZER,
         examples=(
             f"{spec.r_name}(learning_rate = 0.01)",
             f"{spec.r_name}(learning_rate = function() 0.01, global_clipnorm = 1)",
         ),
+    )
+
+
+def loss_scale(spec: type[specs.LossScaleOptimizer]) -> Function:
+    return Function(
+        spec,
+        spec.signature(),
+        spec.signature(),
+        spec.arguments(),
+        family="optimizers",
+        dots=NO_DOTS,
+        value=OPTIMIZER,
+        examples=(f"{spec.r_name}(optimizer_adam(), initial_scale = 1024)",),
     )
 
 
@@ -88,9 +111,10 @@ def schedule(spec: type[schedules.ScheduleSpec]) -> Function:
     return Function(
         spec,
         spec.signature(),
+        None,
         spec.arguments(),
         family="schedules",
-        dots="No further arguments: any other name is an error that tells the nearest valid one.",
+        dots=NO_DOTS,
         value="The schedule, a Python object of the Keras in use, for the argument `learning_rate` of every optimizer.",
         examples=(
             f"schedule <- {spec.r_name}({', '.join(f'{name} = {EXAMPLES[name]}' for name in needed)})",
@@ -109,7 +133,7 @@ EXAMPLES = {
     "values": "c(0.1, 0.05, 0.01)",
 }
 
-OPTIMIZERS = [optimizer(spec) for spec in specs.SPECS.values()]
+OPTIMIZERS = [*map(optimizer, specs.SPECS.values()), loss_scale(specs.LossScaleOptimizer)]
 SCHEDULES = [schedule(spec) for spec in schedules.SCHEDULES.values()]
 
 

@@ -1,7 +1,7 @@
 """The tables of signatures, and the type stub."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from inspect import Parameter
 from typing import Any
 
@@ -18,13 +18,12 @@ def signatures() -> str:
         "Every argument of every optimizer and schedule, in the order of its function. A class has Keras 3's signature; a\n"
         "function has R keras 2.11's, in both languages, or one in its style."
     )
-    tables = [table(f, specs.class_signature(f.spec).parameters) for f in OPTIMIZERS]
-    tables += [table(f, {}) for f in SCHEDULES]
-    return "\n\n".join([note, "# Signatures", head, *tables]) + "\n"
+    return "\n\n".join([note, "# Signatures", head, *map(table, OPTIMIZERS + SCHEDULES)]) + "\n"
 
 
-def table(f: Function, in_class: Mapping[str, Parameter]) -> str:
+def table(f: Function) -> str:
     """The table of a function, and of the class of the same arguments where pyadam has one."""
+    in_class = f.in_class.parameters if f.in_class else {}
     rows = []
     for name, parameter in f.parameters.items():
         both = [default(in_class[name]) if name in in_class else "-"] * bool(in_class) + [default(parameter)]
@@ -49,6 +48,7 @@ STUB_HEAD = f"""\
 from collections.abc import Callable
 from typing import Any
 
+from keras.optimizers import Optimizer as KerasOptimizer
 from keras.optimizers.schedules import LearningRateSchedule
 
 from pyadam import schedules as schedules
@@ -66,9 +66,9 @@ def stub() -> str:
     lines = ["__all__ = [", *[f'    "{name}",' for name in pyadam.__all__], "]", ""]
     lines += [f"def {f.__name__}{inspect.signature(f)}: ..." for f in functions if inspect.isfunction(f)]
     for f in OPTIMIZERS:
-        lines += ["", f'class {f.spec.__name__}(Optimizer):\n    """{f.paragraphs[0]}"""\n', "    def __init__("]
-        parameters = stub_parameters(f, specs.class_signature(f.spec))
-        lines += [f"        {p}," for p in ["self", *parameters]] + ["    ) -> None: ..."]
+        base = "Optimizer" if f.spec in specs.SPECS.values() else "KerasOptimizer"
+        lines += ["", f'class {f.spec.__name__}({base}):\n    """{f.paragraphs[0]}"""\n', "    def __init__("]
+        lines += [f"        {p}," for p in ["self", *stub_parameters(f, f.in_class)]] + ["    ) -> None: ..."]
     lines += [""]
     for f in OPTIMIZERS + SCHEDULES:
         lines += [f"def {f.name}(", *[f"    {p}," for p in stub_parameters(f, f.signature)]]

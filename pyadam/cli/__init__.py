@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pyadam._version import __version__
 
 COMMANDS = {
+    "bench": "measure the time of a step, pyadam and what else there is to use, in turn",
     "differences": "measure where Keras' optimizers are wrong, and what pyadam gives",
     "info": "what a bug report needs: the versions of everything that takes part, and the devices",
     "parity": "train the same cases in Python and in R, and compare them bit by bit",

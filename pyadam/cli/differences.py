@@ -4,11 +4,14 @@ The rows are those of docs/differences.md. Each is measured on Keras' own class 
 """
 
 import argparse
+import importlib
+import importlib.util
 import math
 import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,7 @@ class Row:
         right: the right outcome, from the definition or by hand.
         tolerance: how far a number may be from the right one; 0 for equality.
         digits: how many of a number's digits are worth printing.
+        keras: the package that is measured: keras or tf_keras.
     """
 
     number: int
@@ -42,6 +46,12 @@ class Row:
     right: Any
     tolerance: float = 0.0
     digits: int = 4
+    keras: str = "keras"
+
+    def modules(self) -> tuple[Any, Any]:
+        """Keras' optimizers and ours."""
+        ours = "pyadam" if self.keras == "keras" else f"pyadam.{self.keras}"
+        return importlib.import_module(self.keras).optimizers, importlib.import_module(ours)
 
     def outcome(self, module: Any) -> Any:
         """What the module gives; an error counts as an outcome, by the name of its class."""
@@ -49,7 +59,7 @@ class Row:
             warnings.simplefilter("ignore")
             try:
                 return self.measure(module)
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, tf.errors.OpError) as error:
                 return type(error).__name__
 
     def is_right(self, outcome: Any) -> bool:
@@ -88,6 +98,32 @@ def sixteen_bits(dtype: str, gradient: float) -> Measurement:
         return float(_steps(module.Adam(0.01), variable, tf.cast(gradient, dtype), 5))
 
     return measure
+
+
+def momentum_product(module: Any) -> float:
+    """Nadam's product of momenta after four steps of a graph over three variables."""
+    variables = [tf.Variable(1.0) for _ in range(3)]
+    optimizer = module.Nadam(0.1)
+    optimizer.build(variables)
+    step = tf.function(lambda: optimizer.apply_gradients([(tf.constant(1.0), v) for v in variables]))
+    for _ in range(4):
+        step()
+    return float(optimizer._u_product)
+
+
+def relative_step(module: Any) -> float:
+    """How far Adafactor moves a weight of 1 in its ninth step with learning rate 0.5 and ``relative_step=False``."""
+    variable, optimizer = keras.Variable([1.0]), module.Adafactor(0.5, relative_step=False)
+    for _ in range(9):
+        variable.assign([1.0])
+        optimizer.apply([tf.constant([1.0])], [variable])
+    return 1.0 - float(variable[0])
+
+
+def muon_in_float64(module: Any) -> str:
+    """Whether Muon takes a step on a matrix of float64."""
+    _steps(module.Muon(), keras.Variable(np.ones((2, 2)), dtype="float64"), tf.ones((2, 2), tf.float64), 1)
+    return "accepted"
 
 
 def rate_calls(module: Any) -> int:
@@ -198,12 +234,14 @@ def new_variable(module: Any) -> str:
     return "accepted"
 
 
+SQUARING = ("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Nadam", "RMSprop")
+PRODUCT = math.prod(0.9 * (1 - 0.5 * 0.96**t) for t in range(1, 5))
+
 ROWS = [
-    Row(1, "Adam: sparse rows 1, 1, 3, distance from dense", duplicate_rows("Adam"), 0.0),
-    Row(1, "AdamW: sparse rows 1, 1, 3, distance from dense", duplicate_rows("AdamW"), 0.0),
-    Row(1, "Nadam: sparse rows 1, 1, 3, distance from dense", duplicate_rows("Nadam"), 0.0),
+    *(Row(1, f"{name}: sparse rows 1, 1, 3, distance from dense", duplicate_rows(name), 0.0) for name in SQUARING),
     Row(4, "bfloat16 weight 1.0 after 5 steps of 0.01", sixteen_bits("bfloat16", 1.0), 0.95, 0.02),
     Row(4, "float16 weight 1.0 after 5 steps of 0.01, gradient 0.001", sixteen_bits("float16", 1e-3), 0.95, 0.002),
+    Row(5, "Nadam's product in a graph, 3 variables, 4 steps", momentum_product, PRODUCT, 1e-7, keras="tf_keras"),
     Row(6, "calls of a learning-rate function in 4 graph steps", rate_calls, 4),
     Row(7, "accumulation: average's distance from large batches", accumulated_average, 0.0, 1e-6),
     Row(9, "learning_rate=-1.0", accepts(learning_rate=-1.0), "ValueError"),
@@ -223,6 +261,8 @@ ROWS = [
     Row(16, "distance of the weights evaluated from the averages asked for", validation_weight, 0.0),
     Row(17, "move of a variable given twice, learning rate 0.1", given_twice, "ValueError"),
     Row(17, "a new variable without build()", new_variable, "accepted"),
+    Row(18, "Adafactor's 9th step at rate 0.5 with relative_step=False", relative_step, 0.5, 1e-6),
+    Row(19, "Muon on a float64 matrix", muon_in_float64, "accepted"),
 ]
 
 
@@ -236,11 +276,17 @@ def _shown(row: Row, outcome: Any) -> str:
 
 def main(args: argparse.Namespace) -> int:
     """Measures and prints every row; 0 when pyadam is right in all of them."""
-    print(f"Keras {keras.__version__}, TensorFlow {tf.__version__}, pyadam {pyadam.__version__}")
+    versions = [
+        f"{name} {version(name)}" for name in ("keras", "tf_keras", "tensorflow") if importlib.util.find_spec(name)
+    ]
+    print(", ".join([*versions, f"pyadam {pyadam.__version__}"]))
     print(f"{'row':>3}  {'what':62} {'Keras':>22} {'pyadam':>12} {'right':>12}")
     wrong = 0
     for row in ROWS:
-        theirs, ours = row.outcome(keras.optimizers), row.outcome(pyadam)
+        if importlib.util.find_spec(row.keras) is None:
+            print(f"{row.number:3}  {row.what:62} {row.keras + ' is not installed':>22}")
+            continue
+        theirs, ours = map(row.outcome, row.modules())
         verdict = "" if row.is_right(ours) else "  WRONG"
         wrong += bool(verdict)
         shown = [_shown(row, outcome) for outcome in (theirs, ours, row.right)]

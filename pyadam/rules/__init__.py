@@ -11,14 +11,19 @@ _PLAIN = adaptive.plain_scalars
 RULES: dict[type[specs.Spec], Rule] = {
     specs.Adadelta: Rule("adadelta", _PLAIN, adaptive.adadelta, slots(("accumulated_grad", "accumulated_delta_var"))),
     specs.Adafactor: Rule(
-        "adafactor", matrix.adafactor_scalars, matrix.adafactor, matrix.adafactor_slots, elementwise=False
+        "adafactor",
+        matrix.adafactor_scalars,
+        matrix.adafactor,
+        matrix.adafactor_slots,
+        magnified=lambda h: 5.0,  # means of rows, columns and rows' means, and two root mean squares
+        elementwise=False,
     ),
     specs.Adagrad: Rule("adagrad", _PLAIN, adaptive.adagrad, adaptive.adagrad_slots),
     specs.Adam: Rule("adam", adam.adam_scalars, adam.adam, adam.adam_slots),
     specs.AdamW: Rule("adam", adam.adam_scalars, adam.adam, adam.adam_slots),
     specs.Adamax: Rule("adamax", adam.adamax_scalars, adam.adamax, slots(("momentum", "norm"))),
-    specs.Ftrl: Rule("ftrl", _PLAIN, adaptive.ftrl, adaptive.ftrl_slots, single_pass=False),
-    specs.Lamb: Rule("lamb", adam.lamb_scalars, adam.lamb, adam.moments, elementwise=False),
+    specs.Ftrl: Rule("ftrl", adaptive.ftrl_scalars, adaptive.ftrl, adaptive.ftrl_slots, single_pass=False),
+    specs.Lamb: Rule("lamb", adam.lamb_scalars, adam.lamb, adam.moments, magnified=lambda h: 2.0, elementwise=False),
     specs.Lion: Rule("lion", momentum.lion_scalars, momentum.lion, slots(("momentum",))),
     specs.Muon: Rule(
         "muon",

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from pyadam.rules.rule import Scalars, Slot, Slots, Tensor
 
-__all__ = ["adadelta", "adagrad", "ftrl", "plain_scalars", "rmsprop"]
+__all__ = ["adadelta", "adagrad", "ftrl", "ftrl_scalars", "plain_scalars", "rmsprop"]
 
 
 def plain_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
@@ -72,6 +72,11 @@ def rmsprop_slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, 
     return ((Slot("velocity"),), *momentum, *centred)
 
 
+def ftrl_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
+    """1 / lr, which the leader's problem is as steep as."""
+    return {"steepness": 1.0 / lr}, {}
+
+
 def ftrl(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
     """Follow the regularized leader, per coordinate.
 
@@ -87,8 +92,8 @@ def ftrl(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -
     growth = tf.math.log1p(g * g / tf.where(seen, s.accumulator, tf.ones_like(n)))
     grown = tf.where(seen, -root * tf.math.expm1(-power * growth), root - 0.0**power)
     shrunk = g + 2.0 * h.l2_shrinkage_regularization_strength * w
-    z = s.linear + (shrunk - grown / c.lr * w)
-    quadratic = root / c.lr + 2.0 * (h.l2_regularization_strength + h.beta / (2.0 * c.lr))
+    z = s.linear + (shrunk - c.steepness * grown * w)
+    quadratic = c.steepness * (root + h.beta) + 2.0 * h.l2_regularization_strength
     l1 = tf.constant(h.l1_regularization_strength, z.dtype)
     return (tf.clip_by_value(z, -l1, l1) - z) / quadratic, {"accumulator": n, "linear": z}
 

@@ -43,8 +43,8 @@ def adafactor(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespa
         v = c.keep * s.velocity + c.gain * q
     new["velocity"] = v
     u = g / tf.sqrt(v)
-    u = u / tf.maximum(tf.ones([], w.dtype), rms(u) / h.clip_threshold)
-    return w - c.rho * tf.maximum(tf.constant(h.epsilon_2, w.dtype), rms(w)) * u, new
+    shrunk = tf.maximum(tf.ones([], w.dtype), rms(u) / h.clip_threshold)
+    return w - c.rho * tf.maximum(tf.constant(h.epsilon_2, w.dtype), rms(w)) / shrunk * u, new
 
 
 def adafactor_slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
@@ -102,8 +102,8 @@ def muon_slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...
 
 
 def muon_magnified(h: Any) -> float:
-    """Each iteration multiplies a difference by the slope of its polynomial, which is steepest at 0, where it is a."""
-    return abs(h.muon_a) ** h.ns_steps
+    """Each iteration rounds, and multiplies what was rounded before by its polynomial's slope: a at 0, where it is steepest."""
+    return sum(abs(h.muon_a) ** k for k in range(h.ns_steps + 1))
 
 
 def muon_decay(h: Any, s: SimpleNamespace) -> float | None:

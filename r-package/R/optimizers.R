@@ -592,3 +592,39 @@ optimizer_sgd <- function(
     match.call(expand.dots = FALSE), environment(), ...
   )
 }
+
+#' Loss scaling: another optimizer's steps, with the loss multiplied by a factor that follows the
+#' gradients
+#'
+#' A step whose gradients are not all finite is skipped and halves the factor, which stays at 1 at
+#' least; it leaves the other optimizer as it was. After dynamic_growth_steps finite steps in a row
+#' the factor doubles. The other optimizer gets the gradients divided by the factor. So small
+#' gradients of 16-bit layers are not lost to underflow.
+#'
+#' @param name Name of the optimizer; without one, Keras' own. Takes a string, or `NULL`.
+#' @param ... No further arguments: any other name is an error that tells the nearest valid one.
+#' @param inner_optimizer The optimizer that takes the steps. Takes an optimizer of the same Keras,
+#'   without a loss scale around it.
+#' @param initial_scale First value of the factor. Takes a number in `[1, Inf)`.
+#' @param dynamic_growth_steps Finite steps in a row after which the factor doubles. Takes a whole
+#'   number >= 1.
+#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
+#'   a Keras optimizer.
+#' @references Micikevicius et al. (2018), Mixed Precision Training,
+#'   <https://arxiv.org/abs/1710.03740>, section 3.2.
+#' @family optimizers
+#' @examplesIf is_pyadam_available()
+#' optimizer_loss_scale(optimizer_adam(), initial_scale = 1024)
+#' @export
+optimizer_loss_scale <- function(
+  inner_optimizer,
+  initial_scale = 32768,
+  dynamic_growth_steps = 2000L,
+  name = NULL,
+  ...
+) {
+  call_python(
+    "optimizer_loss_scale",
+    match.call(expand.dots = FALSE), environment(), ...
+  )
+}

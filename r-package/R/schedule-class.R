@@ -13,8 +13,8 @@
 #' The step is a TensorFlow tensor. While a model trains it has no value: `call` runs once, when the
 #' train function is traced, and what it did with the step runs from then on without R. So `call`
 #' must compute with functions of TensorFlow or Keras, as in the example. R's own operators take
-#' tensors with reticulate from version 1.37, or with the R package tensorflow. Where R itself has to
-#' compute the rate at every step, give the optimizer a function without arguments.
+#' tensors with reticulate from version 1.37, or with the R package tensorflow. Where R itself has
+#' to compute the rate at every step, give the optimizer a function without arguments.
 #'
 #' A class with `get_config` can be saved with its model; the class is registered with Keras under
 #' its name, so a later session loads the model once it has made the class.
@@ -30,7 +30,7 @@
 #' @family schedules
 #' @examplesIf is_pyadam_available()
 #' tf <- reticulate::import("tensorflow")
-#' InverseRoot <- new_learning_rate_schedule_class(
+#' inverse_root <- new_learning_rate_schedule_class(
 #'   "InverseRoot",
 #'   initialize = function(rate) {
 #'     self$rate <- rate
@@ -42,7 +42,7 @@
 #'     list(rate = self$rate)
 #'   }
 #' )
-#' optimizer_adam(InverseRoot(rate = 0.1))
+#' optimizer_adam(inverse_root(rate = 0.1))
 #' @export
 new_learning_rate_schedule_class <- function(classname,
                                              ...,

@@ -8,13 +8,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from family import EVERY, ONE_OF_EACH_KIND
 
 import pyadam
 from pyadam import specs
 from pyadam.arguments import DynamicNumber
 from pyadam.specs import arguments
 
-OPTIMIZERS = list(specs.SPECS)
 STATES = [{}, {"use_ema": True}, {"gradient_accumulation_steps": 2}]
 X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
 Y = np.random.default_rng(1).normal(size=(32, 2)).astype("float32")
@@ -43,7 +43,7 @@ def assert_same(a, b):
         np.testing.assert_array_equal(x, y)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("state", STATES, ids=str)
 def test_layout_is_keras_layout(name, state):
     ours, theirs = (getattr(m, name)(name="o", **state) for m in (pyadam, keras.optimizers))
@@ -59,7 +59,7 @@ def test_layout_is_keras_layout(name, state):
     assert [a.split("_")[-1] for a, _ in named] == [b.split("_")[-1] for _, b in named]
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 @pytest.mark.parametrize("state", STATES, ids=str)
 @pytest.mark.parametrize("kind", ["weights.h5", "keras", "checkpoint"])
 @pytest.mark.parametrize("writer", ["keras", "pyadam"])
@@ -79,7 +79,7 @@ def test_a_file_of_either_resumes_in_the_other(name, state, kind, writer, tmp_pa
     assert_same(arrays(first), arrays(second))
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", EVERY)
 def test_three_steps_of_keras_and_three_of_pyadam_are_six_of_pyadam(name, tmp_path):
     whole = train(make_model(getattr(pyadam, name)(0.01)), 6)
     for first, second in ((keras.optimizers, pyadam), (pyadam, keras.optimizers)):
@@ -94,7 +94,7 @@ def test_three_steps_of_keras_and_three_of_pyadam_are_six_of_pyadam(name, tmp_pa
         assert int(resumed.optimizer.iterations) == 6
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 def test_save_and_load_model_resumes_to_the_bit(name, tmp_path):
     whole = train(make_model(getattr(pyadam, name)(0.01, use_ema=True)), 6)
     half = train(make_model(getattr(pyadam, name)(0.01, use_ema=True)), 3)
@@ -164,7 +164,7 @@ def halved():
     return 0.5
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", EVERY)
 def test_config_round_trips_as_json(name):
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
     dynamic = [
@@ -186,7 +186,7 @@ def test_config_round_trips_as_json(name):
     assert getattr(pyadam, name)(learning_rate=np.float32(0.1)).get_config()["learning_rate"] == 0.1
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", EVERY)
 def test_keras_reads_our_config_and_we_read_kerass(name):
     ours = getattr(pyadam, name)(0.3, clipnorm=1.0)
     theirs = getattr(keras.optimizers, name)(0.25, clipnorm=1.0, name="o")

@@ -187,3 +187,17 @@ def test_fit_save_and_load(make_schedule, jit_compile, tmp_path):
 def test_every_schedule_has_a_case_and_is_public():
     assert set(CASES) == set(SCHEDULES)
     assert set(SCHEDULES) <= set(pyadam.__all__)
+
+
+@pytest.mark.parametrize(("host", "other"), [("keras", "tf_keras"), ("tf_keras", "keras")])
+def test_a_schedule_of_the_other_keras_is_refused(host, other):
+    schedule = pytest.importorskip(other).optimizers.schedules.CosineDecay(0.1, 10)
+    classes = pyadam if host == "keras" else pytest.importorskip("pyadam.tf_keras")
+    words = f"Adam: learning_rate must be a LearningRateSchedule of {host}, got a CosineDecay of {other}"
+    with pytest.raises(TypeError, match=words):
+        classes.Adam(schedule)
+
+
+def test_a_schedule_is_no_decay_rate():
+    with pytest.raises(TypeError, match=r"Adam: beta_1 must be a number in \[0, 1\) or a function without arguments"):
+        pyadam.Adam(beta_1=make("learning_rate_schedule_cosine_decay"))

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from family import EVERY, ONE_OF_EACH_KIND
+from helpers import gradients_of, values, variables
 
 import pyadam
 from pyadam import specs
@@ -15,39 +17,10 @@ from pyadam.engine import compiler
 from pyadam.engine.lanes import SMALL
 from pyadam.rules import RULES
 
-OPTIMIZERS = list(specs.SPECS)
-RNG = np.random.default_rng(0)
-
-
-def variables(*shapes, dtype="float32"):
-    return [keras.Variable(RNG.normal(size=shape), dtype=dtype, name=f"v{i}") for i, shape in enumerate(shapes)]
-
-
-def gradients_of(vs):
-    return [tf.cast(RNG.normal(size=v.shape), v.dtype) for v in vs]
-
-
-def values(vs):
-    return [np.array(tf.cast(v if isinstance(v, tf.Variable) else v.value, tf.float64)) for v in vs]
-
-
-def small_model(**compile_arguments):
-    keras.utils.set_random_seed(3)
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, activation="tanh"), keras.layers.Dense(1)])
-    model.compile(loss="mse", **compile_arguments)
-    return model
-
-
-def fit(model, epochs=2, **arguments):
-    rng = np.random.default_rng(1)
-    x, y = rng.normal(size=(64, 4)).astype("float32"), rng.normal(size=(64, 1)).astype("float32")
-    return model.fit(x, y, epochs=epochs, batch_size=16, shuffle=False, verbose=0, **arguments)
-
-
 # --- one trace, one program ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 def test_one_trace_after_100_steps_with_changing_learning_rate(name):
     optimizer = getattr(pyadam, name)()
     vs = variables((3, 4), (4,))
@@ -57,15 +30,6 @@ def test_one_trace_after_100_steps_with_changing_learning_rate(name):
     (program,) = optimizer._engine.programs
     assert program.traces == 1
     assert int(optimizer.iterations) == 100
-
-
-def test_one_trace_in_fit_and_over_two_fits():
-    model = small_model(optimizer=pyadam.Adam())
-    fit(model)
-    model.optimizer.learning_rate = 0.5
-    fit(model)
-    (program,) = model.optimizer._engine.programs
-    assert program.traces == 1
 
 
 def compiled(optimizer, vs, gs):
@@ -133,7 +97,7 @@ def test_state_is_two_slots_a_weight():
 # --- compiled or not -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_compiled_and_uncompiled_agree_to_4_ulp_a_step(name, dtype):
     vs = variables((7, 5), (5,), (), dtype=dtype)
@@ -174,100 +138,6 @@ def test_a_device_that_cannot_compile_falls_back_with_one_warning(monkeypatch):
         assert int(optimizer.iterations) == 3
     finally:
         compiler.can_compile.cache_clear()
-
-
-# --- in Keras' own loop --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_fit_gives_the_same_weights_in_every_mode(name):
-    ends = []
-    for mode in ({}, {"jit_compile": True}, {"run_eagerly": True}, {"jit_compile": False}):
-        model = small_model(optimizer=getattr(pyadam, name)(0.01, clipnorm=1.0), **mode)
-        fit(model)
-        ends.append(values(model.trainable_variables))
-    for end in ends[1:]:
-        for a, b in zip(ends[0], end, strict=True):
-            np.testing.assert_allclose(a, b, rtol=0, atol=2e-5)
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_fit_agrees_with_keras(name):
-    ends = []
-    for module in (pyadam, keras.optimizers):
-        model = small_model(optimizer=getattr(module, name)(0.01, global_clipnorm=1.0, weight_decay=0.01))
-        fit(model, epochs=5)
-        ends.append(values(model.trainable_variables))
-    for a, b in zip(*ends, strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=2e-5)
-
-
-def test_steps_per_execution():
-    ends = []
-    for steps in (1, 4):
-        model = small_model(optimizer=pyadam.Adam(0.01), steps_per_execution=steps)
-        fit(model)
-        ends.append(values(model.trainable_variables))
-    for a, b in zip(*ends, strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-def test_embedding_and_mixed_precision_fit():
-    keras.utils.set_random_seed(0)
-    policy = keras.mixed_precision.DTypePolicy("mixed_float16")
-    layers = [
-        keras.layers.Embedding(10, 4, dtype=policy),
-        keras.layers.Flatten(),
-        keras.layers.Dense(2, dtype=policy),
-    ]
-    model = keras.Sequential([keras.Input((5,), dtype="int32"), *layers])
-    optimizer = keras.optimizers.LossScaleOptimizer(pyadam.Adam(0.01, clipnorm=1.0), initial_scale=256.0)
-    model.compile(optimizer=optimizer, loss="mse")
-    x, y = np.ones((8, 5), "int32"), np.zeros((8, 2), "float32")
-    history = model.fit(x, y, epochs=3, verbose=0).history["loss"]
-    assert np.isfinite(history).all()
-    assert history[-1] < history[0]
-
-
-def test_the_average_is_in_the_model_after_fit():
-    model = small_model(optimizer=pyadam.Adam(0.1, use_ema=True, ema_momentum=0.9))
-    fit(model)
-    for weight, average in zip(model.trainable_variables, model.optimizer._model_variables_moving_average, strict=True):
-        np.testing.assert_array_equal(weight.numpy(), average.numpy())
-
-
-def test_averages_of_a_model_that_fit_builds():
-    model = keras.Sequential([keras.layers.Dense(3, kernel_initializer="ones", use_bias=False)])
-    model.compile(optimizer=pyadam.Adam(use_ema=True), loss="mse")
-    model.fit(np.ones((1, 5)), np.zeros((1, 3)), verbose=0)
-    np.testing.assert_array_equal(
-        model.trainable_variables[0].numpy(), model.optimizer._model_variables_moving_average[0].numpy()
-    )
-
-
-def test_weights_without_an_update_are_not_overwritten_by_empty_averages():
-    vs = variables((3,))
-    before = values(vs)
-    optimizer = pyadam.Adam(use_ema=True, gradient_accumulation_steps=2)
-    optimizer.build(vs)
-    optimizer.apply([tf.ones(3)], vs)
-    optimizer.finalize_variable_values(vs)
-    with optimizer.averaged_weights():
-        np.testing.assert_array_equal(values(vs)[0], before[0])
-
-
-def test_averaged_weights_come_and_go():
-    optimizer = pyadam.Adam(0.1, use_ema=True, ema_momentum=0.5)
-    vs = variables((3,))
-    for _ in range(3):
-        optimizer.apply([tf.ones(3)], vs)
-    raw = values(vs)
-    with pytest.raises(RuntimeError, match="inside"), optimizer.averaged_weights():  # noqa: PT012
-        np.testing.assert_array_equal(vs[0].numpy(), optimizer._model_variables_moving_average[0].numpy())
-        raise RuntimeError("inside")
-    np.testing.assert_array_equal(values(vs)[0], raw[0])
-    with pytest.raises(ValueError, match="use_ema=True"), pyadam.Adam().averaged_weights():
-        pass
 
 
 # --- inputs as users have them -------------------------------------------------------------------------------------------
@@ -389,7 +259,7 @@ def test_overwrite_with_gradient_with_and_without_accumulation():
         assert float(w[0]) < 5.0
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 @pytest.mark.parametrize(
     "arguments",
     [{}, {"clipnorm": 0.5, "weight_decay": 0.1}, {"global_clipnorm": 0.5, "use_ema": True}, {"clipvalue": 0.1}],

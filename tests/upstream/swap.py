@@ -4,7 +4,6 @@ Loaded with ``-p swap`` before tests are collected. Results go to the file that 
 a test: its id, its outcome, whether it made one of pyadam's optimizers, and what went wrong.
 """
 
-import importlib
 import json
 import os
 import sys
@@ -20,8 +19,7 @@ _reports: dict[str, list] = {}
 
 def _swap(name: str) -> None:
     """In every module of Keras that holds the class of that name, and in Keras' table of names."""
-    ours = getattr(pyadam, name)
-    original = getattr(importlib.import_module(f"keras.src.optimizers.{name.lower()}"), name)
+    ours, original = getattr(pyadam, name), getattr(keras.optimizers, name)
     for module_name, module in list(sys.modules.items()):
         if module_name.split(".")[0] == "keras" and getattr(module, name, None) is original:
             setattr(module, name, ours)
@@ -30,20 +28,21 @@ def _swap(name: str) -> None:
     keras.src.optimizers.ALL_OBJECTS.add(ours)
 
 
-def _count_optimizers() -> None:
-    initialize = pyadam.keras3.Optimizer.__init__
+def _count(optimizer: type) -> None:
+    initialize = optimizer.__init__
 
     def counting(self, *args, **kwargs):
         global _made
         _made += 1
         initialize(self, *args, **kwargs)
 
-    pyadam.keras3.Optimizer.__init__ = counting
+    optimizer.__init__ = counting
 
 
-for spec in pyadam.specs.SPECS:
-    _swap(spec)
-_count_optimizers()
+for name in (*pyadam.specs.SPECS, "LossScaleOptimizer"):
+    _swap(name)
+for optimizer in (pyadam.keras3.Optimizer, pyadam.keras3.LossScaleOptimizer):
+    _count(optimizer)
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:

@@ -72,7 +72,7 @@ class Case:
             return "row 7: Keras forgets what it accumulated where the last gradient is None"
         if self.arguments.get("gradient_accumulation_steps") == 1:
             return "Keras refuses gradient_accumulation_steps=1"
-        if any(isinstance(self.arguments.get(name), PerStep) for name in ("beta_1", "beta_2")):
+        if any(isinstance(value, PerStep) for name, value in self.arguments.items() if name != "learning_rate"):
             return "Keras takes no function as beta"
         if self.optimizer == "Muon" and "float64" in self.dtypes:
             return "Keras' Muon raises an error for float64 weights"

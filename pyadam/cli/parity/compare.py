@@ -63,9 +63,10 @@ def ways(history: History) -> list[np.ndarray]:
 
 
 def size(old: np.ndarray, new: np.ndarray, magnified: float = 0.0) -> np.ndarray:
-    """How large the numbers of a step are: before it, after it, and the rule's own, `magnified` times its largest move."""
-    inner = magnified * np.max(np.abs(new - old), initial=0.0)
-    return np.maximum(np.maximum(np.abs(old), np.abs(new)), inner if np.isfinite(inner) else 0.0)
+    """How large the numbers of a step are: before it, its move, after it, and `magnified` times the largest move."""
+    move = np.abs(new - old)
+    inner = magnified * np.max(move, initial=0.0)
+    return np.maximum.reduce([np.abs(old), np.abs(new), move, np.full_like(move, inner if np.isfinite(inner) else 0.0)])
 
 
 def limits(history: History, total_changes: list[np.ndarray], share: float, magnified: float = 0.0) -> list[np.ndarray]:

@@ -24,7 +24,8 @@ fresh_session <- function(code, ...) {
   on.exit(unlink(script))
   writeLines(code, script)
   libraries <- paste(.libPaths(), collapse = .Platform$path.sep)
-  variables <- c(R_LIBS = libraries, R_TESTS = "", ...)
+  # TensorFlow leaves files in TMPDIR: this session's folder goes away when it ends.
+  variables <- c(R_LIBS = libraries, R_TESTS = "", TMPDIR = tempdir(), ...)
   printed <- suppressWarnings(system2(
     file.path(R.home("bin"), "Rscript"), c("--vanilla", shQuote(script)),
     stdout = TRUE, stderr = TRUE, env = paste0(names(variables), "=", shQuote(variables))

@@ -55,3 +55,25 @@ test_that("a folder called pyadam is not taken for the Python package", {
   code <- c("library(pyadam)", "cat(is_pyadam_available())", "optimizer_adam()")
   expect_match(without_packages(code, PYTHONPATH = folder), "FALSE.*install_pyadam\\(\\)")
 })
+
+test_that("under TF_USE_LEGACY_KERAS=1 optimizers and schedules fit models of tf_keras", {
+  need_pyadam()
+  skip_if_not(reticulate::py_module_available("tf_keras"), "Python has no tf_keras")
+  code <- '
+    library(pyadam)
+    keras <- reticulate::import("tf_keras")
+    tf <- reticulate::import("tensorflow")
+    Halving <- new_learning_rate_schedule_class("Halving", call = function(step) {
+      tf$multiply(0.1, tf$pow(0.5, tf$cast(step, "float32")))
+    })
+    for (schedule in list(Halving(), learning_rate_schedule_exponential_decay(0.1, 1, 0.5))) {
+      dense <- keras$layers$Dense(1L, kernel_initializer = "zeros", use_bias = FALSE)
+      model <- keras$Sequential(list(dense))
+      compile(model, optimizer = optimizer_sgd(schedule), loss = "mse")
+      fit(model, matrix(1, 2, 1), c(1, 1), batch_size = 1, verbose = 0)
+      cat(class(model$optimizer)[1], model$get_weights()[[1]], "")
+    }
+  '
+  printed <- fresh_session(code, TF_USE_LEGACY_KERAS = "1")
+  expect_match(printed, "(pyadam.tf_keras.SGD 0.2[78]\\d* ?){2}$")
+})

@@ -19,6 +19,7 @@ test_that("every optimizer is Python's own, and prints as its call", {
   need_pyadam()
   pyadam <- reticulate::import("pyadam")
   for (name in grep("^optimizer_", getNamespaceExports("pyadam"), value = TRUE)) {
+    if (!"learning_rate" %in% names(formals(getExportedValue("pyadam", name)))) next
     optimizer <- getExportedValue("pyadam", name)(0.25, clipnorm = 2, name = "mine")
     expected <- pyadam[[name]](0.25, clipnorm = 2, name = "mine")
     expect_identical(config(optimizer), config(expected))
@@ -35,6 +36,11 @@ test_that("what only some optimizers have arrives", {
   expect_identical(config(optimizer_muon(exclude_layers = c("a", "b")))$exclude_layers, c("a", "b"))
   expect_identical(config(optimizer_muon(exclude_layers = "a"))$exclude_layers, "a")
   expect_identical(config(optimizer_muon(ns_steps = 3))$ns_steps, 3L)
+  scaled <- optimizer_loss_scale(optimizer_adam(0.25), dynamic_growth_steps = 10)
+  expect_identical(config(scaled)$dynamic_growth_steps, 10L)
+  expect_output(print(scaled$inner_optimizer), "pyadam.Adam(learning_rate=0.25", fixed = TRUE)
+  expect_error(optimizer_loss_scale(0.1), "inner_optimizer must be an optimizer .*, got 0.1")
+  expect_error(optimizer_loss_scale(optimizer_adam(), 0.5), "initial_scale must be .*, got 0.5")
 })
 
 test_that("an optimizer prints as its call", {

@@ -1,0 +1,137 @@
+"""What is computed in a step: the optimizers that are measured, with what each kind of peer calls them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+__all__ = ["COLUMNS", "RATE", "Column"]
+
+RATE = 1e-3
+_FLOAT = 4  # bytes
+_ADAM = {
+    "beta_1": 0.9,
+    "beta_2": 0.999,
+    "epsilon": 1e-10,
+}  # epsilon out of the way: it has another place in each library
+_BETAS = {"betas": (0.9, 0.999), "eps": 1e-10}
+_B1_B2 = {"b1": 0.9, "b2": 0.999, "eps": 1e-10}
+_ADAGRAD = {"initial_accumulator_value": 0.1}
+
+
+def _none() -> Mapping[str, Any]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Column:
+    """An optimizer with its arguments; the learning rate is `RATE` in all of them.
+
+    Attributes:
+        name: on the command line.
+        title: in tables.
+        keras: class and arguments, as every Keras and pyadam call them.
+        torch: class and arguments in ``torch.optim``.
+        optax: function and arguments in ``optax``.
+        states: how many tensors of a weight's shape are kept beside it; each is read and written in a step.
+        fused: TensorFlow's own operation for a dense gradient, without ``ResourceApply``; empty where there is none.
+        fused_rows: the same for a gradient of some rows, the whole name.
+        clip: the global norm to clip to. The norm needs one more pass over the gradient.
+        average: how much of the weights' moving average is kept at a step.
+        by_row: whether a row without gradient stays as it is, so that a step need not touch it.
+    """
+
+    name: str
+    title: str
+    keras: tuple[str, Mapping[str, Any]]
+    torch: tuple[str, Mapping[str, Any]]
+    optax: tuple[str, Mapping[str, Any]]
+    states: int
+    fused: str = ""
+    fused_rows: str = ""
+    clip: float | None = None
+    average: float | None = None
+    by_row: bool = False
+    everywhere: Mapping[str, Any] = field(init=False, default_factory=_none)
+
+    def __post_init__(self) -> None:
+        every: dict[str, Any] = {}
+        if self.clip is not None:
+            every["global_clipnorm"] = self.clip
+        if self.average is not None:
+            every |= {"use_ema": True, "ema_momentum": self.average}
+        object.__setattr__(self, "everywhere", MappingProxyType({**self.keras[1], **every}))
+
+    @property
+    def bytes_per_parameter(self) -> int:
+        """What a step has to read and write for each float32 parameter."""
+        gradient = 1 if self.clip is None else 2
+        kept = 1 + self.states + (self.average is not None)
+        return _FLOAT * (gradient + 2 * kept)
+
+
+_ADAMW = {
+    "keras": ("AdamW", _ADAM | {"weight_decay": 0.01}),
+    "torch": ("AdamW", _BETAS | {"weight_decay": 0.01}),
+    "optax": ("adamw", _B1_B2 | {"weight_decay": 0.01}),
+    "states": 2,
+}
+
+COLUMNS = {
+    column.name: column
+    for column in (
+        Column(
+            "momentum",
+            "SGD with momentum",
+            keras=("SGD", {"momentum": 0.9}),
+            torch=("SGD", {"momentum": 0.9}),
+            optax=("sgd", {"momentum": 0.9}),
+            states=1,
+            fused="KerasMomentum",
+            fused_rows="ResourceSparseApplyKerasMomentum",
+        ),
+        Column(
+            "adam",
+            "Adam",
+            keras=("Adam", _ADAM),
+            torch=("Adam", _BETAS),
+            optax=("adam", _B1_B2),
+            states=2,
+            fused="Adam",
+        ),
+        Column("adamw", "AdamW", **_ADAMW),
+        Column("adamw-clip", "AdamW, global clip", **_ADAMW, clip=1.0),
+        Column("adamw-clip-ema", "AdamW, global clip, EMA", **_ADAMW, clip=1.0, average=0.99),
+        Column(
+            "amsgrad",
+            "Adam with AMSGrad",
+            keras=("Adam", _ADAM | {"amsgrad": True}),
+            torch=("Adam", _BETAS | {"amsgrad": True}),
+            optax=("amsgrad", _B1_B2),
+            states=3,
+            fused="AdamWithAmsgrad",
+        ),
+        Column(
+            "sgd",
+            "SGD",
+            keras=("SGD", {}),
+            torch=("SGD", {}),
+            optax=("sgd", {}),
+            states=0,
+            fused="GradientDescent",
+            fused_rows="ResourceScatterSub",
+            by_row=True,
+        ),
+        Column(
+            "adagrad",
+            "Adagrad",
+            keras=("Adagrad", _ADAGRAD | {"epsilon": 1e-10}),
+            torch=("Adagrad", _ADAGRAD | {"eps": 1e-10}),
+            optax=("adagrad", _ADAGRAD | {"eps": 1e-10}),
+            states=1,
+            fused="AdagradV2",
+            fused_rows="ResourceSparseApplyAdagradV2",
+            by_row=True,
+        ),
+    )
+}

@@ -1,0 +1,41 @@
+# The process in which one model is trained by fit() from R; see fit_worker.py, which is the same in Python.
+
+library(pyadam)
+
+json <- reticulate::import("json")
+keras <- reticulate::import("keras")
+parts <- reticulate::import("pyadam.cli.bench.fit_worker")
+parts$limit(as.integer(commandArgs(trailingOnly = TRUE)))
+
+answer <- function(...) {
+  cat(json$dumps(list(...)), "\n", sep = "")
+  flush(stdout())
+}
+
+input <- file("stdin", "r")
+while (length(line <- readLines(input, 1))) {
+  command <- json$loads(line)
+  if (is.list(command)) {
+    before <- parts$peak_bytes()
+    widths <- command$widths
+    optimizer <- if (command$optimizer == "pyadam") {
+      optimizer_adam(parts$RATE)
+    } else {
+      keras$optimizers$Adam(parts$RATE)
+    }
+    model <- parts$network(widths, optimizer)
+    answer(missing = "")
+  } else {
+    first <- identical(command, "first")
+    given <- reticulate::r_to_py(parts)$data(widths, if (first) 1 else command + 1)
+    clock <- parts$Clock()
+    seconds <- system.time(
+      model |> fit(
+        given["x"], given["y"],
+        batch_size = parts$BATCH, shuffle = FALSE, verbose = 0, callbacks = list(clock)
+      )
+    )[["elapsed"]]
+    if (!first) seconds <- as.list(clock$seconds())
+    answer(seconds = seconds, bytes = parts$peak_bytes() - before)
+  }
+}

@@ -1,0 +1,124 @@
+"""The tables that people read, in a terminal and in the documentation."""
+
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+
+from pyadam.cli.bench.columns import COLUMNS
+from pyadam.cli.bench.measure import Cell, Result
+from pyadam.cli.bench.models import find
+from pyadam.cli.bench.peers import FLOOR, PEERS, REFERENCE
+
+__all__ = ["HEADER", "VALUES", "heading", "lines", "markdown", "moved", "overview", "spread"]
+
+HEADER = (
+    f"{'':<34}{'ms':>9} {'spread':>15} {'GB/s':>7} {'of floor':>8} {'ratio':>6} {'spread':>11} {'first s':>8} {'MB':>7}"
+)
+
+
+def moved(cell: Cell) -> int | None:
+    """Bytes that a step of a cell has to read and write; None for whole training steps."""
+    return find(cell.model).bytes(COLUMNS[cell.column]) if cell.column in COLUMNS else None
+
+
+def spread(values: Sequence[float]) -> tuple[float, float]:
+    """The middle half of the values: their quartiles."""
+    if len(values) < 2:
+        return values[0], values[0]
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, high
+
+
+def heading(cell: Cell) -> str:
+    """What a cell is about, in one line."""
+    total = moved(cell)
+    if total is None:
+        return f"{cell.column}: {cell.model}; {cell.threads} threads"
+    model, column = find(cell.model), COLUMNS[cell.column]
+    return (
+        f"{column.title} on {model.title}: {len(model.shapes)} tensors, {model.parameters:,} parameters, "
+        f"{total / 1e6:.1f} MB to move a step; {cell.threads} threads"
+    )
+
+
+def lines(cell: Cell) -> list[str]:
+    """A line for each peer, and one for each that is missing."""
+    found = []
+    for name, result in cell.results.items():
+        low, high = (1e3 * seconds for seconds in spread(result.turns))
+        ratio = (
+            f"{statistics.median(result.ratios):6.2f} {_range(spread(result.ratios)):>11}"
+            if result.ratios
+            else f"{'-':>6} {'-':>11}"
+        )
+        found.append(
+            f"{_title(name):<34}{1e3 * result.seconds:9.3f} {_range((low, high), 3):>15} {VALUES['GB/s'](cell, result):>7}"
+            f" {VALUES['share of the floor'](cell, result):>8} {ratio} {result.first:8.2f} {result.bytes / 1e6:7.0f}"
+        )
+    return found + [f"{_title(name):<34}{'-':>9} {reason}" for name, reason in cell.missing.items()]
+
+
+def _title(name: str) -> str:
+    return PEERS[name].title
+
+
+def _range(ends: tuple[float, float], digits: int = 2) -> str:
+    return "-".join(f"{end:.{digits}f}" for end in ends)
+
+
+def _share(cell: Cell, result: Result) -> str:
+    floor = cell.results.get(FLOOR)
+    return "-" if floor is None else f"{100 * floor.seconds / result.seconds:.0f} %"
+
+
+def _rate(cell: Cell, result: Result) -> str:
+    total = moved(cell)
+    return "-" if total is None else f"{total / result.seconds / 1e9:.1f}"
+
+
+VALUES: dict[str, Callable[[Cell, Result], str]] = {  # what a table of the documentation can show of a result
+    "ms": lambda cell, result: f"{1e3 * result.seconds:.{2 if result.seconds < 0.0995 else 0}f}",
+    "ratio": lambda cell, result: f"{statistics.median(result.ratios):.2f}" if result.ratios else "-",
+    "spread of the ratio": lambda cell, result: _range(spread(result.ratios)) if result.ratios else "-",
+    "GB/s": _rate,
+    "share of the floor": _share,
+    "first step, s": lambda cell, result: f"{result.first:.1f}",
+    "memory, MB": lambda cell, result: f"{result.bytes / 1e6:.0f}",
+}
+
+
+def overview(cells: Iterable[Cell], value: str) -> str:
+    """A Markdown table of one value: a row for each peer, a column for each cell."""
+    cells = list(cells)
+    one_column = len({cell.column for cell in cells}) == 1
+    titles = [_model(cell) if one_column else COLUMNS[cell.column].title for cell in cells]
+    rows = [
+        [PEERS[name].title, *(VALUES[value](c, c.results[name]) if name in c.results else "n/a" for c in cells)]
+        for name in PEERS
+        if any(name in cell.results for cell in cells)
+    ]
+    return markdown([value, *titles], rows)
+
+
+def _model(cell: Cell) -> str:
+    return cell.model if moved(cell) is None else find(cell.model).title
+
+
+def details(cells: Iterable[Cell], peer: str) -> str:
+    """A Markdown table of a peer and the reference: a row for each cell, every value of theirs."""
+    rows = []
+    for cell in cells:
+        ours, theirs = cell.results.get(REFERENCE), cell.results.get(peer)
+        if ours is None or theirs is None:
+            continue
+        pair = [VALUES["ms"](cell, theirs), VALUES["ms"](cell, ours)]
+        ratio = [VALUES["ratio"](cell, theirs), VALUES["spread of the ratio"](cell, theirs)]
+        rows.append([_model(cell), *pair, *ratio, f"{theirs.first:.1f}, {ours.first:.1f}"])
+    title = PEERS[peer].title
+    header = ["", f"{title}, ms a step", f"{PEERS[REFERENCE].title}, ms", "ratio", "spread"]
+    return markdown([*header, f"first step, s: {title}, {PEERS[REFERENCE].title}"], rows)
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table."""
+    every = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in every)

@@ -1,0 +1,72 @@
+"""What loss scaling does at a step, for both generations of Keras; the classes are in ``loss_scale_keras3`` and its twin."""
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from pyadam.engine.compiler import Program
+from pyadam.engine.gradients import compute_dtype
+
+__all__ = ["Scaling", "divided", "turn_off"]
+
+
+def divided(gradient: Any, scale: Any) -> Any:
+    """The gradient over the scale, in the dtype of the arithmetic; sparse stays sparse."""
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.IndexedSlices(divided(gradient.values, scale), gradient.indices, gradient.dense_shape)
+    dtype = compute_dtype(gradient.dtype)
+    return tf.cast(gradient, dtype) / tf.cast(scale, dtype)
+
+
+def turn_off(owner: str, optimizer: Any) -> None:
+    """Sets ``loss_scale_factor`` of the optimizer inside to None: the gradients would be divided twice."""
+    factor = getattr(optimizer, "loss_scale_factor", None)
+    if factor is not None:
+        warnings.warn(
+            f"{owner}: loss_scale_factor={factor} of the inner optimizer is set to None, its scale takes that place",
+            stacklevel=4,
+        )
+        optimizer.loss_scale_factor = None
+
+
+def _all_finite(gradients: Sequence[Any]) -> Any:
+    return tf.reduce_all([True, *(tf.reduce_all(tf.math.is_finite(g)) for g in gradients)])
+
+
+class Scaling:
+    """The dynamic scale of one optimizer and its steps.
+
+    Args:
+        scale: float32 variable, the factor of the loss.
+        counter: integer variable, the number of finite steps since the scale last changed.
+        growth_steps: finite steps in a row after which the scale doubles.
+        devices: where the model's variables live.
+        jit_compile: whether to compile.
+    """
+
+    def __init__(self, scale: Any, counter: Any, growth_steps: int, devices: Iterable[str], jit_compile: bool) -> None:
+        self.scale, self.counter, self.growth_steps = scale, counter, growth_steps
+        self._check = Program(_all_finite, devices, jit_compile)
+
+    def step(self, gradients: Sequence[Any], apply: Callable[[], None]) -> None:
+        """Calls ``apply`` if all gradients, those that it will apply, are finite; then the scale follows."""
+        given = [g for g in gradients if g is not None]
+        rows = [g.values for g in given if isinstance(g, tf.IndexedSlices)]  # of any number: not compiled for each
+        dense = [tf.convert_to_tensor(g) for g in given if not isinstance(g, tf.IndexedSlices)]
+        finite = tf.reduce_all([_all_finite(rows), self._check(dense) if dense else True])
+
+        def applied() -> Any:
+            apply()
+            return tf.constant(True)
+
+        with tf.control_dependencies([tf.cond(finite, applied, lambda: tf.constant(False))]):
+            self._follow(finite)
+
+    def _follow(self, finite: Any) -> None:
+        scale, good = tf.identity(self.scale), tf.identity(self.counter) + 1
+        grown = tf.where(tf.math.is_finite(2.0 * scale), 2.0 * scale, scale)
+        full = good >= self.growth_steps
+        self.scale.assign(tf.where(finite, tf.where(full, grown, scale), tf.maximum(scale / 2.0, 1.0)))
+        self.counter.assign(tf.where(finite & ~full, good, tf.zeros_like(good)))

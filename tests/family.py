@@ -1,0 +1,24 @@
+"""The optimizers that a property runs on: all of them where it depends on the mathematics, else one of each kind."""
+
+import pytest
+
+from pyadam.rules import RULES
+from pyadam.specs import SPECS
+
+EVERY = list(SPECS)
+
+
+def _kind(name: str) -> tuple:
+    """What the engine and the files see of an optimizer."""
+    spec = SPECS[name]
+    rule = RULES[spec]
+    matrix, vector = (sum(rule.slots(spec(), shape, ""), ()) for shape in ((2, 3), (3,)))
+    shaped = any(slot.shape is not None for slot in matrix)
+    started = any(slot.start for slot in matrix)
+    return rule.elementwise, bool(rule.shared), bool(matrix), len(matrix) == len(vector), shaped, started
+
+
+_FIRST = {_kind(name): name for name in reversed(["Adam", *EVERY])}
+
+# Adam, and one of each other kind; the rest of the family with `-m long`.
+ONE_OF_EACH_KIND = [name if name in _FIRST.values() else pytest.param(name, marks=pytest.mark.long) for name in EVERY]

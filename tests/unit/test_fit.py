@@ -1,0 +1,123 @@
+"""pyadam's optimizers in Keras' own training loop."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from family import EVERY, ONE_OF_EACH_KIND
+from helpers import values, variables
+
+import pyadam
+
+
+def small_model(**compile_arguments):
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, activation="tanh"), keras.layers.Dense(1)])
+    model.compile(loss="mse", **compile_arguments)
+    return model
+
+
+def fit(model, epochs=2, **arguments):
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(64, 4)).astype("float32"), rng.normal(size=(64, 1)).astype("float32")
+    return model.fit(x, y, epochs=epochs, batch_size=16, shuffle=False, verbose=0, **arguments)
+
+
+def test_one_trace_in_fit_and_over_two_fits():
+    model = small_model(optimizer=pyadam.Adam())
+    fit(model)
+    model.optimizer.learning_rate = 0.5
+    fit(model)
+    (program,) = model.optimizer._engine.programs
+    assert program.traces == 1
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
+def test_fit_gives_the_same_weights_in_every_mode(name):
+    ends = []
+    for mode in ({}, {"jit_compile": True}, {"run_eagerly": True}, {"jit_compile": False}):
+        model = small_model(optimizer=getattr(pyadam, name)(0.01, clipnorm=1.0), **mode)
+        fit(model)
+        ends.append(values(model.trainable_variables))
+    for end in ends[1:]:
+        for a, b in zip(ends[0], end, strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_fit_agrees_with_keras(name):
+    ends = []
+    for module in (pyadam, keras.optimizers):
+        model = small_model(optimizer=getattr(module, name)(0.01, global_clipnorm=1.0, weight_decay=0.01))
+        fit(model, epochs=5)
+        ends.append(values(model.trainable_variables))
+    for a, b in zip(*ends, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=2e-5)
+
+
+def test_steps_per_execution():
+    ends = []
+    for steps in (1, 4):
+        model = small_model(optimizer=pyadam.Adam(0.01), steps_per_execution=steps)
+        fit(model)
+        ends.append(values(model.trainable_variables))
+    for a, b in zip(*ends, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_embedding_and_mixed_precision_fit():
+    keras.utils.set_random_seed(0)
+    policy = keras.mixed_precision.DTypePolicy("mixed_float16")
+    layers = [
+        keras.layers.Embedding(10, 4, dtype=policy),
+        keras.layers.Flatten(),
+        keras.layers.Dense(2, dtype=policy),
+    ]
+    model = keras.Sequential([keras.Input((5,), dtype="int32"), *layers])
+    optimizer = keras.optimizers.LossScaleOptimizer(pyadam.Adam(0.01, clipnorm=1.0), initial_scale=256.0)
+    model.compile(optimizer=optimizer, loss="mse")
+    x, y = np.ones((8, 5), "int32"), np.zeros((8, 2), "float32")
+    history = model.fit(x, y, epochs=3, verbose=0).history["loss"]
+    assert np.isfinite(history).all()
+    assert history[-1] < history[0]
+
+
+def test_the_average_is_in_the_model_after_fit():
+    model = small_model(optimizer=pyadam.Adam(0.1, use_ema=True, ema_momentum=0.9))
+    fit(model)
+    for weight, average in zip(model.trainable_variables, model.optimizer._model_variables_moving_average, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), average.numpy())
+
+
+def test_averages_of_a_model_that_fit_builds():
+    model = keras.Sequential([keras.layers.Dense(3, kernel_initializer="ones", use_bias=False)])
+    model.compile(optimizer=pyadam.Adam(use_ema=True), loss="mse")
+    model.fit(np.ones((1, 5)), np.zeros((1, 3)), verbose=0)
+    np.testing.assert_array_equal(
+        model.trainable_variables[0].numpy(), model.optimizer._model_variables_moving_average[0].numpy()
+    )
+
+
+def test_weights_without_an_update_are_not_overwritten_by_empty_averages():
+    vs = variables((3,))
+    before = values(vs)
+    optimizer = pyadam.Adam(use_ema=True, gradient_accumulation_steps=2)
+    optimizer.build(vs)
+    optimizer.apply([tf.ones(3)], vs)
+    optimizer.finalize_variable_values(vs)
+    with optimizer.averaged_weights():
+        np.testing.assert_array_equal(values(vs)[0], before[0])
+
+
+def test_averaged_weights_come_and_go():
+    optimizer = pyadam.Adam(0.1, use_ema=True, ema_momentum=0.5)
+    vs = variables((3,))
+    for _ in range(3):
+        optimizer.apply([tf.ones(3)], vs)
+    raw = values(vs)
+    with pytest.raises(RuntimeError, match="inside"), optimizer.averaged_weights():  # noqa: PT012
+        np.testing.assert_array_equal(vs[0].numpy(), optimizer._model_variables_moving_average[0].numpy())
+        raise RuntimeError("inside")
+    np.testing.assert_array_equal(values(vs)[0], raw[0])
+    with pytest.raises(ValueError, match="use_ema=True"), pyadam.Adam().averaged_weights():
+        pass

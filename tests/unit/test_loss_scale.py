@@ -1,0 +1,311 @@
+"""Loss scaling and mixed precision, in both generations of Keras."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+from test_tf_keras import MODES, X, Y, arrays, assert_same, make_model, train
+
+import pyadam
+import pyadam.tf_keras
+from pyadam import specs
+
+OPTIMIZERS = list(specs.SPECS)
+GENERATIONS = {"Keras 3": (pyadam, keras), "tf_keras": (pyadam.tf_keras, tf_keras)}
+INF, NAN = float("inf"), float("nan")
+
+
+@pytest.fixture(params=GENERATIONS)
+def generation(request):
+    """pyadam's classes and the Keras that they are for."""
+    return GENERATIONS[request.param]
+
+
+def variables(host, *values, dtype="float32"):
+    if host is keras:
+        return [keras.Variable(value, dtype=dtype) for value in values]
+    return [tf.Variable(value, dtype=dtype) for value in values]
+
+
+def step(optimizer, gradients, weights):
+    """A step from gradients of the scaled loss, in the way of each generation."""
+    gradients = [g if g is None or isinstance(g, tf.IndexedSlices) else tf.convert_to_tensor(g) for g in gradients]
+    if isinstance(optimizer, tf_keras.optimizers.Optimizer):
+        gradients = optimizer.get_unscaled_gradients(gradients)
+    optimizer.apply_gradients(list(zip(gradients, weights, strict=True)))
+
+
+@pytest.fixture(autouse=True)
+def _float32_again():
+    yield
+    for host in (keras, tf_keras):
+        host.mixed_precision.set_global_policy("float32")
+
+
+# --- the scale -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("initial", "growth", "gradients", "scales"),
+    [
+        (8.0, 2, [1, 1, 1, 1, 1], [8, 16, 16, 32, 32]),
+        (8.0, 2, [1, INF, 1, 1, NAN], [8, 4, 4, 8, 4]),
+        (3.0, 1, [NAN, -INF, NAN, 1], [1.5, 1, 1, 2]),  # never below 1
+        (2.0**126, 1, [1, 1, 1], [2.0**127] * 3),  # nor beyond float32
+    ],
+)
+def test_the_scale_follows_the_gradients(generation, initial, growth, gradients, scales):
+    module, host = generation
+    (v,) = variables(host, [1.0, 2.0])
+    optimizer = module.LossScaleOptimizer(module.SGD(0.1), initial, growth)
+    seen = []
+    for g in gradients:
+        step(optimizer, [[0.0, float(g)]], [v])
+        seen.append(float(optimizer.dynamic_scale))
+    assert seen == scales
+    assert float(optimizer.scale_loss(tf.constant(1.0))) == scales[-1]
+    assert int(optimizer.iterations) == np.isfinite(gradients).sum()
+
+
+def test_keras_own_scale_has_no_floor():
+    """Row 15 of SEMANTICS, table 2."""
+    scales = []
+    for module in (keras.optimizers, pyadam):
+        optimizer = module.LossScaleOptimizer(module.SGD(0.1))
+        v = keras.Variable([1.0])
+        for _ in range(20):
+            optimizer.apply([tf.constant([INF])], [v])
+        scales.append(float(optimizer.dynamic_scale))
+    assert scales == [2.0**-5, 1.0]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "arguments", [{}, {"use_ema": True, "gradient_accumulation_steps": 2, "weight_decay": 0.1}], ids=str
+)
+def test_a_skipped_step_changes_nothing_and_others_are_those_without_a_scale(generation, name, arguments):
+    module, host = generation
+    starts = [[[1.0, 2.0], [3.0, 4.0]], [0.5, -1.0]]
+    scaled, plain = variables(host, *starts), variables(host, *starts)
+    inner = getattr(module, name)(0.1, **arguments)
+    optimizer, reference = module.LossScaleOptimizer(inner, 1024.0), getattr(module, name)(0.1, **arguments)
+    for call in range(5):
+        gradients = [tf.constant(w.numpy()) * (call + 1.0) for w in plain]
+        if call:
+            before = [np.array(v) for v in (*scaled, *inner.variables)]
+            rows = tf.IndexedSlices(gradients[0] * NAN, tf.constant([0, 1]), tf.constant([2, 2]))
+            for bad in ([gradients[0], [1.0, -INF]], [rows, [1.0, 1.0]]):
+                step(optimizer, bad, scaled)
+            assert_same(before, [np.array(v) for v in (*scaled, *inner.variables)])
+        scale = float(optimizer.dynamic_scale) if call else 1024.0
+        step(optimizer, [g * scale for g in gradients], scaled)
+        reference.apply_gradients(list(zip(gradients, plain, strict=True)))
+    assert_same([v.numpy() for v in scaled], [v.numpy() for v in plain])
+    assert_same([np.array(v) for v in inner.variables], [np.array(v) for v in reference.variables])
+
+
+def test_sparse_gradients_of_any_number_of_rows_share_one_program():
+    v = keras.Variable(np.ones((6, 2)), dtype="float32")
+    optimizer = pyadam.LossScaleOptimizer(pyadam.Adam(0.1))
+    for rows in ([0], [1, 1, 3], [5, 4, 3, 2, 1]):
+        values = tf.ones((len(rows), 2)) * (INF if len(rows) == 3 else 1.0)
+        optimizer.apply([tf.IndexedSlices(values, tf.constant(rows), tf.constant([6, 2]))], [v])
+    (program,) = optimizer.inner_optimizer._engine.programs
+    assert program.traces == 1
+    assert int(optimizer.iterations) == 2
+
+
+def test_small_16_bit_gradients_are_divided_in_float32(generation):
+    module, host = generation
+    (v,) = variables(host, [1.0], dtype="float16")
+    step(module.LossScaleOptimizer(module.SGD(2.0**20)), [tf.constant([1e-3], tf.float16)], [v])
+    np.testing.assert_allclose(np.array(v), [1.0 - 1e-3 * 2.0**5], rtol=1e-3)
+
+
+def test_a_gradient_that_is_the_next_value_is_not_divided():
+    v = keras.Variable([5.0])
+    v.overwrite_with_gradient = True
+    pyadam.LossScaleOptimizer(pyadam.SGD()).apply([tf.constant([2.0])], [v])
+    assert float(v[0]) == 2.0
+
+
+# --- training ------------------------------------------------------------------------------------------------------------
+
+
+def wrappings(module, host):
+    theirs = host.mixed_precision.LossScaleOptimizer
+    return {
+        "pyadam around pyadam": lambda: module.LossScaleOptimizer(module.Adam(0.05)),
+        "pyadam around Keras": lambda: module.LossScaleOptimizer(host.optimizers.Adam(0.05)),
+        "Keras around pyadam": lambda: theirs(module.Adam(0.05)),
+    }
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("wrapping", ["pyadam around pyadam", "pyadam around Keras", "Keras around pyadam"])
+def test_fit_moves_as_without_a_scale(generation, mode, wrapping):
+    module, host = generation
+    ends = []
+    for optimizer in (wrappings(module, host)[wrapping](), module.Adam(0.05)):
+        ends.append(train(make_model(optimizer, host, **{"jit_compile": False, **MODES[mode]}), 4).get_weights())
+    for a, b in zip(*ends, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "bfloat16"])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", ["Adam", "SGD"])
+def test_a_policy_of_16_bits(generation, policy, mode, name):
+    module, host = generation
+    host.mixed_precision.set_global_policy(policy)
+    model = make_model(getattr(module, name)(0.05), host, **{"jit_compile": False, **MODES[mode]})
+    wrapped = isinstance(model.optimizer, host.mixed_precision.LossScaleOptimizer) or hasattr(
+        model.optimizer, "inner_optimizer"
+    )
+    assert wrapped == (policy == "mixed_float16")
+    losses = model.fit(X, Y, batch_size=len(X), epochs=20, shuffle=False, verbose=0).history["loss"]
+    assert losses[-1] < 0.8 * losses[0]
+    expected = "bfloat16" if policy == "bfloat16" else "float32"
+    assert {host.backend.standardize_dtype(v.dtype) if host is keras else v.dtype.name for v in weights_of(model)} == {
+        expected
+    }
+    inner = model.optimizer.inner_optimizer if wrapped else model.optimizer
+    held = [v for v in inner.variables if len(v.shape)]
+    assert all(np.array(v).dtype == np.float32 for v in held)
+    assert all(np.isfinite(w.astype("float32")).all() for w in model.get_weights())
+
+
+def weights_of(model):
+    return [getattr(v, "_variable", v) for v in model.trainable_variables]
+
+
+def test_keras_wraps_no_second_time_under_mixed_float16(generation):
+    module, host = generation
+    host.mixed_precision.set_global_policy("mixed_float16")
+    optimizer = module.LossScaleOptimizer(module.Adam(0.05))
+    model = make_model(optimizer, host)
+    assert model.optimizer is optimizer
+    losses = model.fit(X, Y, batch_size=len(X), epochs=20, shuffle=False, verbose=0).history["loss"]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_the_learning_rate_is_that_of_the_optimizer_inside(generation):
+    module, _ = generation
+    optimizer = module.LossScaleOptimizer(module.Adam(0.5))
+    optimizer.learning_rate = 0.25
+    assert float(optimizer.learning_rate) == float(optimizer.inner_optimizer.learning_rate) == 0.25
+
+
+# --- files ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["keras", "checkpoint"])
+@pytest.mark.parametrize("name", ["Adam", "SGD"])
+@pytest.mark.parametrize("pair", ["pyadam to pyadam", "pyadam to Keras", "Keras to pyadam"])
+def test_files_resume(generation, kind, name, pair, tmp_path):
+    module, host = generation
+    theirs = host.mixed_precision.LossScaleOptimizer, getattr(host.optimizers, name)
+    ours = module.LossScaleOptimizer, getattr(module, name)
+
+    def fresh(who):
+        scale, inner = ours if who == "pyadam" else theirs
+        return make_model(scale(inner(0.05), initial_scale=64.0, dynamic_growth_steps=2), host)
+
+    writer, reader = pair.split(" to ")
+    first = train(fresh(writer))
+    if kind == "keras" and writer == reader:
+        first.save(tmp_path / "m.keras")
+        second = host.models.load_model(tmp_path / "m.keras", custom_objects=custom)
+        assert type(second.optimizer) is module.LossScaleOptimizer
+    else:
+        second = fresh(reader)
+        second.optimizer.build(second.trainable_variables)
+        if kind == "keras":
+            first.save(tmp_path / "m.keras")
+            second.load_weights(tmp_path / "m.keras")
+        else:
+            saved = tf.train.Checkpoint(model=first, optimizer=first.optimizer).save(str(tmp_path / "c"))
+            tf.train.Checkpoint(model=second, optimizer=second.optimizer).restore(saved).expect_partial()
+    assert_same(arrays(first), arrays(second))
+    assert int(train(second).optimizer.iterations) == 6
+
+
+custom = {"mean_square": make_model.__globals__["mean_square"]}
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_state_of_another_optimizer_is_refused(built, tmp_path):
+    train(make_model(pyadam.LossScaleOptimizer(pyadam.Adamax()), keras)).save_weights(tmp_path / "m.weights.h5")
+    model = make_model(pyadam.LossScaleOptimizer(pyadam.Adam()), keras)
+    message = "LossScaleOptimizer: the saved state is that of another optimizer: .* found loss scale of adamax"
+    if built:
+        model.optimizer.build(model.trainable_variables)
+        with pytest.raises(ValueError, match=message):
+            model.load_weights(tmp_path / "m.weights.h5")
+    else:
+        model.load_weights(tmp_path / "m.weights.h5")
+        with pytest.raises(ValueError, match="another optimizer"):
+            model.optimizer.build(model.trainable_variables)
+
+
+def test_configs_of_both_kinds(generation):
+    module, host = generation
+    for inner in (module.Nadam(0.3), host.optimizers.Nadam(0.3)):
+        optimizer = module.LossScaleOptimizer(inner, 64, 5.0, name="mine")
+        config = optimizer.get_config()
+        again = module.LossScaleOptimizer.from_config(config)
+        assert again.get_config() == config
+        assert (again.initial_scale, again.dynamic_growth_steps, again.name) == (64.0, 5, "mine")
+        restored = host.optimizers.deserialize(host.optimizers.serialize(optimizer))
+        assert type(restored) is module.LossScaleOptimizer
+        assert type(restored.inner_optimizer) is type(inner)
+    theirs = host.mixed_precision.LossScaleOptimizer(host.optimizers.SGD(0.3))
+    assert float(module.LossScaleOptimizer.from_config(theirs.get_config()).learning_rate) == np.float32(0.3)
+
+
+# --- bad input -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"initial_scale": 0.5}, ValueError, r"initial_scale must be a number in \[1, inf\), got 0.5"),
+        ({"initial_scale": True}, TypeError, "initial_scale must be a number in"),
+        ({"dynamic_growth_steps": 1.5}, ValueError, "dynamic_growth_steps must be a whole number >= 1, got 1.5"),
+        ({"clipnorm": 1.0}, ValueError, "clipnorm must be None, got 1.0; set `clipnorm` on the `inner_optimizer`"),
+        ({"dynamic": False}, ValueError, ".*for a fixed factor set `loss_scale_factor` on the `inner_optimizer`"),
+        ({"initial_scael": 2.0}, TypeError, "unknown argument initial_scael, did you mean initial_scale?"),
+        ({"inner_optimizer": "adam"}, TypeError, "inner_optimizer must be an optimizer of the same Keras"),
+        ({"inner_optimizer": None}, TypeError, "inner_optimizer must be an optimizer of the same Keras"),
+    ],
+)
+def test_bad_arguments(generation, arguments, error, message):
+    module, _ = generation
+    with pytest.raises(error, match=f"LossScaleOptimizer: {message}"):
+        module.LossScaleOptimizer(**{"inner_optimizer": module.SGD(), **arguments})
+
+
+def test_other_generations_and_other_scales_do_not_go_inside(generation):
+    module, host = generation
+    other = pyadam if host is tf_keras else pyadam.tf_keras
+    for inner in (other.SGD(), module.LossScaleOptimizer(module.SGD()), module.SGD):
+        with pytest.raises(
+            TypeError, match="inner_optimizer must be an optimizer of the same Keras, without a loss scale"
+        ):
+            module.LossScaleOptimizer(inner)
+    with pytest.raises(TypeError, match=r"missing .*required .*argument: 'inner_optimizer'"):
+        module.LossScaleOptimizer()
+
+
+def test_a_scale_inside_is_turned_off_with_a_warning(generation):
+    module, _ = generation
+    with pytest.warns(UserWarning, match="loss_scale_factor=100.0 of the inner optimizer is set to None"):
+        optimizer = module.LossScaleOptimizer(module.SGD(loss_scale_factor=100))
+    assert optimizer.inner_optimizer.loss_scale_factor is None
+
+
+def test_the_function_is_the_class():
+    optimizer = pyadam.optimizer_loss_scale(pyadam.optimizer_adam(0.3), initial_scale=4)
+    assert type(optimizer) is pyadam.LossScaleOptimizer
+    assert repr(optimizer) == "pyadam.LossScaleOptimizer(pyadam.Adam(learning_rate=0.3, name='Adam'))"
