@@ -1,11 +1,11 @@
 """Gradients as users have them, made ready for a step: checked, and dense."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["clip", "compute_dtype", "prepare", "scalar"]
+__all__ = ["clip", "clipping", "compute_dtype", "prepare", "rounded", "scalar"]
 
 
 def scalar(value: Any, dtype: Any) -> Any:
@@ -47,24 +47,45 @@ def prepare(owner: str, path: str, weight: Any, gradient: Any) -> Any:
     return dense if dense.shape.is_fully_defined() else tf.ensure_shape(dense, weight.shape)
 
 
-def clip(
+def clipping(
     gradients: Sequence[Any], clipnorm: float | None, clipvalue: float | None, global_clipnorm: float | None
-) -> list[Any]:
-    """Clips by value, by each gradient's own Euclidean norm, or by the norm of all gradients as one vector.
+) -> list[Callable[[Any], Any]]:
+    """How gradients are clipped: by value, by each one's own Euclidean norm, or by the norm of all of them as one vector.
+
+    Returns a function for each gradient, which takes that gradient to the clipped one.
 
     A NaN stays where it is under ``clipvalue`` and ``clipnorm``; under ``global_clipnorm`` it reaches every element.
     """
     if clipvalue is not None:
-        return [_cut(g, scalar(clipvalue, g.dtype)) for g in gradients]
+        return [lambda g: _cut(g, scalar(clipvalue, g.dtype))] * len(gradients)
     if clipnorm is not None:
-        return [g * _shrink(tf.sqrt(_finite_square_sum(g)), clipnorm) for g in gradients]
+        return [_times(_shrink(tf.sqrt(_finite_square_sum(g)), clipnorm)) for g in gradients]
     if global_clipnorm is not None:
         widest = tf.float64 if any(g.dtype == tf.float64 for g in gradients) else tf.float32
         norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(tf.cast(g, widest))) for g in gradients]))
         # a norm that is no number must not pass for a small one: inf would turn finite gradients to zero in silence
         norm = tf.where(tf.math.is_finite(norm), norm, scalar(float("nan"), widest))
-        return [g * tf.cast(_shrink(norm, global_clipnorm), g.dtype) for g in gradients]
-    return list(gradients)
+        return [_times(_shrink(norm, global_clipnorm))] * len(gradients)
+    return [lambda g: g] * len(gradients)
+
+
+def clip(gradients: Sequence[Any], *limits: float | None) -> list[Any]:
+    """The gradients, clipped as `clipping` says."""
+    return [limit(g) for limit, g in zip(clipping(gradients, *limits), gradients, strict=True)]
+
+
+def _times(factor: Any) -> Callable[[Any], Any]:
+    return lambda g: g * tf.cast(factor, g.dtype)
+
+
+def rounded(value: Any, t: Any) -> Any:
+    """The value, which a compiler may not draw into a sum that follows.
+
+    XLA may contract a product and a sum into one operation that rounds once, and does so here and not there: the number would
+    depend on what else its loop computes. A minimum with infinity, of which the compiler can't know that it is one, keeps the
+    product apart; it costs nothing that could be measured, since the update waits for memory. ``t`` is any positive tensor.
+    """
+    return tf.minimum(value, tf.cast(t, value.dtype) * scalar(float("inf"), value.dtype))
 
 
 def _cut(g: Any, limit: Any) -> Any:

@@ -151,6 +151,13 @@ class Lane:
         for name, value in state.items():
             self._write(self.variables(name), value)
 
+    def clear_accumulator(self) -> None:
+        """Sets the sum of the gradients to zero."""
+        accumulators = [target.accumulator for target in self.targets]
+        arena = _whole_arena(accumulators)
+        for memory in accumulators if arena is None else [arena]:
+            memory.assign(tf.zeros(memory.shape, memory.dtype))
+
     def _read(self, variables: list[Any]) -> Any:
         arena = _whole_arena(variables)
         return tf.cast(self.join(variables) if arena is None else arena, self.dtype)

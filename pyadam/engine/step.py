@@ -5,7 +5,7 @@
 Everything from ``unscale`` to ``average`` runs as one program over all variables.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from pyadam.engine.compiler import Program
-from pyadam.engine.gradients import clip, prepare, scalar
+from pyadam.engine.gradients import clipping, prepare, rounded, scalar
 from pyadam.engine.lanes import Lane, State, Target, make_lanes
 from pyadam.rules import Rule
 
@@ -76,6 +76,8 @@ class Engine:
         devices = [x.weight.device for x in targets]
         lanes = make_lanes(targets, taking_part, self.rule.elementwise)
         update = Program(lambda *a: self._update(lanes, *a), devices, self.spec.jit_compile)
+        one_pass = update.single_pass and self.rule.elementwise and self.rule.single_pass
+        copies = max(len(lane.targets[0].state()) for lane in lanes) if one_pass else 1
         self.programs.append(update)
         if every > 1:
             accumulate = Program(lambda *a: self._accumulate(lanes, *a), devices, self.spec.jit_compile)
@@ -83,8 +85,12 @@ class Engine:
 
         def whole_update(gradients: list[Any], t: Any, hyper: dict[str, Any]) -> None:
             carried = [lane.read(lane.carried) for lane in lanes]
-            for lane, state in zip(lanes, update(gradients, carried, t, hyper), strict=True):
+            for lane, state in zip(lanes, update([gradients] * copies, carried, t, hyper), strict=True):
                 lane.write(state)
+                if (
+                    every > 1 and lane.takes_part
+                ):  # out here, for inside XLA would have to copy what it reads and overwrites
+                    lane.clear_accumulator()
             for target, takes_part in zip(targets, taking_part, strict=True):
                 if target.constraint is not None and takes_part and not target.replaced:
                     target.weight.assign(target.constraint(target.weight))
@@ -127,43 +133,65 @@ class Engine:
         if every == 1:
             return tf.cast(gradient, lane.dtype) if lane.replaced else self._unscaled(lane, gradient)
         total = lane.read_accumulator() if gradient is None else self._accumulated(lane, gradient)
-        total = tf.identity(total)
-        lane.write_accumulator(tf.zeros_like(total))
-        return total if lane.replaced else total / tf.cast(every, total.dtype)
+        return tf.identity(total) if lane.replaced else total / tf.cast(every, total.dtype)
 
-    def _clipped(self, lanes: list[Lane], gradients: list[Any]) -> list[Any]:
-        """The gradients of lanes, clipped; a norm of its own is each variable's, not the lane's."""
+    def _clipping(self, lanes: list[Lane], gradients: Sequence[Any]) -> list[Callable[[Any], Any]]:
+        """The function that clips a lane's gradient, for each lane; a norm of its own is each variable's, not the lane's."""
         spec = self.spec
         if spec.clipnorm is None:
-            return clip(gradients, None, spec.clipvalue, spec.global_clipnorm)
-        apart = [clip(lane.split(g), spec.clipnorm, None, None) for lane, g in zip(lanes, gradients, strict=True)]
-        return [lane.join(parts) for lane, parts in zip(lanes, apart, strict=True)]
+            return clipping(gradients, None, spec.clipvalue, spec.global_clipnorm)
+
+        def by_variable(lane: Lane, gradient: Any) -> Callable[[Any], Any]:
+            limits = clipping(lane.split(gradient), spec.clipnorm, None, None)
+            return lambda g: lane.join([limit(part) for limit, part in zip(limits, lane.split(g), strict=True)])
+
+        return [by_variable(lane, g) for lane, g in zip(lanes, gradients, strict=True)]
 
     def _update(
         self,
         lanes: list[Lane],
-        gradients: Sequence[Any],
+        copies: Sequence[Sequence[Any]],
         carried: Sequence[State],
         t: Any,
         hyper: dict[str, Any],
     ) -> list[State]:
-        """Update number ``t`` of all lanes: resident state in place, carried state from old to new."""
+        """Update number ``t`` of all lanes: resident state in place, carried state from old to new.
+
+        Args:
+            lanes: what is updated.
+            copies: the gradients, one a lane; again for each state of a lane in a program of a single pass over memory.
+                Each new value then comes from a copy of its own: XLA, which can't know that they are the same, computes
+                values that share no part, and makes one loop of them.
+            carried: the carried state of each lane.
+            t: the number of the update.
+            hyper: as in `step`.
+
+        Returns:
+            the new carried state of each lane.
+        """
         values = {f.name: getattr(self.spec, f.name) for f in fields(self.spec)}
         values["learning_rate_is_constant"] = not callable(self.spec.learning_rate)
         h = SimpleNamespace(**(values | {name: tf.cast(value, tf.float64) for name, value in hyper.items()}))
 
-        grads = {lane: self._gathered(lane, g) for lane, g in zip(lanes, gradients, strict=True) if lane.takes_part}
-        for lane in [lane for lane in grads if lane.replaced]:
-            lane.write({"weight": grads.pop(lane)})
-        grads = dict(zip(grads, self._clipped(list(grads), list(grads.values())), strict=True))
+        active = [lane for lane in lanes if lane.takes_part]
+        places = [i for i, lane in enumerate(lanes) if lane.takes_part]
+        gathered = [[self._gathered(lanes[i], gradients[i]) for i in places] for gradients in copies]
+        limits = self._clipping(active, gathered[0])
+        clipped = [
+            {lane: rounded(limit(g), t) for lane, limit, g in zip(active, limits, gradients, strict=True)}
+            for gradients in gathered
+        ]
 
         coefficients = self._coefficients(h, t)
         written: list[State] = []
         for lane, brought in zip(lanes, carried, strict=True):
-            new: State = {}
-            if not lane.replaced:
+            if lane.replaced:
+                new = {"weight": clipped[0][lane]}
+            else:
                 state = lane.read(lane.resident) | brought
-                new = self._advance(h, coefficients(lane.dtype), t, lane.targets[0].decayed, state, grads.get(lane))
+                c = coefficients(lane.dtype)
+                news = [self._advance(h, c, t, lane.targets[0].decayed, state, grads.get(lane)) for grads in clipped]
+                new = {name: news[k % len(news)][name] for k, name in enumerate(news[0])}
             lane.write({name: value for name, value in new.items() if name not in brought})
             written.append({name: value for name, value in new.items() if name in brought})
         return written
@@ -180,7 +208,7 @@ class Engine:
             w, new = self.rule.update(h, c, w, g, slots)
             new["weight"] = w
         if "average" in state:
-            new["average"] = c.ema_momentum * state["average"] + (1.0 - c.ema_momentum) * w
+            new["average"] = state["average"] + c.ema_gain * (w - state["average"])
             if h.ema_overwrite_frequency is not None:
                 new["weight"] = tf.where(tf.equal(t % h.ema_overwrite_frequency, 0), new["average"], w)
         return new
@@ -192,7 +220,7 @@ class Engine:
         for name, value in new_shared.items():
             self.shared[name].assign(tf.cast(value, self.shared[name].dtype))
         # the first average is the weight itself
-        c["ema_momentum"] = tf.where(tf.equal(t, 1), scalar(0.0, tf.float64), scalar(h.ema_momentum, tf.float64))
+        c["ema_gain"] = tf.where(tf.equal(t, 1), scalar(1.0, tf.float64), scalar(1.0 - h.ema_momentum, tf.float64))
         casts: dict[Any, SimpleNamespace] = {}
 
         def cast(dtype: Any) -> SimpleNamespace:

@@ -22,7 +22,7 @@ RULES: dict[type[specs.Spec], Rule] = {
     specs.Adam: Rule("adam", adam.adam_scalars, adam.adam, adam.adam_slots),
     specs.AdamW: Rule("adam", adam.adam_scalars, adam.adam, adam.adam_slots),
     specs.Adamax: Rule("adamax", adam.adamax_scalars, adam.adamax, slots(("momentum", "norm"))),
-    specs.Ftrl: Rule("ftrl", adaptive.ftrl_scalars, adaptive.ftrl, adaptive.ftrl_slots),
+    specs.Ftrl: Rule("ftrl", adaptive.ftrl_scalars, adaptive.ftrl, adaptive.ftrl_slots, single_pass=False),
     specs.Lamb: Rule("lamb", adam.lamb_scalars, adam.lamb, adam.moments, magnified=lambda h: 2.0, elementwise=False),
     specs.Lion: Rule("lion", momentum.lion_scalars, momentum.lion, slots(("momentum",))),
     specs.Muon: Rule(
@@ -35,6 +35,6 @@ RULES: dict[type[specs.Spec], Rule] = {
         elementwise=False,
     ),
     specs.Nadam: Rule("nadam", adam.nadam_scalars, adam.nadam, adam.moments, {"u_product": 1.0}),
-    specs.RMSprop: Rule("rmsprop", _PLAIN, adaptive.rmsprop, adaptive.rmsprop_slots),
-    specs.SGD: Rule("sgd", _PLAIN, momentum.sgd, momentum.sgd_slots),
+    specs.RMSprop: Rule("rmsprop", momentum.momentum_scalars, adaptive.rmsprop, adaptive.rmsprop_slots),
+    specs.SGD: Rule("sgd", momentum.momentum_scalars, momentum.sgd, momentum.sgd_slots),
 }

@@ -49,12 +49,12 @@ def nadam_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tup
         return h.beta_1 * (1.0 - 0.5 * 0.96**k)
 
     product = shared.u_product * mu(t)
+    now = (1.0 - mu(t)) / (1.0 - product)
     c = {
-        "lr": lr,
         "gain_1": 1.0 - h.beta_1,
         "gain_2": 1.0 - h.beta_2,
-        "ahead": mu(t + 1.0) / (1.0 - product * mu(t + 1.0)),
-        "now": (1.0 - mu(t)) / (1.0 - product),
+        "alpha": lr * now,
+        "ahead": mu(t + 1.0) / (1.0 - product * mu(t + 1.0)) / now,
         "correction": 1.0 / (1.0 - h.beta_2**t),
     }
     return c, {"u_product": product}
@@ -70,8 +70,7 @@ def nadam(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) 
     """
     m = s.momentum + c.gain_1 * (g - s.momentum)
     v = s.velocity + c.gain_2 * (g * g - s.velocity)
-    m_hat = c.ahead * m + c.now * g
-    return w - c.lr * m_hat / (tf.sqrt(v * c.correction) + h.epsilon), {"momentum": m, "velocity": v}
+    return w - c.alpha * (g + c.ahead * m) / (tf.sqrt(v * c.correction) + h.epsilon), {"momentum": m, "velocity": v}
 
 
 def adamax_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:

@@ -39,9 +39,9 @@ def adadelta(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespac
 
     Source: Zeiler (2012), algorithm 1, with a learning rate.
     """
-    a = h.rho * s.accumulated_grad + (1.0 - h.rho) * (g * g)
+    a = s.accumulated_grad + (1.0 - h.rho) * (g * g - s.accumulated_grad)
     d = -tf.sqrt(s.accumulated_delta_var + h.epsilon) * g / tf.sqrt(a + h.epsilon)
-    b = h.rho * s.accumulated_delta_var + (1.0 - h.rho) * (d * d)
+    b = s.accumulated_delta_var + (1.0 - h.rho) * (d * d - s.accumulated_delta_var)
     return w + c.lr * d, {"accumulated_grad": a, "accumulated_delta_var": b}
 
 
@@ -54,14 +54,14 @@ def rmsprop(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace
 
     Source: Tieleman and Hinton (2012), lecture 6.5; centred: Graves (2013), equations 38 to 45.
     """
-    v = h.rho * s.velocity + (1.0 - h.rho) * (g * g)
+    v = s.velocity + (1.0 - h.rho) * (g * g - s.velocity)
     new, spread = {"velocity": v}, v
     if hasattr(s, "average_gradient"):
-        mean = new["average_gradient"] = h.rho * s.average_gradient + (1.0 - h.rho) * g
+        mean = new["average_gradient"] = s.average_gradient + (1.0 - h.rho) * (g - s.average_gradient)
         spread = v - mean * mean
-    d = c.lr * g / tf.sqrt(spread + h.epsilon)
+    d = c.step * g / tf.sqrt(spread + h.epsilon)
     if hasattr(s, "momentum"):
-        d = new["momentum"] = h.momentum * s.momentum + d
+        d = new["momentum"] = h.momentum * (s.momentum + d)
     return w - d, new
 
 

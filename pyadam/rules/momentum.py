@@ -8,7 +8,15 @@ import tensorflow as tf
 
 from pyadam.rules.rule import Scalars, Slot, Slots, Tensor
 
-__all__ = ["lion", "sgd"]
+__all__ = ["lion", "momentum_scalars", "sgd"]
+
+
+def momentum_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
+    """The step size: lr, or lr / p beside a momentum p, since p m - lr g is had as p (m - lr / p g).
+
+    A sum of two products would round as the compiler likes, in one loop so and in another otherwise.
+    """
+    return {"step": lr / h.momentum if h.momentum else lr}, {}
 
 
 def sgd(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
@@ -19,9 +27,9 @@ def sgd(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) ->
     Source: Sutskever et al. (2013), equations 1 to 4, the lookahead taken into the weight.
     """
     if not hasattr(s, "momentum"):
-        return w - c.lr * g, {}
-    m = h.momentum * s.momentum - c.lr * g
-    return w + (h.momentum * m - c.lr * g if h.nesterov else m), {"momentum": m}
+        return w - c.step * g, {}
+    m = h.momentum * (s.momentum - c.step * g)
+    return w + (h.momentum * (m - c.step * g) if h.nesterov else m), {"momentum": m}
 
 
 def sgd_slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
@@ -31,7 +39,7 @@ def sgd_slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...]
 
 def lion_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
     """the learning rate and both decay rates."""
-    return {"lr": lr, "beta_1": h.beta_1, "beta_2": h.beta_2, "gain_1": 1.0 - h.beta_1, "gain_2": 1.0 - h.beta_2}, {}
+    return {"lr": lr, "gain_1": 1.0 - h.beta_1, "gain_2": 1.0 - h.beta_2}, {}
 
 
 def lion(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
@@ -41,5 +49,5 @@ def lion(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -
 
     Source: Chen et al. (2023), algorithm 2.
     """
-    direction = tf.sign(c.beta_1 * s.momentum + c.gain_1 * g)
-    return w - c.lr * direction, {"momentum": c.beta_2 * s.momentum + c.gain_2 * g}
+    direction = tf.sign(s.momentum + c.gain_1 * (g - s.momentum))
+    return w - c.lr * direction, {"momentum": s.momentum + c.gain_2 * (g - s.momentum)}

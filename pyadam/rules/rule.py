@@ -60,6 +60,8 @@ class Rule:
         magnified: ``(h) -> factor``: how many times the rounding of its largest element the step inherits beside that of the
             weight, at most. Each sum over the variable, whose order is the compiler's, counts as one.
         elementwise: whether each element's update depends on that element alone; then variables may be laid end to end.
+        single_pass: whether XLA makes one loop of all its new values where it may, with the bits of separate loops. For that no
+            two products may meet in a sum, which compilers round as they like.
     """
 
     layout: str
@@ -70,3 +72,4 @@ class Rule:
     decay: Callable[[Any, SimpleNamespace], float | None] = _weight_decay
     magnified: Callable[[Any], float] = lambda h: 0.0
     elementwise: bool = True
+    single_pass: bool = True

@@ -1,0 +1,107 @@
+"""A single pass over memory gives the same bits in fewer loops, and says so where it comes too late."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pyadam import specs
+from pyadam.rules import RULES
+
+ARGUMENTS = [
+    {},
+    {"weight_decay": 0.1, "global_clipnorm": 1.0, "use_ema": True, "ema_overwrite_frequency": 3},
+    {"clipnorm": 0.5, "gradient_accumulation_steps": 2},
+]
+OWN = {
+    "Adam": {"amsgrad": True},
+    "SGD": {"momentum": 0.9, "nesterov": True},
+    "RMSprop": {"momentum": 0.9, "centered": True},
+}
+CASES = [
+    (spec.__name__, {**given, **own})
+    for spec, rule in RULES.items()
+    if rule.elementwise and rule.single_pass
+    for given in ARGUMENTS
+    for own in ({}, OWN.get(spec.__name__))
+    if own is not None
+]
+SHAPES = [(100, 100), (8000,), (3, 4), (5,)]
+
+STEPS = f"""
+import hashlib, json, re
+import keras, numpy as np, tensorflow as tf, pyadam
+for name, arguments in {CASES!r}:
+    rng = np.random.default_rng(0)
+    def draw(shape):
+        return np.asarray(rng.standard_normal(shape, "float32"))
+    vs = [keras.Variable(draw(shape)) for shape in {SHAPES!r}]
+    optimizer = getattr(pyadam, name)(0.01, **arguments)
+    for _ in range(6):
+        optimizer.apply([tf.constant(draw(v.shape)) for v in vs], vs)
+    bits = hashlib.md5(b"".join(v.numpy().tobytes() for v in vs + optimizer.variables)).hexdigest()
+    hlo = optimizer._engine.programs[0].hlo()
+    loops = re.findall(r"fusion[.0-9]* = .*\\[(?:100,100|8000|17)\\].* fusion\\(", hlo[hlo.index("ENTRY"):])
+    print(json.dumps([bits, len(loops)]))
+"""
+TOO_LATE = """
+import tensorflow as tf
+tf.function(lambda x: x + 1, jit_compile=True)(tf.constant(1.0))
+import pyadam.xla
+pyadam.xla.single_pass()
+"""
+
+
+def run(code, **environment):
+    environment = {**os.environ, **environment}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    """Bits and loops of every case, with separate loops and with one."""
+    runs = [run(STEPS), run("import pyadam.xla; pyadam.xla.single_pass()\n" + STEPS)]
+    for done in runs:
+        assert done.returncode == 0, done.stderr
+    return [[json.loads(line) for line in done.stdout.splitlines()] for done in runs]
+
+
+@pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{name}-{arguments}" for name, arguments in CASES])
+def test_the_same_bits(outcomes, case):
+    plain, single = (outcome[case][0] for outcome in outcomes)
+    assert plain == single
+
+
+def test_plain_adam_is_one_loop_a_lane(outcomes):
+    """Two large variables and the two small ones that share an arena."""
+    case = CASES.index(("Adam", {}))
+    assert [outcome[case][1] for outcome in outcomes] == [9, 3]
+
+
+def test_asking_too_late_is_an_error_that_explains():
+    done = run(TOO_LATE)
+    assert done.returncode != 0
+    assert "before any step" in done.stderr.splitlines()[-1]
+    assert "PYADAM_SINGLE_PASS=1" in done.stderr.splitlines()[-1]
+
+
+def test_the_environment_asks_as_well():
+    done = run("import pyadam.xla; print(pyadam.xla.is_single_pass())", PYADAM_SINGLE_PASS="1")
+    assert done.stdout.strip() == "True", done.stderr
+
+
+def test_it_is_off_unless_asked_for():
+    code = "import os, pyadam.xla; pyadam.xla.is_single_pass(); print(pyadam.xla.is_single_pass(), os.environ.get('XLA_FLAGS'))"
+    assert run(code, PYADAM_SINGLE_PASS="0").stdout.split() == ["False", "None"]
+
+
+def test_other_options_of_the_user_are_kept():
+    code = "import os, pyadam.xla; pyadam.xla.single_pass(); print(os.environ['XLA_FLAGS'])"
+    given = "--xla_cpu_enable_fast_min_max=false --xla_backend_extra_options=xla_cpu_flatten_after_fusion"
+    assert run(code, XLA_FLAGS=given).stdout.strip() == f"{given},xla_cpu_use_multi_output_fusion"
+
+
+def test_there_is_a_case_for_every_optimizer_that_can():
+    assert {name for name, _ in CASES} >= {"Adam", "AdamW", "Nadam", "SGD", "RMSprop"} & set(specs.SPECS)
