@@ -262,63 +262,63 @@ def save_and_load(model, kind, folder, fresh):
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning")
 @pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("kind", FILES)
-def test_a_model_resumes_from_its_file_to_the_bit(name, kind, tmp_path):
+def test_a_model_resumes_from_its_file_to_the_bit(name, tmp_path):
     def fresh():
         return make_model(getattr(pyadam.tf_keras, name)(0.05, use_ema=True, ema_overwrite_frequency=2))
 
     half = train(fresh())
-    loaded = save_and_load(half, kind, tmp_path, fresh)
-    assert type(loaded.optimizer) is type(half.optimizer)
-    assert_same(arrays(loaded), arrays(half))
-    assert_same(arrays(train(loaded)), arrays(train(half)))
+    loaded = [save_and_load(half, kind, tmp_path, fresh) for kind in FILES]
+    for each in loaded:
+        assert type(each.optimizer) is type(half.optimizer)
+        assert_same(arrays(each), arrays(half))
+    whole = arrays(train(half))
+    for each in loaded:
+        assert_same(arrays(train(each)), whole)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_saved_model_holds_the_weights_and_the_optimizers_arguments(name, tmp_path):
+@pytest.mark.parametrize("module", [pyadam.tf_keras, tf_keras.optimizers], ids=["pyadam", "tf_keras"])
+@pytest.mark.parametrize("name", ["Adafactor", "Adam", "Nadam", "SGD"])
+def test_a_saved_model_holds_the_weights_and_the_optimizers_arguments(name, module, tmp_path):
     """And no more: tf_keras brings back no state of its own optimizers either."""
-    for module in (pyadam.tf_keras, tf_keras.optimizers):
-        if hasattr(module, name):
-            model = train(make_model(getattr(module, name)(0.05, clipnorm=1.0)), steps=1)
-            model.save(tmp_path / "m")
-            loaded = tf_keras.models.load_model(tmp_path / "m", custom_objects={"mean_square": mean_square})
-            assert type(loaded.optimizer) is type(model.optimizer)
-            assert_same(loaded.get_weights(), model.get_weights())
-            assert float(loaded.optimizer.learning_rate) == np.float32(0.05)
-            assert loaded.optimizer.clipnorm == 1.0
-            assert int(loaded.optimizer.iterations) == 0
-            train(loaded, steps=1)
+    model = train(make_model(getattr(module, name)(0.05, clipnorm=1.0)), steps=1)
+    model.save(tmp_path / "m")
+    loaded = tf_keras.models.load_model(tmp_path / "m", custom_objects={"mean_square": mean_square})
+    assert type(loaded.optimizer) is type(model.optimizer)
+    assert_same(loaded.get_weights(), model.get_weights())
+    assert float(loaded.optimizer.learning_rate) == np.float32(0.05)
+    assert loaded.optimizer.clipnorm == 1.0
+    assert int(loaded.optimizer.iterations) == 0
+    train(loaded, steps=1)
 
 
-@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning")
 @pytest.mark.parametrize("name", SHARED)
-@pytest.mark.parametrize("kind", ["keras", "checkpoint", "h5"])
 @pytest.mark.parametrize("writer", ["tf_keras", "pyadam"])
-def test_a_file_of_either_resumes_in_the_other(name, kind, writer, tmp_path):
+def test_a_file_of_either_resumes_in_the_other(name, writer, tmp_path):
     modules = {"tf_keras": tf_keras.optimizers, "pyadam": pyadam.tf_keras}
     (reader,) = modules.keys() - {writer}
-    if (name, kind, reader) == ("Nadam", "keras", "tf_keras"):
-        return  # tf_keras' own leaves such a file alone, with a warning: it holds the product, a variable more
     first = train(make_model(getattr(modules[writer], name)(0.01)))
-    second = make_model(getattr(modules[reader], name)(0.01))
-    second.optimizer.build(second.trainable_variables)
-    if kind == "checkpoint":
-        saved = tf.train.Checkpoint(model=first, optimizer=first.optimizer).save(str(tmp_path / "c"))
-        tf.train.Checkpoint(model=second, optimizer=second.optimizer).restore(saved).expect_partial()
-    elif kind == "keras":
-        first.save(tmp_path / "m.keras")
-        second.load_weights(tmp_path / "m.keras")
-    else:
-        second.set_weights(first.get_weights())
-        second.optimizer.set_weights([np.array(v) for v in first.optimizer.variables])
-    a, b = arrays(first), arrays(second)
-    if name == "Nadam":  # the product, which tf_keras saves in checkpoints alone, and there with the defect seen above
-        if kind != "checkpoint":
-            ours = second if writer == "tf_keras" else first
-            np.testing.assert_allclose(np.array(ours.optimizer.variables[-1]), PRODUCT_AFTER_3, rtol=1e-6)
-        a, b = (values[: min(len(a), len(b))] for values in (a, b))
-    assert_same(a, b)
-    if name != "Nadam":  # tf_keras' own goes astray, see above
+    saved = tf.train.Checkpoint(model=first, optimizer=first.optimizer).save(str(tmp_path / "c"))
+    first.save(tmp_path / "m.keras")
+    state, weights = [np.array(v) for v in first.optimizer.variables], first.get_weights()
+    for kind in ("checkpoint", "set_weights", "keras"):
+        if (name, kind, reader) == ("Nadam", "keras", "tf_keras"):
+            continue  # tf_keras' own leaves such a file alone, with a warning: it holds the product, a variable more
+        second = make_model(getattr(modules[reader], name)(0.01))
+        second.optimizer.build(second.trainable_variables)
+        if kind == "checkpoint":
+            tf.train.Checkpoint(model=second, optimizer=second.optimizer).restore(saved).expect_partial()
+        elif kind == "keras":
+            second.load_weights(tmp_path / "m.keras")
+        else:  # what load_model does with an H5 file
+            second.set_weights(weights)
+            second.optimizer.set_weights(state)
+        found = [np.array(v) for v in second.optimizer.variables]
+        if name == "Nadam" and kind != "checkpoint":  # there tf_keras saves its product, with the defect seen above
+            ours = state if writer == "pyadam" else found
+            np.testing.assert_allclose(ours[-1], PRODUCT_AFTER_3, rtol=1e-6)
+        both = min(len(state), len(found)) if name == "Nadam" else None
+        assert_same([*weights, *state[:both]], [*second.get_weights(), *found[:both]])
+    if name != "Nadam":
         resumed, whole = train(second), train(first)
         for x, y in zip(resumed.get_weights(), whole.get_weights(), strict=True):
             np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
