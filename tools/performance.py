@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from pyadam.cli.bench.results import load
-from pyadam.cli.bench.table import details, heading, overview
+from pyadam.cli.bench.table import details, overview, subject
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -52,13 +52,13 @@ def models(file):
 
 def rows(file):
     shown = [cell for cell in cells(file) if cell.model == "embedding"]
-    return [heading(shown[0]).split(" on ")[1] + ".", *tables(shown, ["ms", "ratio"])]
+    return [subject(shown[0]) + ".", *tables(shown, ["ms", "ratio"])]
 
 
 def columns(file):
     shown = cells(file)
     picture = "![Speed and ratio of each peer with each optimizer](columns.svg)"
-    return [heading(shown[0]).split(" on ")[1] + ".", picture, *tables(shown, ["ms", "ratio", "share of the floor"])]
+    return [subject(shown[0]) + ".", picture, *tables(shown, ["ms", "ratio", "share of the floor"])]
 
 
 def growth(file):

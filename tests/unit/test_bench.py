@@ -244,7 +244,7 @@ def cells():
 def test_lines(cells):
     lines = table.lines(cells[1])
     assert table.heading(cells[1]) == (
-        "Adam on ResNet-50: 214 tensors, 25,583,592 parameters, 716 MB to move a step; 2 threads"
+        "Adam on ResNet-50: 214 tensors, 25,583,592 parameters; 2 threads; 716.34 MB to move a step"
     )
     assert [len(line) for line in lines[:3]] == [len(table.HEADER)] * 3
     assert " ".join(lines[1].split()) == "Keras 3, default 89.543 89.543-98.497 8.0 20 % 2.50 2.50-2.50 5.00 50"
@@ -261,7 +261,7 @@ def test_tables_of_the_documentation(cells):
         "| C, one pass: the floor | 0.50 | 0.50 |",
     ]
     assert table.details(cells, "keras").splitlines()[2:] == [
-        "| ResNet-50 | 89.54 | 35.82 | 2.50 | 2.50-2.50 | 5.0, 2.0 |"
+        "| ResNet-50 | 89.54 | 35.82 | 2.50 | 2.50-2.50 | 5.0 | 2.0 |"
     ]
 
 

@@ -1,4 +1,5 @@
-# The process in which one model is trained by fit() from R; see fit_worker.py, which is the same in Python.
+# The process in which one model is trained by fit() from R. fit_worker.py is
+# the same in Python.
 
 library(pyadam)
 
@@ -27,12 +28,14 @@ while (length(line <- readLines(input, 1))) {
     answer(missing = "")
   } else {
     first <- identical(command, "first")
-    given <- reticulate::r_to_py(parts)$data(widths, if (first) 1 else command + 1)
+    steps <- if (first) 1 else command + 1
+    given <- reticulate::r_to_py(parts)$data(widths, steps)
     clock <- parts$Clock()
     seconds <- system.time(
       model |> fit(
         given["x"], given["y"],
-        batch_size = parts$BATCH, shuffle = FALSE, verbose = 0, callbacks = list(clock)
+        batch_size = parts$BATCH, shuffle = FALSE, verbose = 0,
+        callbacks = list(clock)
       )
     )[["elapsed"]]
     if (!first) seconds <- as.list(clock$seconds())

@@ -8,7 +8,7 @@ from pyadam.cli.bench.measure import Cell, Result
 from pyadam.cli.bench.models import find
 from pyadam.cli.bench.peers import FLOOR, PEERS, REFERENCE
 
-__all__ = ["HEADER", "VALUES", "details", "heading", "lines", "moved", "overview", "spread"]
+__all__ = ["HEADER", "VALUES", "details", "heading", "lines", "moved", "overview", "spread", "subject"]
 
 HEADER = (
     f"{'':<34}{'ms':>9} {'spread':>15} {'GB/s':>7} {'of floor':>8} {'ratio':>6} {'spread':>11} {'first s':>8} {'MB':>7}"
@@ -33,11 +33,14 @@ def heading(cell: Cell) -> str:
     total = moved(cell)
     if total is None:
         return f"{cell.column}: {cell.model}; {_counted(cell.threads, 'thread')}"
-    model, column = find(cell.model), COLUMNS[cell.column]
-    return (
-        f"{column.title} on {model.title}: {_counted(len(model.shapes), 'tensor')}, {model.parameters:,} parameters, "
-        f"{total / 1e6:.3g} MB to move a step; {_counted(cell.threads, 'thread')}"
-    )
+    return f"{COLUMNS[cell.column].title} on {subject(cell)}; {total / 1e6:,.2f} MB to move a step"
+
+
+def subject(cell: Cell) -> str:
+    """The model of a cell, and with how many threads."""
+    model = find(cell.model)
+    size = f"{_counted(len(model.shapes), 'tensor')}, {_counted(model.parameters, 'parameter')}"
+    return f"{model.title}: {size}; {_counted(cell.threads, 'thread')}"
 
 
 def lines(cell: Cell) -> list[str]:
@@ -58,7 +61,7 @@ def lines(cell: Cell) -> list[str]:
 
 
 def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" + "s" * (count != 1)
+    return f"{count:,} {what}" + "s" * (count != 1)
 
 
 def _title(name: str) -> str:
@@ -109,17 +112,12 @@ def _model(cell: Cell) -> str:
 
 def details(cells: Iterable[Cell], peer: str) -> str:
     """A Markdown table of a peer and the reference: a row for each cell, every value of theirs."""
-    rows = []
-    for cell in cells:
-        ours, theirs = cell.results.get(REFERENCE), cell.results.get(peer)
-        if ours is None or theirs is None:
-            continue
-        pair = [VALUES["ms"](cell, theirs), VALUES["ms"](cell, ours)]
-        ratio = [VALUES["ratio"](cell, theirs), VALUES["spread of the ratio"](cell, theirs)]
-        rows.append([_model(cell), *pair, *ratio, f"{theirs.first:.1f}, {ours.first:.1f}"])
-    title = PEERS[peer].title
-    header = ["", f"{title}, ms a step", f"{PEERS[REFERENCE].title}, ms", "ratio", "spread"]
-    return _markdown([*header, f"first step, s: {title}, {PEERS[REFERENCE].title}"], rows)
+    both = [cell for cell in cells if {peer, REFERENCE} <= set(cell.results)]
+    shown = [(name, value) for value in ("ms", "first step, s") for name in (peer, REFERENCE)]
+    shown[2:2] = [(peer, "ratio"), (peer, "spread of the ratio")]
+    header = [f"{value}: {PEERS[name].title}" if value in ("ms", "first step, s") else value for name, value in shown]
+    rows = [[_model(cell), *(VALUES[value](cell, cell.results[name]) for name, value in shown)] for cell in both]
+    return _markdown(["", *header], rows)
 
 
 def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

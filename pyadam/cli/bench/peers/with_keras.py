@@ -2,7 +2,6 @@
 
 import importlib
 from collections.abc import Iterable
-from importlib.util import find_spec
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +10,7 @@ from pyadam.cli.bench.columns import RATE, Column
 from pyadam.cli.bench.models import Rows
 from pyadam.cli.bench.peers import NotOffered
 from pyadam.cli.bench.peers.graph import Gradients
+from pyadam.xla import is_single_pass
 
 _MODULES = {
     "pyadam": "pyadam",
@@ -22,7 +22,10 @@ _SINCE_LEGACY = ("use_ema", "weight_decay")  # what the legacy classes don't kno
 
 
 class Run:
-    """An optimizer of the library of this name; ``jit`` compiles the whole train step."""
+    """An optimizer of the library of this name.
+
+    ``jit`` compiles the whole train step. ``single_pass`` is for a process that has ``PYADAM_SINGLE_PASS=1``.
+    """
 
     def __init__(
         self,
@@ -33,8 +36,8 @@ class Run:
         jit: bool = False,
         single_pass: bool = False,
     ) -> None:
-        if single_pass and find_spec("pyadam.xla") is None:
-            raise NotOffered("this pyadam has no single pass yet")
+        if single_pass and not is_single_pass():
+            raise NotOffered("XLA does not take the option here")
         name, arguments = column.keras[0], column.everywhere
         lacking = [each for each in _SINCE_LEGACY if each in arguments]
         if library == "legacy" and lacking:

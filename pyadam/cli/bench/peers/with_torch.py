@@ -46,9 +46,10 @@ class Run:
 def _sparse(gradient: np.ndarray | Rows) -> torch.Tensor:
     if not isinstance(gradient, Rows):
         raise NotOffered("the gradients are dense")
+    torch.sparse.check_sparse_tensor_invariants.disable()  # torch wants to be told: checks take time at every step
     indices = torch.from_numpy(gradient.indices.astype(np.int64))[None]
     values = torch.from_numpy(gradient.values)
-    return torch.sparse_coo_tensor(indices, values, gradient.shape, check_invariants=True).coalesce()
+    return torch.sparse_coo_tensor(indices, values, gradient.shape).coalesce()
 
 
 def _sparse_name(column: Column) -> str:
