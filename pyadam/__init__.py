@@ -16,6 +16,8 @@ _FUNCTIONS = [getattr(specs, name).r_name for name in _CLASSES]
 
 _SCHEDULES = list(schedules.SCHEDULES)
 
+_SUBMODULES = ["tf_keras", "xla"]  # which import TensorFlow
+
 __all__ = ["NA", "__version__", "info", "schedules", "specs", *_CLASSES, *_FUNCTIONS, *_SCHEDULES]
 
 
@@ -26,11 +28,13 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module("pyadam.factories"), name)
     if name in _SCHEDULES:
         return getattr(schedules, name)
+    if name in _SUBMODULES:
+        return importlib.import_module(f"pyadam.{name}")
     raise AttributeError(f"module 'pyadam' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_SUBMODULES])
 
 
 def info() -> dict[str, str]:

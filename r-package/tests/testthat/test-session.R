@@ -77,3 +77,13 @@ test_that("under TF_USE_LEGACY_KERAS=1 optimizers and schedules fit models of tf
   printed <- fresh_session(code, TF_USE_LEGACY_KERAS = "1")
   expect_match(printed, "(pyadam.tf_keras.SGD 0.2[78]\\d* ?){2}$")
 })
+
+test_that("a single pass over memory can be asked for before the first step, and not later", {
+  need_pyadam()
+  step <- "v <- keras$Variable(c(1, 2)); optimizer_adam()$apply(list(keras$ops$ones(2L)), list(v))"
+  setup <- c("library(pyadam)", "keras <- reticulate::import('keras')")
+  on <- "cat(reticulate::import('pyadam')$xla$is_single_pass())"
+  expect_match(fresh_session(c(setup, "pyadam_single_pass()", step, on)), "TRUE$")
+  late <- "cat(tryCatch(pyadam_single_pass(), error = conditionMessage))"
+  expect_match(fresh_session(c(setup, step, late)), "before any step and any compiled function")
+})
