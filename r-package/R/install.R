@@ -85,8 +85,8 @@ print.pyadam_info <- function(x, ...) {
 #' to the bit. It rests on an option of XLA that is marked experimental and that the whole process
 #' shares, so it is off unless asked for, here or by `PYADAM_SINGLE_PASS=1` in the environment.
 #'
-#' XLA reads its options once, before it compiles for the first time: call this before any step and any
-#' compiled function. Later it is an error, which says so.
+#' XLA reads its options once, before it compiles for the first time: call this before any step and
+#' any compiled function. Later it is an error, which says so.
 #'
 #' @return `NULL`, invisibly.
 #' @examplesIf is_pyadam_available()
