@@ -11,7 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["NA", "Count", "DynamicNumber", "Flag", "Inner", "Kind", "LearningRate", "ListOf", "Name", "Number", "Patterns"]
+__all__ = [
+    "NA",
+    "Count",
+    "DynamicNumber",
+    "Flag",
+    "Inner",
+    "Kind",
+    "LearningRate",
+    "ListOf",
+    "Name",
+    "Number",
+    "Patterns",
+]
 
 
 class _Missing:
