@@ -23,7 +23,7 @@ demo: ## train digits from Python and from R, compare the bits, draw the curves
 test: .made-test lint generated testthat pytest parity ## all tests but the long ones
 
 test-all: .made-test lint generated testthat r-check docs parity ## all tests, R CMD check, the docs
-	PYADAM_REQUIRE_R=1 python -m pytest -m ""
+	PYADAM_REQUIRE_R=1 python -m pytest -n auto --dist loadfile -m ""
 
 test-oldest: .made-test ## unit tests with the oldest versions that pyproject.toml allows, in .venv-oldest
 	python -m venv .venv-oldest
@@ -40,7 +40,7 @@ generated: .made-test ## do the generated R files fit the specs?
 	python tools/generate.py --check
 
 pytest: .made-test ## the tests of the Python package, and those that need both languages
-	PYADAM_REQUIRE_R=1 python -m pytest
+	PYADAM_REQUIRE_R=1 python -m pytest -n auto --dist loadfile
 
 testthat: .made-test ## the tests of the R package
 	@PYADAM_REQUIRE=1 $(R_CODE) 'testthat::test_dir("r-package/tests/testthat", package = "pyadam", load_package = "installed", reporter = "summary")'
