@@ -1,11 +1,12 @@
 """Gradients as users have them, made ready for a step: checked, and dense."""
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-__all__ = ["clip", "clipping", "compute_dtype", "prepare", "rounded", "scalar"]
+__all__ = ["Rows", "clip", "clipping", "compute_dtype", "prepare", "rounded", "scalar"]
 
 
 def scalar(value: Any, dtype: Any) -> Any:
@@ -25,15 +26,34 @@ def compute_dtype(dtype: Any) -> Any:
     return tf.float64 if dtype == tf.float64 else tf.float32
 
 
-def prepare(owner: str, path: str, weight: Any, gradient: Any) -> Any:
+class Rows(NamedTuple):
+    """A gradient of some rows of a variable, each of them once.
+
+    Attributes:
+        values: a gradient a row, then zeros up to a power of two rows, so that few sizes have to be compiled.
+        index: the rows, then zeros.
+        count: how many there are.
+    """
+
+    values: Any
+    index: Any
+    count: Any
+
+
+def prepare(owner: str, path: str, weight: Any, gradient: Any, by_rows: bool) -> Any:
     """A gradient as a dense tensor of the weight's shape; the rows of a sparse one that name the same index are summed.
+
+    With ``by_rows`` a sparse gradient becomes `Rows`.
 
     Raises:
         TypeError: the gradient is not numeric.
         ValueError: its shape is not the weight's.
     """
-    if isinstance(gradient, tf.IndexedSlices):
+    sparse = isinstance(gradient, tf.IndexedSlices)
+    if sparse:
         gradient = tf.cast(gradient, compute_dtype(weight.dtype))  # so that rows are not summed in 16 bits
+    if sparse and by_rows and gradient.values.shape[1:].is_compatible_with(weight.shape[1:]):
+        return _merged(gradient, weight.shape[1:])
     try:
         dense = tf.convert_to_tensor(gradient)
     except (TypeError, ValueError) as error:
@@ -45,6 +65,19 @@ def prepare(owner: str, path: str, weight: Any, gradient: Any) -> Any:
             f"{owner}: the gradient of {path} must have the variable's shape {tuple(weight.shape)}, got {tuple(dense.shape)}"
         )
     return dense if dense.shape.is_fully_defined() else tf.ensure_shape(dense, weight.shape)
+
+
+def _merged(slices: Any, rest: Any) -> Rows:
+    index, place = tf.unique(slices.indices)
+    count, given = tf.size(index), slices.indices.shape.num_elements()
+    if given is None:
+        size = 2 ** tf.cast(
+            tf.math.ceil(tf.math.log(tf.cast(tf.maximum(count, 1), tf.float64)) / math.log(2.0)), tf.int32
+        )
+    else:
+        size = 1 << max(given - 1, 0).bit_length()
+    values = tf.math.unsorted_segment_sum(tf.ensure_shape(slices.values, [None, *rest]), place, size)
+    return Rows(values, tf.pad(index, [[0, size - count]]), count)
 
 
 def clipping(

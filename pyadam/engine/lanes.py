@@ -12,9 +12,9 @@ from typing import Any
 import tensorflow as tf
 
 from pyadam.engine.arena import Arenas, Part
-from pyadam.engine.gradients import compute_dtype
+from pyadam.engine.gradients import Rows, compute_dtype
 
-__all__ = ["SMALL", "Lane", "Target", "make_arenas", "make_lanes"]
+__all__ = ["SMALL", "Lane", "Target", "is_small", "make_arenas", "make_lanes"]
 
 SMALL = 4096
 """Elements up to which a variable shares a lane."""
@@ -171,6 +171,29 @@ class Lane:
             variable.assign(tf.cast(part, variable.dtype))
 
 
+class RowLane(Lane):
+    """Some rows of one variable: gathered before the program, scattered behind it."""
+
+    _rows: Rows
+
+    @property
+    def carried(self) -> list[str]:
+        """All of the state."""
+        return list(self.targets[0].state())
+
+    def join(self, values: Sequence[Any]) -> Any:
+        """The gradients of the rows, which `read` and `write` are about from now on."""
+        (self._rows,) = values
+        return self._rows.values
+
+    def _read(self, variables: list[Any]) -> Any:
+        return tf.cast(tf.gather(variables[0], self._rows.index), self.dtype)
+
+    def _write(self, variables: list[Any], value: Any) -> None:
+        (variable,), (_, index, count) = variables, self._rows
+        variable.scatter_update(tf.IndexedSlices(tf.cast(value[:count], variable.dtype), index[:count]))
+
+
 def _whole_arena(variables: list[Any]) -> Any:
     """The memory of the arena whose parts these are, all of them in order; or None."""
     arena = getattr(variables[0], "arena", None)
@@ -196,18 +219,28 @@ def make_arenas(targets: Sequence[Target]) -> dict[Target, Arenas]:
     return made
 
 
-def make_lanes(targets: Sequence[Target], taking_part: Sequence[bool], pack: bool) -> list[Lane]:
+def make_lanes(
+    targets: Sequence[Target], taking_part: Sequence[bool], by_rows: Sequence[bool], pack: bool
+) -> list[Lane]:
     """The lanes of a step; ``pack`` says whether small variables may share one."""
     groups: dict[Any, list[int]] = {}
     for i, (target, takes_part) in enumerate(zip(targets, taking_part, strict=True)):
         if takes_part or target.average is not None:
             kind = _kind(target) if pack else None
             groups.setdefault(i if kind is None else (*kind, takes_part), []).append(i)
-    return [Lane(group, [targets[i] for i in group], taking_part[group[0]]) for group in groups.values()]
+    return [
+        (RowLane if by_rows[group[0]] else Lane)(group, [targets[i] for i in group], taking_part[group[0]])
+        for group in groups.values()
+    ]
 
 
 def _kind(target: Target) -> Any:
     """What the targets of one lane have in common; None for one that needs a lane of its own."""
-    if target.replaced or target.weight.shape.num_elements() > SMALL:
+    if target.replaced or not is_small(target):
         return None
     return target.dtype, target.weight.device, target.decayed
+
+
+def is_small(target: Target) -> bool:
+    """Whether a variable may share a lane."""
+    return bool(target.weight.shape.num_elements() <= SMALL)

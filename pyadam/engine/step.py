@@ -12,9 +12,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.engine.compiler import Program
-from pyadam.engine.gradients import clipping, prepare, rounded, scalar
-from pyadam.engine.lanes import Lane, State, Target, make_lanes
+from pyadam.engine.compiler import Program, inside_xla
+from pyadam.engine.gradients import Rows, clipping, prepare, rounded, scalar
+from pyadam.engine.lanes import Lane, State, Target, is_small, make_lanes
 from pyadam.rules import Rule
 
 __all__ = ["Engine", "Target"]
@@ -56,25 +56,37 @@ class Engine:
             hyper: current values of the hyperparameters that may change from step to step: ``learning_rate`` (float32)
                 and those given as functions (float64).
         """
-        dense = [
-            None if g is None else prepare(self.owner, x.path, x.weight, g)
+        ready = [
+            None if g is None else prepare(self.owner, x.path, x.weight, g, self._by_rows(x))
             for x, g in zip(targets, gradients, strict=True)
         ]
-        for target, gradient in zip(targets, dense, strict=True):
+        for target, gradient in zip(targets, ready, strict=True):
             target.received |= gradient is not None
         accumulating = self.spec.calls_per_update > 1
-        present = tuple(g is not None for g in dense)
-        taking_part = tuple(x.received for x in targets) if accumulating else present
-        key = (tuple(map(id, targets)), present, taking_part)
+        given = tuple(map(type, ready))
+        taking_part = tuple(x.received if accumulating else g is not None for x, g in zip(targets, ready, strict=True))
+        key = (tuple(map(id, targets)), given, taking_part)
         if key not in self._steps:
-            self._steps[key] = self._make(list(targets), present, taking_part)
-        self._steps[key]([g for g in dense if g is not None], hyper)
+            self._steps[key] = self._make(list(targets), ready, taking_part)
+        self._steps[key]([g for g in ready if g is not None], hyper)
 
-    def _make(self, targets: list[Target], present: Sequence[bool], taking_part: Sequence[bool]) -> Any:
-        """The function of one step over these targets, for gradients that are present or missing in this pattern."""
+    def _by_rows(self, target: Target) -> bool:
+        """Whether rows of the variable that have no gradient stay as they are, so that a step may leave them alone.
+
+        A norm over rows sums in another order than one over the whole gradient; there the dense way keeps its bits.
+        """
+        spec = self.spec
+        idle = (spec.weight_decay, spec.clipnorm, spec.global_clipnorm, target.constraint) == (None,) * 4
+        alone = not spec.use_ema and spec.calls_per_update == 1 and not target.replaced
+        return idle and alone and self.rule.by_rows(spec) and not is_small(target) and not inside_xla()
+
+    def _make(self, targets: list[Target], example: Sequence[Any], taking_part: Sequence[bool]) -> Any:
+        """The function of one step over these targets, for gradients that are dense, rows or missing as in the example."""
         every = self.spec.calls_per_update
         devices = [x.weight.device for x in targets]
-        lanes = make_lanes(targets, taking_part, self.rule.elementwise)
+        present = [g is not None for g in example]
+        by_rows = [isinstance(g, Rows) for g in example]
+        lanes = make_lanes(targets, taking_part, by_rows, self.rule.elementwise)
         update = Program(lambda *a: self._update(lanes, *a), devices, self.spec.jit_compile)
         one_pass = update.single_pass and self.rule.elementwise and self.rule.single_pass
         copies = max(len(lane.targets[0].state()) for lane in lanes) if one_pass else 1
@@ -87,9 +99,7 @@ class Engine:
             carried = [lane.read(lane.carried) for lane in lanes]
             for lane, state in zip(lanes, update([gradients] * copies, carried, t, hyper), strict=True):
                 lane.write(state)
-                if (
-                    every > 1 and lane.takes_part
-                ):  # out here, for inside XLA would have to copy what it reads and overwrites
+                if every > 1 and lane.takes_part:  # not in the program, which would copy what it reads and overwrites
                     lane.clear_accumulator()
             for target, takes_part in zip(targets, taking_part, strict=True):
                 if target.constraint is not None and takes_part and not target.replaced:

@@ -18,7 +18,7 @@ RULES: dict[type[specs.Spec], Rule] = {
         magnified=lambda h: 5.0,  # means of rows, columns and rows' means, and two root mean squares
         elementwise=False,
     ),
-    specs.Adagrad: Rule("adagrad", _PLAIN, adaptive.adagrad, adaptive.adagrad_slots),
+    specs.Adagrad: Rule("adagrad", _PLAIN, adaptive.adagrad, adaptive.adagrad_slots, by_rows=lambda h: True),
     specs.Adam: Rule("adam", adam.adam_scalars, adam.adam, adam.adam_slots),
     specs.AdamW: Rule("adam", adam.adam_scalars, adam.adam, adam.adam_slots),
     specs.Adamax: Rule("adamax", adam.adamax_scalars, adam.adamax, slots(("momentum", "norm"))),
@@ -36,5 +36,7 @@ RULES: dict[type[specs.Spec], Rule] = {
     ),
     specs.Nadam: Rule("nadam", adam.nadam_scalars, adam.nadam, adam.moments, {"u_product": 1.0}),
     specs.RMSprop: Rule("rmsprop", momentum.momentum_scalars, adaptive.rmsprop, adaptive.rmsprop_slots),
-    specs.SGD: Rule("sgd", momentum.momentum_scalars, momentum.sgd, momentum.sgd_slots),
+    specs.SGD: Rule(
+        "sgd", momentum.momentum_scalars, momentum.sgd, momentum.sgd_slots, by_rows=lambda h: not h.momentum
+    ),
 }

@@ -62,6 +62,7 @@ class Rule:
         elementwise: whether each element's update depends on that element alone; then variables may be laid end to end.
         single_pass: whether XLA makes one loop of all its new values where it may, with the bits of separate loops. For that no
             two products may meet in a sum, which compilers round as they like.
+        by_rows: ``(h) -> bool``: whether a gradient of 0 leaves weight and slots as they are, to the bit.
     """
 
     layout: str
@@ -73,3 +74,4 @@ class Rule:
     magnified: Callable[[Any], float] = lambda h: 0.0
     elementwise: bool = True
     single_pass: bool = True
+    by_rows: Callable[[Any], bool] = lambda h: False

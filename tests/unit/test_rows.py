@@ -1,0 +1,114 @@
+"""Sparse gradients: where rows without gradient stay as they are, a step touches the others alone, to the same bits."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import pyadam
+from pyadam.engine.gradients import Rows
+from pyadam.engine.lanes import SMALL
+
+ROWS, WIDTH = 2 * SMALL, 3
+BY_ROWS = [
+    ("SGD", {}),
+    ("SGD", {"clipvalue": 0.5, "loss_scale_factor": 4.0}),
+    ("Adagrad", {}),
+    ("Adagrad", {"epsilon": 0.1}),
+]
+DENSE = [
+    ("SGD", {"momentum": 0.9}),
+    ("SGD", {"weight_decay": 0.1}),
+    ("Adagrad", {"use_ema": True}),
+    ("Adam", {}),
+    ("SGD", {"global_clipnorm": 1.0}),
+    ("SGD", {"gradient_accumulation_steps": 2}),
+]
+
+
+def slices(rng, n, dtype="float32"):
+    rows = rng.integers(0, ROWS, n)
+    rows[: n // 4] = rows[0]  # the same row more than once
+    return tf.IndexedSlices(
+        tf.constant(rng.standard_normal((n, WIDTH)), dtype), tf.constant(rows), tf.constant([ROWS, WIDTH])
+    )
+
+
+def table(dtype="float32"):
+    return keras.Variable(np.random.default_rng(1).standard_normal((ROWS, WIDTH)), dtype=dtype)
+
+
+def seen(optimizer):
+    """What the engine has made of the gradients so far."""
+    return {kind for _, given, _ in optimizer._engine._steps for kind in given}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize(("name", "arguments"), BY_ROWS)
+def test_rows_move_as_in_a_dense_step(name, arguments, dtype):
+    rng = np.random.default_rng(2)
+    v, w = table(dtype), table(dtype)
+    by_rows, dense = (getattr(pyadam, name)(0.1, **arguments) for _ in range(2))
+    for n in (7, 40, 1, 33):
+        g = slices(rng, n, dtype)
+        by_rows.apply([g], [v])
+        dense.apply(
+            [
+                tf.cast(
+                    tf.convert_to_tensor(tf.cast(g, "float64" if dtype == "float64" else "float32")),
+                    dtype if dtype == "float64" else "float32",
+                )
+            ],
+            [w],
+        )
+    assert seen(by_rows) == {Rows}
+    assert Rows not in seen(dense)
+    for a, b in zip([v, *by_rows.variables], [w, *dense.variables], strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b))
+
+
+@pytest.mark.parametrize(("name", "arguments"), DENSE)
+def test_where_every_row_moves_the_step_is_dense(name, arguments):
+    optimizer = getattr(pyadam, name)(0.1, **arguments)
+    optimizer.apply([slices(np.random.default_rng(2), 7)], [table()])
+    assert Rows not in seen(optimizer)
+
+
+def test_few_sizes_are_compiled():
+    """Seven numbers of rows are four powers of two."""
+    rng = np.random.default_rng(2)
+    v, optimizer = table(), pyadam.SGD(0.1)
+    for n in (5, 6, 7, 8, 3, 2, 1):
+        optimizer.apply([slices(rng, n)], [v])
+    (program,) = optimizer._engine.programs
+    assert program.traces <= 4
+
+
+def test_an_embedding_in_fit_and_beside_dense_weights():
+    def trained(**arguments):
+        keras.utils.set_random_seed(3)
+        model = keras.Sequential([keras.layers.Embedding(ROWS, WIDTH), keras.layers.Flatten(), keras.layers.Dense(1)])
+        model.compile(pyadam.Adagrad(0.1), "mse", **arguments)
+        x = np.random.default_rng(4).integers(0, ROWS, (50, 4))
+        model.fit(x, np.ones((50, 1)), batch_size=16, epochs=2, verbose=0)  # the last batch is smaller
+        return model
+
+    graph, eager = trained(), trained(run_eagerly=True)
+    assert Rows in seen(graph.optimizer)
+    for a, b in zip(graph.weights, eager.weights, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-7)
+
+
+def test_no_rows_at_all_change_nothing_but_the_count():
+    v, optimizer = table(), pyadam.SGD(0.1)
+    before = v.numpy()
+    empty = tf.IndexedSlices(tf.zeros((0, WIDTH)), tf.zeros([0], tf.int64), tf.constant([ROWS, WIDTH]))
+    optimizer.apply([empty], [v])
+    np.testing.assert_array_equal(v.numpy(), before)
+    assert int(optimizer.iterations) == 1
+
+
+def test_rows_of_another_width_are_refused():
+    g = tf.IndexedSlices(tf.ones((2, WIDTH + 1)), tf.constant([0, 1]), tf.constant([ROWS, WIDTH + 1]))
+    with pytest.raises(ValueError, match=rf"must have the variable's shape \({ROWS}, {WIDTH}\)"):
+        pyadam.SGD().apply([g], [table()])
