@@ -1,5 +1,6 @@
 """`pyadam bench`, without a clock: what is counted, that everyone computes the same, and what is made of the timings."""
 
+import dataclasses
 import functools
 import math
 import re
@@ -66,7 +67,10 @@ def trained(tmp_path_factory):
         worker.__exit__()
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize(
+    "column",  # the first two of AdamW are parts of the third
+    [pytest.param(c, marks=[pytest.mark.long] * (c in ("adamw", "adamw-clip"))) for c in COLUMNS],
+)
 @pytest.mark.parametrize(
     ("peer", "model"),
     [
@@ -92,6 +96,22 @@ def test_peers_compute_the_same(peer, model, column, trained):
         change = np.abs(mine - before).max()
         assert change > 0.3 * RATE
         np.testing.assert_allclose(other, mine, rtol=0, atol=1e-3 * change + 2e-7)
+
+
+@pytest.mark.parametrize("peer", [p.name for p in PEERS.values() if not (p.rows_only or p.environment)])
+def test_peers_clip_the_same(peer, trained, monkeypatch):
+    """With momentum, whose steps grow with the gradient; those of AdamW don't."""
+    [unclipped, *_] = trained(REFERENCE, DENSE, "momentum")
+    monkeypatch.setitem(COLUMNS, "momentum", dataclasses.replace(COLUMNS["momentum"], clip=1.0))
+    theirs, ours = (trained.__wrapped__(name, DENSE, "momentum") for name in (peer, REFERENCE))
+    if isinstance(theirs, str) and theirs.startswith("not installed"):
+        pytest.skip(theirs)
+    assert isinstance(theirs, str) == (peer == "tf-fused")
+    if isinstance(theirs, str):
+        return
+    for mine, other, before in zip(ours, theirs, find(DENSE).weights(), strict=True):
+        np.testing.assert_allclose(other, mine, rtol=0, atol=1e-3 * np.abs(mine - before).max() + 2e-7)
+    assert np.abs(ours[0] - unclipped).max() > 1e-3
 
 
 def test_gradients_are_no_constants_of_a_graph():

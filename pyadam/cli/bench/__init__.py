@@ -47,6 +47,10 @@ def main(args: argparse.Namespace) -> int:
     from pyadam.cli.bench.results import facts, save
     from pyadam.cli.bench.table import HEADER, heading, lines
 
+    where = facts()
+    if float(where["load"]) > 0.25 * int(where["cores"]):
+        busy = f"load {where['load']} on {where['cores']} cores"
+        print(f"pyadam bench: other programs are running ({busy}), the numbers will be off", file=sys.stderr)
     sections: dict[str, list[Any]] = {}
     print(HEADER)
     try:
@@ -54,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
             sections.setdefault(section, []).append(cell)
             print("", heading(cell), *lines(cell), sep="\n", flush=True)
             if args.json:  # after each cell, so that nothing is lost
-                save(args.json, sections, facts())
+                save(args.json, sections, where)
     except KeyboardInterrupt:
         print("\npyadam bench: interrupted; what was measured so far is kept", file=sys.stderr)
     if args.plot and sections:

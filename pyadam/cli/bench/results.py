@@ -18,7 +18,7 @@ Sections = dict[str, list[Cell]]  # cells under what they show
 
 
 def facts() -> dict[str, str]:
-    """Versions and the machine."""
+    """Versions, the machine, and how busy it was over the last minute."""
     found = pyadam.info()
     for package in ("torch", "jax", "optax"):
         try:
@@ -26,7 +26,8 @@ def facts() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "missing"
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return found | {"processor": _processor(), "cores": str(cores()), "memory": f"{pages / 2**30:.0f} GiB"}
+    machine = {"processor": _processor(), "cores": str(cores()), "memory": f"{pages / 2**30:.0f} GiB"}
+    return found | machine | {"load": f"{os.getloadavg()[0]:.1f}"}
 
 
 def _processor() -> str:

@@ -50,9 +50,10 @@ static float norm_scale(const Step *s) {
     m[i] = mi;                                 \
     v[i] = vi;
 
-STEP(sgd, w[i] -= rate * g[i];)
-STEP(momentum, const float mi = momentum * m[i] - rate * g[i]; m[i] = mi; w[i] += mi;)
-STEP(adagrad, const float vi = v[i] + g[i] * g[i]; v[i] = vi; w[i] -= rate * g[i] / sqrtf(vi + epsilon);)
+STEP(sgd, w[i] -= rate * scale * g[i];)
+STEP(momentum, const float mi = momentum * m[i] - rate * scale * g[i]; m[i] = mi; w[i] += mi;)
+STEP(adagrad, const float gi = g[i] * scale; const float vi = v[i] + gi * gi; v[i] = vi;
+     w[i] -= rate * gi / sqrtf(vi + epsilon);)
 STEP(adam, MOMENTS w[i] = keep * w[i] - rate * mi / (sqrtf(vi) + epsilon);)
 STEP(adam_average, MOMENTS const float wi = keep * w[i] - rate * mi / (sqrtf(vi) + epsilon);
      w[i] = wi; average[i] += share * (wi - average[i]);)

@@ -16,7 +16,7 @@ class Run:
     """The operation of the column, on variables of TensorFlow's own."""
 
     def __init__(self, column: Column, weights: Iterable[np.ndarray], gradients: Iterable[np.ndarray | Rows]) -> None:
-        if not column.fused:
+        if not column.fused or column.clip is not None or column.average is not None:
             raise NotOffered(f"TensorFlow has no operation for {column.title}")
         self.column = column
         self.variables = [tf.Variable(w) for w in weights]
