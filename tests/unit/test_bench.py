@@ -114,6 +114,11 @@ def test_peers_clip_the_same(peer, trained, monkeypatch):
     assert np.abs(ours[0] - unclipped).max() > 1e-3
 
 
+def test_the_floor_leaves_subnormal_numbers_alone(trained):
+    trained(FLOOR, DENSE, "adam")
+    assert np.float32(1e-40) * np.float32(1.0) != 0
+
+
 def test_gradients_are_no_constants_of_a_graph():
     import tensorflow as tf
 
