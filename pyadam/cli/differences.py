@@ -126,6 +126,13 @@ def muon_in_float64(module: Any) -> str:
     return "accepted"
 
 
+def scale_after_overflows(module: Any) -> float:
+    """The dynamic loss scale, 32768 at first, after twenty steps that overflow."""
+    optimizer = module.LossScaleOptimizer(module.SGD(), initial_scale=2.0**15)
+    _steps(optimizer, keras.Variable([1.0]), tf.constant([math.inf]), 20)
+    return float(optimizer.dynamic_scale)
+
+
 def rate_calls(module: Any) -> int:
     """How often a function given as learning rate is called in four steps of a graph."""
     calls = []
@@ -258,6 +265,7 @@ ROWS = [
     Row(13, "a lambda in the config", config_lambda, "ValueError"),
     Row(14, 'decay of "unbiased_kernel" with "bias" excluded', excluded_by_name, 0.1),
     Row(14, "exclusion after the first step", excluded_late, "ValueError"),
+    Row(15, "loss scale of 32768 after 20 steps that overflow", scale_after_overflows, 1.0),
     Row(16, "distance of the weights evaluated from the averages asked for", validation_weight, 0.0),
     Row(17, "move of a variable given twice, learning rate 0.1", given_twice, "ValueError"),
     Row(17, "a new variable without build()", new_variable, "accepted"),
