@@ -76,6 +76,8 @@ class Case:
             return "Keras takes no function as beta"
         if self.optimizer == "Muon" and "float64" in self.dtypes:
             return "Keras' Muon raises an error for float64 weights"
+        if self.optimizer == "Lion" and self.arguments.get("beta_1") == 0.0:
+            return "Keras' Lion refuses beta_1=0, though its message allows it"
         if self.arguments.get("relative_step") is False:
             return "Keras' Adafactor limits the learning rate without relative_step, too"
         if len(set(self.dtypes)) > 1:
