@@ -131,7 +131,10 @@ class Shell(Saving):
         kind = specs.arguments(self.spec_type)["learning_rate"].metadata["kind"]
         value = kind.check(type(self).__name__, "learning_rate", value)
         assign(self, value)
+        changed = callable(value) != callable(self._spec.learning_rate)
         untracked(self, _spec=dataclasses.replace(self._spec, learning_rate=value))
+        if changed:  # a rule may ask whether the rate is a number
+            self._engine.configure(self._spec)
         untracked(self, _dynamic=self._make_dynamic())
 
     @property

@@ -64,6 +64,8 @@ def single_pass() -> None:
 
 def _add_option() -> None:
     flags = os.environ.get("XLA_FLAGS", "")
+    if _OPTION in flags:
+        return
     given = re.search(r"--xla_backend_extra_options=\S+", flags)  # a second one would replace the first
     added = f"{given[0]},{_OPTION}" if given else f"--xla_backend_extra_options={_OPTION}"
     os.environ["XLA_FLAGS"] = flags.replace(given[0], added) if given else f"{flags} {added}".strip()

@@ -52,6 +52,8 @@ def prepare(owner: str, path: str, weight: Any, gradient: Any, by_rows: bool) ->
     sparse = isinstance(gradient, tf.IndexedSlices)
     if sparse:
         gradient = tf.cast(gradient, compute_dtype(weight.dtype))  # so that rows are not summed in 16 bits
+        if gradient.dense_shape is None:
+            gradient = tf.IndexedSlices(gradient.values, gradient.indices, tf.constant(weight.shape.as_list()))
     if sparse and by_rows and gradient.values.shape[1:].is_compatible_with(weight.shape[1:]):
         return _merged(gradient, weight.shape[1:])
     try:

@@ -186,9 +186,13 @@ class Engine:
         active = [lane for lane in lanes if lane.takes_part]
         places = [i for i, lane in enumerate(lanes) if lane.takes_part]
         gathered = [[self._gathered(lanes[i], gradients[i]) for i in places] for gradients in copies]
-        limits = self._clipping(active, gathered[0])
+        moved = {lane: g for lane, g in zip(active, gathered[0], strict=True) if not lane.replaced}
+        limit = dict(zip(moved, self._clipping(list(moved), list(moved.values())) if moved else (), strict=True))
         clipped = [
-            {lane: rounded(limit(g), t) for lane, limit, g in zip(active, limits, gradients, strict=True)}
+            {
+                lane: rounded(limit[lane](g), t) if lane in limit else g
+                for lane, g in zip(active, gradients, strict=True)
+            }
             for gradients in gathered
         ]
 

@@ -300,3 +300,13 @@ def test_loss_scale_is_taken_out_again():
     scaled.apply([tf.constant([1024.0])], [a])
     pyadam.Adam(0.1, clipnorm=0.5).apply([tf.constant([1.0])], [b])
     np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+@pytest.mark.parametrize("limit", ["clipvalue", "clipnorm", "global_clipnorm"])
+def test_a_replaced_variable_is_neither_clipped_nor_counted(limit):
+    replaced, v, alone = (keras.Variable([1.0]) for _ in range(3))
+    replaced.overwrite_with_gradient = True
+    pyadam.SGD(0.1, **{limit: 1.0}).apply([tf.constant([50.0]), tf.constant([0.5])], [replaced, v])
+    pyadam.SGD(0.1, **{limit: 1.0}).apply([tf.constant([0.5])], [alone])
+    assert float(replaced[0]) == 50.0
+    assert float(v[0]) == float(alone[0])
