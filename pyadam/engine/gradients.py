@@ -6,12 +6,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-__all__ = ["Rows", "clip", "clipping", "compute_dtype", "prepare", "rounded", "scalar"]
+from pyadam.numerics import scalar, sum_of_squares
 
-
-def scalar(value: Any, dtype: Any) -> Any:
-    """A number or scalar tensor in a dtype; ``tf.cast`` would take a Python number through float32, whatever the dtype."""
-    return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)
+__all__ = ["Rows", "clip", "clipping", "compute_dtype", "prepare"]
 
 
 def compute_dtype(dtype: Any) -> Any:
@@ -97,7 +94,7 @@ def clipping(
         return [_times(_shrink(tf.sqrt(_finite_square_sum(g)), clipnorm)) for g in gradients]
     if global_clipnorm is not None:
         widest = tf.float64 if any(g.dtype == tf.float64 for g in gradients) else tf.float32
-        norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(tf.cast(g, widest))) for g in gradients]))
+        norm = tf.sqrt(tf.add_n([sum_of_squares(tf.cast(g, widest)) for g in gradients]))
         # a norm that is no number must not pass for a small one: inf would turn finite gradients to zero in silence
         norm = tf.where(tf.math.is_finite(norm), norm, scalar(float("nan"), widest))
         return [_times(_shrink(norm, global_clipnorm))] * len(gradients)
@@ -113,22 +110,12 @@ def _times(factor: Any) -> Callable[[Any], Any]:
     return lambda g: g * tf.cast(factor, g.dtype)
 
 
-def rounded(value: Any, t: Any) -> Any:
-    """The value, which a compiler may not draw into a sum that follows.
-
-    XLA may contract a product and a sum into one operation that rounds once, and does so here and not there: the number would
-    depend on what else its loop computes. A minimum with infinity, of which the compiler can't know that it is one, keeps the
-    product apart; it costs nothing that could be measured, since the update waits for memory. ``t`` is any positive tensor.
-    """
-    return tf.minimum(value, tf.cast(t, value.dtype) * scalar(float("inf"), value.dtype))
-
-
 def _cut(g: Any, limit: Any) -> Any:
     return tf.where(g > limit, limit, tf.where(g < -limit, -limit, g))  # NaN stays NaN, in every version of XLA
 
 
 def _finite_square_sum(g: Any) -> Any:
-    return tf.reduce_sum(tf.where(tf.math.is_finite(g), g * g, tf.zeros_like(g)))
+    return sum_of_squares(tf.where(tf.math.is_finite(g), g, tf.zeros_like(g)))
 
 
 def _shrink(norm: Any, limit: float) -> Any:

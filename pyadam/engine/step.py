@@ -7,14 +7,16 @@ Everything from ``unscale`` to ``average`` runs as one program over all variable
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import tensorflow as tf
 
 from pyadam.engine.compiler import Program, inside_xla
-from pyadam.engine.gradients import Rows, clipping, prepare, rounded, scalar
+from pyadam.engine.gradients import Rows, clipping, prepare
 from pyadam.engine.lanes import Lane, State, Target, is_small, make_lanes
+from pyadam.numerics import rounded, scalar
 from pyadam.rules import Rule
 
 __all__ = ["Engine", "Target"]
@@ -87,9 +89,9 @@ class Engine:
         present = [g is not None for g in example]
         by_rows = [isinstance(g, Rows) for g in example]
         lanes = make_lanes(targets, taking_part, by_rows, self.rule.elementwise)
-        update = Program(lambda *a: self._update(lanes, *a), devices, self.spec.jit_compile)
+        update = Program(lambda *a: self._update(lanes, copies, *a), devices, self.spec.jit_compile)
         one_pass = update.single_pass and self.rule.elementwise and self.rule.single_pass
-        copies = max(len(lane.targets[0].state()) for lane in lanes) if one_pass else 1
+        copies = max(len(lane.targets[0].state()) for lane in lanes) if one_pass else 0
         self.programs.append(update)
         if every > 1:
             accumulate = Program(lambda *a: self._accumulate(lanes, *a), devices, self.spec.jit_compile)
@@ -97,7 +99,7 @@ class Engine:
 
         def whole_update(gradients: list[Any], t: Any, hyper: dict[str, Any]) -> None:
             carried = [lane.read(lane.carried) for lane in lanes]
-            for lane, state in zip(lanes, update([gradients] * copies, carried, t, hyper), strict=True):
+            for lane, state in zip(lanes, update(gradients, carried, t, hyper), strict=True):
                 lane.write(state)
                 if every > 1 and lane.takes_part:  # not in the program, which would copy what it reads and overwrites
                     lane.clear_accumulator()
@@ -125,23 +127,22 @@ class Engine:
     def _accumulate(self, lanes: list[Lane], gradients: Sequence[Any]) -> None:
         for lane, g in zip(lanes, gradients, strict=True):
             if g is not None:
-                lane.write_accumulator(self._accumulated(lane, g))
+                lane.write_accumulator(self._accumulated(lane, tf.cast(g, lane.dtype)))
 
     def _accumulated(self, lane: Lane, gradient: Any) -> Any:
         """The accumulator with this call's unscaled gradient in it."""
         if lane.replaced:
-            return tf.maximum(lane.read_accumulator(), tf.cast(gradient, lane.dtype))
-        return lane.read_accumulator() + self._unscaled(lane, gradient)
+            return tf.maximum(lane.read_accumulator(), gradient)
+        return lane.read_accumulator() + self._unscaled(gradient)
 
-    def _unscaled(self, lane: Lane, gradient: Any) -> Any:
-        g = tf.cast(gradient, lane.dtype)
+    def _unscaled(self, g: Any) -> Any:
         return g if self.spec.loss_scale_factor is None else g / scalar(self.spec.loss_scale_factor, g.dtype)
 
     def _gathered(self, lane: Lane, gradient: Any) -> Any:
         """The gradient of this update: unscaled, the mean over the calls since the last one."""
         every = self.spec.calls_per_update
         if every == 1:
-            return tf.cast(gradient, lane.dtype) if lane.replaced else self._unscaled(lane, gradient)
+            return gradient if lane.replaced else self._unscaled(gradient)
         total = lane.read_accumulator() if gradient is None else self._accumulated(lane, gradient)
         return tf.identity(total) if lane.replaced else total / tf.cast(every, total.dtype)
 
@@ -160,7 +161,8 @@ class Engine:
     def _update(
         self,
         lanes: list[Lane],
-        copies: Sequence[Sequence[Any]],
+        copies: int,
+        gradients: Sequence[Any],
         carried: Sequence[State],
         t: Any,
         hyper: dict[str, Any],
@@ -169,9 +171,10 @@ class Engine:
 
         Args:
             lanes: what is updated.
-            copies: the gradients, one a lane; again for each state of a lane in a program of a single pass over memory.
-                Each new value then comes from a copy of its own: XLA, which can't know that they are the same, computes
+            copies: the number of a lane's states in a program of a single pass over memory, else 0. Each new value then
+                comes from its own view of gradient and state: XLA, which can't know that the views are the same, computes
                 values that share no part, and makes one loop of them.
+            gradients: one a lane.
             carried: the carried state of each lane.
             t: the number of the update.
             hyper: as in `step`.
@@ -183,28 +186,33 @@ class Engine:
         values["learning_rate_is_constant"] = not callable(self.spec.learning_rate)
         h = SimpleNamespace(**(values | {name: tf.cast(value, tf.float64) for name, value in hyper.items()}))
 
-        active = [lane for lane in lanes if lane.takes_part]
-        places = [i for i, lane in enumerate(lanes) if lane.takes_part]
-        gathered = [[self._gathered(lanes[i], gradients[i]) for i in places] for gradients in copies]
-        moved = {lane: g for lane, g in zip(active, gathered[0], strict=True) if not lane.replaced}
-        limit = dict(zip(moved, self._clipping(list(moved), list(moved.values())) if moved else (), strict=True))
-        clipped = [
-            {
-                lane: rounded(limit[lane](g), t) if lane in limit else g
-                for lane, g in zip(active, gradients, strict=True)
-            }
-            for gradients in gathered
-        ]
+        given = [None if g is None else tf.cast(g, lane.dtype) for lane, g in zip(lanes, gradients, strict=True)]
+        moved = {x: self._gathered(x, g) for x, g in zip(lanes, given, strict=True) if x.takes_part and not x.replaced}
+        limits = self._clipping(list(moved), list(moved.values())) if moved else []
+        limit = dict(zip(moved, limits, strict=True))
+        views: list[Callable[[Any], Any]] = [partial(rounded, t=t + k) for k in range(copies)] or [lambda x: x]
+
+        def clipped(lane: Lane, gradient: Any) -> Any:
+            return rounded(limit[lane](self._gathered(lane, gradient)), t) if lane in limit else None
 
         coefficients = self._coefficients(h, t)
         written: list[State] = []
-        for lane, brought in zip(lanes, carried, strict=True):
+        for lane, brought, g in zip(lanes, carried, given, strict=True):
             if lane.replaced:
-                new = {"weight": clipped[0][lane]}
+                new = {"weight": self._gathered(lane, g)}
             else:
                 state = lane.read(lane.resident) | brought
-                c = coefficients(lane.dtype)
-                news = [self._advance(h, c, t, lane.targets[0].decayed, state, grads.get(lane)) for grads in clipped]
+                news = [
+                    self._advance(
+                        h,
+                        coefficients(lane.dtype),
+                        t,
+                        lane.targets[0].decayed,
+                        {name: view(value) for name, value in state.items()},
+                        clipped(lane, None if g is None else view(g)),
+                    )
+                    for view in views
+                ]
                 new = {name: news[k % len(news)][name] for k, name in enumerate(news[0])}
             lane.write({name: value for name, value in new.items() if name not in brought})
             written.append({name: value for name, value in new.items() if name in brought})

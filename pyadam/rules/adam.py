@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from pyadam.numerics import sum_of_squares
 from pyadam.rules.rule import Scalars, Slot, Slots, Tensor, slots
 
 __all__ = ["adam", "adam_scalars", "adamax", "lamb", "moments", "nadam"]
@@ -112,7 +113,7 @@ def lamb(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -
     m = s.momentum + c.gain_1 * (g - s.momentum)
     v = s.velocity + c.gain_2 * (g * g - s.velocity)
     r = m * c.correction_1 / (tf.sqrt(v * c.correction_2) + h.epsilon)
-    w_norm, r_norm = tf.sqrt(tf.reduce_sum(w * w)), tf.sqrt(tf.reduce_sum(r * r))
+    w_norm, r_norm = tf.sqrt(sum_of_squares(w)), tf.sqrt(sum_of_squares(r))
     usable = (w_norm > 0.0) & (r_norm > 0.0)
     ratio = tf.where(usable, w_norm / tf.where(usable, r_norm, tf.ones_like(r_norm)), tf.ones_like(w_norm))
     return w - ratio * c.lr * r, {"momentum": m, "velocity": v}

@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from pyadam.numerics import sum_of_squares
 from pyadam.rules.adam import adam
 from pyadam.rules.rule import Scalars, Slot, Slots, Tensor
 
@@ -31,7 +32,7 @@ def adafactor(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespa
     """
 
     def rms(x: Tensor) -> Tensor:
-        return tf.sqrt(tf.reduce_mean(x * x))
+        return tf.sqrt(sum_of_squares(x) / x.shape.num_elements())
 
     if 0 in w.shape:
         return w, {}  # nothing has no mean
@@ -89,7 +90,7 @@ def _orthogonal(h: Any, x: Tensor) -> Tensor:
     """The nearest orthogonal matrix, approximately: the quintic Newton-Schulz iteration on the shorter side."""
     tall = x.shape[0] > x.shape[1]
     x = tf.transpose(x) if tall else x
-    x = x / (tf.sqrt(tf.reduce_sum(x * x)) + 1e-7)
+    x = x / (tf.sqrt(sum_of_squares(x)) + 1e-7)
     for _ in range(h.ns_steps):
         a = tf.matmul(x, x, transpose_b=True)
         x = h.muon_a * x + tf.matmul(h.muon_b * a + h.muon_c * tf.matmul(a, a), x)

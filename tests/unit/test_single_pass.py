@@ -13,7 +13,7 @@ from pyadam.rules import RULES
 ARGUMENTS = [
     {},
     {"weight_decay": 0.1, "global_clipnorm": 1.0, "use_ema": True, "ema_overwrite_frequency": 3},
-    {"clipnorm": 0.5, "gradient_accumulation_steps": 2},
+    {"clipnorm": 0.5, "gradient_accumulation_steps": 2, "loss_scale_factor": 8.0},
 ]
 OWN = {
     "Adam": {"amsgrad": True},
@@ -74,10 +74,14 @@ def test_the_same_bits(outcomes, case):
     assert plain == single
 
 
-def test_plain_adam_is_one_loop_a_lane(outcomes):
-    """Two large variables and the two small ones that share an arena."""
-    case = CASES.index(("Adam", {}))
-    assert [outcome[case][1] for outcome in outcomes] == [9, 3]
+@pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{name}-{arguments}" for name, arguments in CASES])
+def test_one_loop_a_lane(outcomes, case):
+    """Two large variables and the two small ones that share an arena; to clip each of these, their gradient is taken apart."""
+    assert outcomes[1][case][1] == 3 + ("clipnorm" in CASES[case][1])
+
+
+def test_without_it_plain_adam_has_a_loop_for_each_state(outcomes):
+    assert outcomes[0][CASES.index(("Adam", {}))][1] == 9
 
 
 def test_asking_too_late_is_an_error_that_explains():
