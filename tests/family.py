@@ -1,11 +1,18 @@
 """The optimizers that a property runs on: all of them where it depends on the mathematics, else one of each kind."""
 
+from typing import Any
+
 import pytest
 
 from pyadam.rules import RULES
 from pyadam.specs import SPECS
 
 EVERY = list(SPECS)
+
+
+def theirs(module: Any, name: str) -> Any:
+    """The class of a Keras that does the same on dense gradients."""
+    return getattr(module, name if SPECS[name].in_keras else "Adam")
 
 
 def _kind(name: str) -> tuple:
@@ -15,7 +22,7 @@ def _kind(name: str) -> tuple:
     matrix, vector = (sum(rule.slots(spec(), shape, ""), ()) for shape in ((2, 3), (3,)))
     shaped = any(slot.shape is not None for slot in matrix)
     started = any(slot.start for slot in matrix)
-    return rule.elementwise, bool(rule.shared), bool(matrix), len(matrix) == len(vector), shaped, started
+    return rule.elementwise, rule.lazy, bool(rule.shared), bool(matrix), len(matrix) == len(vector), shaped, started
 
 
 _FIRST = {_kind(name): name for name in reversed(["Adam", *EVERY])}

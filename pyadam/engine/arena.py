@@ -44,6 +44,13 @@ class Part:
         if self.shape.num_elements():
             self.arena.memory[self._slice].assign(tf.reshape(value, [-1]))
 
+    def scatter_update(self, rows: Any) -> None:
+        """Overwrites some rows, given as tf.IndexedSlices."""
+        width = self.shape[1:].num_elements()
+        first = self._slice.start + rows.indices * width
+        place = first[:, None] + tf.range(width, dtype=first.dtype)
+        self.arena.memory.scatter_update(tf.IndexedSlices(tf.reshape(rows.values, [-1]), tf.reshape(place, [-1])))
+
     def __repr__(self) -> str:
         return repr(self.read_value())
 

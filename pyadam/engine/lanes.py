@@ -2,7 +2,7 @@
 
 A large variable is a lane of its own and is updated in place. Small ones of one kind are laid end to end and share a lane: a
 compiled program spends about as long on starting the loop of a small tensor as on a few thousand elements. Elementwise rules
-give the same numbers either way; saved state stays one variable a weight.
+give the same numbers either way; saved state stays one variable a weight. One of which only some rows move is alone, too.
 """
 
 from collections.abc import Sequence
@@ -182,9 +182,12 @@ class RowLane(Lane):
         return list(self.targets[0].state())
 
     def join(self, values: Sequence[Any]) -> Any:
-        """The gradients of the rows, which `read` and `write` are about from now on."""
-        (self._rows,) = values
-        return self._rows.values
+        """The gradients of the rows, which `read` and `write` are about from now on; other values are of these rows already."""
+        (value,) = values
+        if not isinstance(value, Rows):
+            return value
+        self._rows = value
+        return value.values
 
     def _read(self, variables: list[Any]) -> Any:
         return tf.cast(tf.gather(variables[0], self._rows.index), self.dtype)
@@ -226,7 +229,7 @@ def make_lanes(
     groups: dict[Any, list[int]] = {}
     for i, (target, takes_part) in enumerate(zip(targets, taking_part, strict=True)):
         if takes_part or target.average is not None:
-            kind = _kind(target) if pack else None
+            kind = _kind(target) if pack and not by_rows[i] else None
             groups.setdefault(i if kind is None else (*kind, takes_part), []).append(i)
     return [
         (RowLane if by_rows[group[0]] else Lane)(group, [targets[i] for i in group], taking_part[group[0]])

@@ -59,7 +59,7 @@ class Engine:
                 and those given as functions (float64).
         """
         ready = [
-            None if g is None else prepare(self.owner, x.path, x.weight, g, self._by_rows(x))
+            None if g is None else prepare(self.owner, x.path, x.weight, g, self._by_rows(x, g))
             for x, g in zip(targets, gradients, strict=True)
         ]
         for target, gradient in zip(targets, ready, strict=True):
@@ -72,15 +72,39 @@ class Engine:
             self._steps[key] = self._make(list(targets), ready, taking_part)
         self._steps[key]([g for g in ready if g is not None], hyper)
 
-    def _by_rows(self, target: Target) -> bool:
-        """Whether rows of the variable that have no gradient stay as they are, so that a step may leave them alone.
+    def _by_rows(self, target: Target, gradient: Any) -> bool:
+        """Whether the gradient is sparse and rows without gradient stay as they are, so that a step may leave them alone.
 
-        A norm over rows sums in another order than one over the whole gradient; there the dense way keeps its bits.
+        In a lazy rule they stay by definition, in others where a gradient of 0 would not move them. A norm over rows sums in
+        another order than one over the whole gradient; there the dense way keeps those others' bits.
         """
+        if target.replaced or not isinstance(gradient, tf.IndexedSlices):
+            return False
+        if self.rule.lazy:
+            self._check_lazy(target)
+            return True
         spec = self.spec
         idle = (spec.weight_decay, spec.clipnorm, spec.global_clipnorm, target.constraint) == (None,) * 4
-        alone = not spec.use_ema and spec.calls_per_update == 1 and not target.replaced
+        alone = not spec.use_ema and spec.calls_per_update == 1
         return idle and alone and self.rule.by_rows(spec) and not is_small(target) and not inside_xla()
+
+    def _check_lazy(self, target: Target) -> None:
+        """Refuses a sparse gradient where the rule is lazy, and something moves or needs all rows of the variable."""
+        every = self.spec.calls_per_update
+        for collides, what, remedy in (
+            (self.spec.use_ema, "use_ema=True", "set use_ema=False, or use Adam"),
+            (every > 1, f"gradient_accumulation_steps={every}", "set gradient_accumulation_steps=1, or use Adam"),
+            (target.constraint is not None, "the variable's constraint", "take the constraint away, or use Adam"),
+            (
+                inside_xla(),
+                "a train step that is compiled as a whole",
+                "set jit_compile=False in compile() or tf.function",
+            ),
+        ):
+            if collides:
+                raise ValueError(
+                    f"{self.owner}: the gradient of {target.path} is sparse, which can't be combined with {what}; {remedy}"
+                )
 
     def _make(self, targets: list[Target], example: Sequence[Any], taking_part: Sequence[bool]) -> Any:
         """The function of one step over these targets, for gradients that are dense, rows or missing as in the example."""

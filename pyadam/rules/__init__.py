@@ -24,6 +24,7 @@ RULES: dict[type[specs.Spec], Rule] = {
     specs.Adamax: Rule("adamax", adam.adamax_scalars, adam.adamax, slots(("momentum", "norm"))),
     specs.Ftrl: Rule("ftrl", adaptive.ftrl_scalars, adaptive.ftrl, adaptive.ftrl_slots, single_pass=False),
     specs.Lamb: Rule("lamb", adam.lamb_scalars, adam.lamb, adam.moments, magnified=lambda h: 2.0, elementwise=False),
+    specs.LazyAdam: Rule("adam", adam.adam_scalars, adam.adam, adam.adam_slots, lazy=True),
     specs.Lion: Rule("lion", momentum.lion_scalars, momentum.lion, slots(("momentum",))),
     specs.Muon: Rule(
         "muon",

@@ -63,6 +63,7 @@ class Rule:
         single_pass: whether XLA makes one loop of all its new values where it may, with the bits of separate loops. For that no
             two products may meet in a sum, which compilers round as they like.
         by_rows: ``(h) -> bool``: whether a gradient of 0 leaves weight and slots as they are, to the bit.
+        lazy: whether a sparse gradient moves its rows alone even where a gradient of 0 would move the others.
     """
 
     layout: str
@@ -75,3 +76,4 @@ class Rule:
     elementwise: bool = True
     single_pass: bool = True
     by_rows: Callable[[Any], bool] = lambda h: False
+    lazy: bool = False

@@ -58,6 +58,7 @@ class Spec:
         title: its name in prose.
         r_name: the name of its function, in Python and in R.
         reference: the papers and equations it comes from.
+        in_keras: whether Keras has an optimizer of that name.
         last: those of its own arguments that come after ``name``.
         function_defaults: the defaults that its function has, where they differ from the class's.
         ignored: arguments that only its function has, with their defaults; they are accepted and do nothing but warn.
@@ -67,6 +68,7 @@ class Spec:
     title: ClassVar[str] = ""
     r_name: ClassVar[str] = ""
     reference: ClassVar[str] = ""
+    in_keras: ClassVar[bool] = True
     last: ClassVar[tuple[str, ...]] = ()
     function_defaults: ClassVar[Mapping[str, Any]] = {}
     ignored: ClassVar[Mapping[str, Any]] = {}

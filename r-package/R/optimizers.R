@@ -363,6 +363,59 @@ optimizer_lamb <- function(
   )
 }
 
+#' LazyAdam: Adam that moves only those rows of an embedding that have a gradient
+#'
+#' For dense gradients it is Adam, to the bit. For sparse gradients (`tf.IndexedSlices`) it is
+#' another algorithm: Adam moves every row at every step. Here rows that name the same index are
+#' summed first. Then m, v, weight decay and the weight follow Adam's formulas in these rows alone;
+#' t is the number of the update, not of the row's own updates. All other rows of weight and state
+#' keep their bits. Clipping sees the summed rows; in a norm the others count as zeros. The cost of
+#' a step grows with the rows that it moves.
+#'
+#' A sparse gradient can't be combined with `use_ema`, with `gradient_accumulation_steps` above 1,
+#' with a constraint of its variable, or with a train step that is compiled as a whole
+#' (`jit_compile=True` in `compile()`). An error at the step says what to change.
+#'
+#' @param epsilon Added to the root of v, outside the bias correction ("epsilon hat" of the paper).
+#'   Takes a number in `[0, Inf)`.
+#' @inheritParams optimizer_adadelta
+#' @inheritParams optimizer_adam
+#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
+#'   a Keras optimizer.
+#' @references Kingma and Ba (2014), Adam: A Method for Stochastic Optimization,
+#'   <https://arxiv.org/abs/1412.6980>, section 2, the efficient form before 2.1. Lazy rows:
+#'   LazyAdam of TensorFlow Addons,
+#'   <https://www.tensorflow.org/addons/api_docs/python/tfa/optimizers/LazyAdam>.
+#' @family optimizers
+#' @examplesIf is_pyadam_available()
+#' optimizer_lazy_adam(learning_rate = 0.01)
+#' optimizer_lazy_adam(learning_rate = function() 0.01, global_clipnorm = 1)
+#' @export
+optimizer_lazy_adam <- function(
+  learning_rate = 0.001,
+  beta_1 = 0.9,
+  beta_2 = 0.999,
+  epsilon = 1e-07,
+  amsgrad = FALSE,
+  weight_decay = NULL,
+  clipnorm = NULL,
+  clipvalue = NULL,
+  global_clipnorm = NULL,
+  use_ema = FALSE,
+  ema_momentum = 0.99,
+  ema_overwrite_frequency = NULL,
+  jit_compile = TRUE,
+  name = "LazyAdam",
+  ...,
+  loss_scale_factor = NULL,
+  gradient_accumulation_steps = NULL
+) {
+  call_python(
+    "optimizer_lazy_adam",
+    match.call(expand.dots = FALSE), environment(), ...
+  )
+}
+
 #' Lion: steps of one size, in the sign of momentum and gradient together
 #'
 #' @param beta_1 Share of the momentum in the direction of the step. Takes a number in `[0, 1)` or

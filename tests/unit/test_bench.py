@@ -25,11 +25,17 @@ from pyadam.cli.bench.worker import answers
 DENSE, ROWS = "3x40+2x700", "300x8@160"
 WITH_DECAY = {"adamw", "adamw-clip", "adamw-clip-ema"}
 LACKS = {  # columns that a peer does not have, on each kind of gradient
-    ("legacy", DENSE): WITH_DECAY,
-    ("legacy", ROWS): WITH_DECAY,
-    ("tf-fused", DENSE): WITH_DECAY,
-    ("tf-fused", ROWS): WITH_DECAY | {"adam", "amsgrad"},
+    ("legacy", DENSE): WITH_DECAY | {"lazy"},
+    ("legacy", ROWS): WITH_DECAY | {"lazy"},
+    ("tf-fused", DENSE): WITH_DECAY | {"lazy"},
+    ("tf-fused", ROWS): WITH_DECAY | {"adam", "amsgrad", "lazy"},
     ("torch-sparse", ROWS): WITH_DECAY | {"amsgrad"},
+    ("pyadam-jit", ROWS): {"lazy"},
+    **{
+        (peer, model): {"lazy"}
+        for peer in ("keras", "keras-jit", "tf_keras", "torch-fused", "torch-foreach", "optax")
+        for model in (DENSE, ROWS)
+    },
 }
 
 
@@ -155,7 +161,7 @@ def test_bytes_a_parameter(name, count):
     assert COLUMNS[name].bytes_per_parameter == count
 
 
-@pytest.mark.parametrize(("column", "rows"), {"adam": 1_000_000, "sgd": 4096, "adagrad": 4096}.items())
+@pytest.mark.parametrize(("column", "rows"), {"adam": 1_000_000, "sgd": 4096, "adagrad": 4096, "lazy": 4096}.items())
 def test_bytes_of_rows(column, rows):
     assert MODELS["embedding"].bytes(COLUMNS[column]) == rows * 64 * COLUMNS[column].bytes_per_parameter
 
@@ -340,8 +346,9 @@ def test_command(capsys, tmp_path):
         ("4x1@2", "adam"),
         ("4x1@2", "sgd"),
         ("4x1@2", "adagrad"),
+        ("4x1@2", "lazy"),
     ]
-    assert len(shown) == 4
+    assert len(shown) == 5
 
 
 def test_list(capsys):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from family import EVERY, ONE_OF_EACH_KIND
+from family import EVERY, ONE_OF_EACH_KIND, theirs
 from helpers import values, variables
 
 import pyadam
@@ -47,8 +47,8 @@ def test_fit_gives_the_same_weights_in_every_mode(name):
 @pytest.mark.parametrize("name", EVERY)
 def test_fit_agrees_with_keras(name):
     ends = []
-    for module in (pyadam, keras.optimizers):
-        model = small_model(optimizer=getattr(module, name)(0.01, global_clipnorm=1.0, weight_decay=0.01))
+    for optimizer in (getattr(pyadam, name), theirs(keras.optimizers, name)):
+        model = small_model(optimizer=optimizer(0.01, global_clipnorm=1.0, weight_decay=0.01))
         fit(model, epochs=5)
         ends.append(values(model.trainable_variables))
     for a, b in zip(*ends, strict=True):

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from family import EVERY, ONE_OF_EACH_KIND
+from family import EVERY, ONE_OF_EACH_KIND, theirs
 
 import pyadam
 from pyadam import specs
@@ -46,12 +46,14 @@ def assert_same(a, b):
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("state", STATES, ids=str)
 def test_layout_is_keras_layout(name, state):
-    ours, theirs = (getattr(m, name)(name="o", **state) for m in (pyadam, keras.optimizers))
-    models = [train(make_model(optimizer), 1) for optimizer in (ours, theirs)]
-    assert [(v.dtype, tuple(v.shape)) for v in ours.variables] == [(v.dtype, tuple(v.shape)) for v in theirs.variables]
+    ours, keras_own = (make(name="o", **state) for make in (getattr(pyadam, name), theirs(keras.optimizers, name)))
+    models = [train(make_model(optimizer), 1) for optimizer in (ours, keras_own)]
+    assert [(v.dtype, tuple(v.shape)) for v in ours.variables] == [
+        (v.dtype, tuple(v.shape)) for v in keras_own.variables
+    ]
     weights = tuple(f"o/{v.path.replace('/', '_')}_" for v in models[1].trainable_variables)
     named = [
-        (a.path, b.path) for a, b in zip(ours.variables, theirs.variables, strict=True) if b.path.startswith(weights)
+        (a.path, b.path) for a, b in zip(ours.variables, keras_own.variables, strict=True) if b.path.startswith(weights)
     ]
     assert (
         named or len(ours.variables) == 2
@@ -64,10 +66,10 @@ def test_layout_is_keras_layout(name, state):
 @pytest.mark.parametrize("kind", ["weights.h5", "keras", "checkpoint"])
 @pytest.mark.parametrize("writer", ["keras", "pyadam"])
 def test_a_file_of_either_resumes_in_the_other(name, state, kind, writer, tmp_path):
-    modules = {"keras": keras.optimizers, "pyadam": pyadam}
-    (reader,) = modules.keys() - {writer}
-    first = train(make_model(getattr(modules[writer], name)(0.01, **state)), 3)
-    second = make_model(getattr(modules[reader], name)(0.01, **state))
+    classes = {"keras": theirs(keras.optimizers, name), "pyadam": getattr(pyadam, name)}
+    (reader,) = classes.keys() - {writer}
+    first = train(make_model(classes[writer](0.01, **state)), 3)
+    second = make_model(classes[reader](0.01, **state))
     second.optimizer.build(second.trainable_variables)
     if kind == "checkpoint":
         saved = tf.train.Checkpoint(model=first, optimizer=first.optimizer).save(str(tmp_path / "c"))
@@ -82,10 +84,11 @@ def test_a_file_of_either_resumes_in_the_other(name, state, kind, writer, tmp_pa
 @pytest.mark.parametrize("name", EVERY)
 def test_three_steps_of_keras_and_three_of_pyadam_are_six_of_pyadam(name, tmp_path):
     whole = train(make_model(getattr(pyadam, name)(0.01)), 6)
-    for first, second in ((keras.optimizers, pyadam), (pyadam, keras.optimizers)):
+    classes = (theirs(keras.optimizers, name), getattr(pyadam, name))
+    for first, second in (classes, classes[::-1]):
         file = str(tmp_path / "m.weights.h5")
-        train(make_model(getattr(first, name)(0.01)), 3).save_weights(file)
-        resumed = make_model(getattr(second, name)(0.01))
+        train(make_model(first(0.01)), 3).save_weights(file)
+        resumed = make_model(second(0.01))
         resumed.optimizer.build(resumed.trainable_variables)
         resumed.load_weights(file)
         train(resumed, 3)
@@ -189,9 +192,10 @@ def test_config_round_trips_as_json(name):
 @pytest.mark.parametrize("name", EVERY)
 def test_keras_reads_our_config_and_we_read_kerass(name):
     ours = getattr(pyadam, name)(0.3, clipnorm=1.0)
-    theirs = getattr(keras.optimizers, name)(0.25, clipnorm=1.0, name="o")
-    assert getattr(keras.optimizers, name).from_config(ours.get_config()).clipnorm == 1.0
-    assert getattr(pyadam, name).from_config(theirs.get_config()).get_config()["learning_rate"] == 0.25
+    keras_own = theirs(keras.optimizers, name)
+    assert keras_own.from_config(ours.get_config()).clipnorm == 1.0
+    config = keras_own(0.25, clipnorm=1.0, name="o").get_config()
+    assert getattr(pyadam, name).from_config(config).get_config()["learning_rate"] == 0.25
 
 
 def test_config_follows_the_learning_rate():

@@ -39,7 +39,7 @@ def _count(optimizer: type) -> None:
     optimizer.__init__ = counting
 
 
-for name in (*pyadam.specs.SPECS, "LossScaleOptimizer"):
+for name in (*(name for name, spec in pyadam.specs.SPECS.items() if spec.in_keras), "LossScaleOptimizer"):
     _swap(name)
 for optimizer in (pyadam.keras3.Optimizer, pyadam.keras3.LossScaleOptimizer):
     _count(optimizer)

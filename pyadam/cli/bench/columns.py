@@ -32,7 +32,7 @@ class Column:
         title: in tables.
         keras: class and arguments, as every Keras and pyadam call them.
         torch: class and arguments in ``torch.optim``.
-        optax: function and arguments in ``optax``.
+        optax: function and arguments in ``optax``; None where it has none.
         states: how many tensors of a weight's shape are kept beside it; each is read and written in a step.
         fused: TensorFlow's own operation for a dense gradient, without ``ResourceApply``; empty where there is none.
         fused_rows: the same for a gradient of some rows, the whole name.
@@ -45,7 +45,7 @@ class Column:
     title: str
     keras: tuple[str, Mapping[str, Any]]
     torch: tuple[str, Mapping[str, Any]]
-    optax: tuple[str, Mapping[str, Any]]
+    optax: tuple[str, Mapping[str, Any]] | None
     states: int
     fused: str = ""
     fused_rows: str = ""
@@ -131,6 +131,15 @@ COLUMNS = {
             states=1,
             fused="AdagradV2",
             fused_rows="ResourceSparseApplyAdagradV2",
+            by_row=True,
+        ),
+        Column(
+            "lazy",
+            "LazyAdam",
+            keras=("LazyAdam", _ADAM),
+            torch=("SparseAdam", _BETAS),
+            optax=None,
+            states=2,
             by_row=True,
         ),
     )

@@ -65,10 +65,12 @@ class Oracle:
                 total = self.sums[j] + (gradient.dense() if isinstance(gradient, Rows) else gradient) / scale
                 self.sums[j] = rounded(total, self.sum_dtypes[j])
                 self.seen.add(j)
+        sparse = {j: g.indices for j, g in enumerate(gradients) if isinstance(g, Rows) and self.paper.lazy}
+        idle = {j: np.setdiff1d(np.arange(len(self.weights[j])), named) for j, named in sparse.items()}
         if self.calls % every == 0:
             means = {j: self.sums[j] / every for j in sorted(self.seen)}
             self.sums, self.seen = [np.zeros_like(w) for w in self.weights], set()
-            self._update(h, means)
+            self._update(h, means, idle)
 
     def _current(self) -> dict[str, Any]:
         """The arguments of this call; functions and schedules are asked for theirs."""
@@ -78,7 +80,8 @@ class Oracle:
         rate = float(np.float32(values["learning_rate"]))
         return {**values, "learning_rate": rate, "learning_rate_is_constant": constant}
 
-    def _update(self, h: dict[str, Any], gradients: dict[int, np.ndarray]) -> None:
+    def _update(self, h: dict[str, Any], gradients: dict[int, np.ndarray], idle: dict[int, np.ndarray]) -> None:
+        """The rows of a weight that ``idle`` names, and their state, are put back to what they were."""
         self.updates += 1
         t, lr = self.updates, h["learning_rate"]
         if self.paper.step is nadam:
@@ -86,8 +89,12 @@ class Oracle:
         new = list(self.weights)
         for j, gradient in clip(h, gradients).items():
             decay = self.paper.decay(h, self.weights[j].shape) or 0.0
-            decayed = self.weights[j] - lr * decay * self.weights[j]
+            decayed, held = self.weights[j] - lr * decay * self.weights[j], dict(self.slots[j])
             new[j] = self.paper.step({**h, "u_product": self.u_product}, t, lr, decayed, gradient, self.slots[j])
+            for row in idle.get(j, ()):
+                decayed[row] = new[j][row] = self.weights[j][row]
+                for name, state in held.items():
+                    self.slots[j][name][row] = state[row]
             self.ways[j] = self.ways[j] + np.abs(decayed - self.weights[j]) + np.abs(new[j] - decayed)
         if h["use_ema"]:
             momentum = h["ema_momentum"] if t > 1 else 0.0

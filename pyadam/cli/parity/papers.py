@@ -12,6 +12,7 @@ gradient and its state ``s``, which it changes; it returns the new weight.
 - Adamax: Kingma and Ba (2014), algorithm 2
 - Ftrl: McMahan et al. (2013), algorithm 1, for any power of the sum
 - Lamb: You et al. (2019), algorithm 2
+- LazyAdam: Adam, in the rows that a sparse gradient names; TensorFlow Addons' class of that name
 - Lion: Chen et al. (2023), algorithm 2
 - Muon: Jordan et al. (2024); Liu et al. (2025), equation 4
 - Nadam: Dozat (2016), algorithm 2, with momentum u_t = beta_1 (1 - 0.5 * 0.96^t)
@@ -181,12 +182,14 @@ class Paper:
             all weights' second.
         starts: first values that are not 0, by name of the state: the argument that gives them.
         decay: the weight decay of a weight of that shape.
+        lazy: whether rows that a sparse gradient does not name stay as they are, weight and state.
     """
 
     step: Callable[..., Array]
     groups: Callable[[Hyper, tuple[int, ...]], tuple[Group, ...]]
     starts: Mapping[str, str] | None = None
     decay: Callable[[Hyper, tuple[int, ...]], float | None] = lambda h, shape: h["weight_decay"]
+    lazy: bool = False
 
 
 def _always(h: Hyper) -> bool:
@@ -202,6 +205,7 @@ PAPERS: dict[str, Paper] = {
     "Adamax": Paper(adamax, _same(("m", "u"))),
     "Ftrl": Paper(ftrl, _same(("n", "z")), {"n": "initial_accumulator_value"}),
     "Lamb": Paper(lamb, _same(("m", "v"))),
+    "LazyAdam": Paper(adam, _if((("m", "v"), _always), (("v_hat",), lambda h: h["amsgrad"])), lazy=True),
     "Lion": Paper(lion, _same(("m",))),
     "Muon": Paper(muon, lambda h, shape: (("m", "v") if _left_to_adam(h, shape) else ("m",),), decay=muon_decay),
     "Nadam": Paper(nadam, _same(("m", "v"))),

@@ -61,6 +61,22 @@ test_that("a Keras schedule is a learning rate", {
   expect_equal(as.numeric(optimizer$learning_rate$numpy()), 0.1 * 0.5^0.2, tolerance = 1e-6)
 })
 
+test_that("LazyAdam moves the rows of an embedding that the data name, and no others", {
+  need_pyadam()
+  keras <- reticulate::import("keras")
+  lazily_trained <- function(...) {
+    layers <- keras$layers
+    model <- keras$Sequential(list(layers$Embedding(6L, 2L), layers$Flatten(), layers$Dense(1L)))
+    model$build(reticulate::tuple(NULL, 2L))
+    before <- model$get_weights()[[1]]
+    compile(model, optimizer = optimizer_lazy_adam(0.1, weight_decay = 0.01), loss = "mse", ...)
+    fit(model, matrix(c(1, 3, 3, 1), 2), c(1, 2), epochs = 3, verbose = 0)
+    rowSums(model$get_weights()[[1]] != before)
+  }
+  expect_equal(lazily_trained(), c(0, 2, 0, 2, 0, 0))
+  expect_error(lazily_trained(jit_compile = TRUE), "is sparse.*set jit_compile=False in compile")
+})
+
 test_that("the methods are the least specific ones", {
   need_pyadam()
   expect_identical(utils::tail(class(linear_model()), 1), "python.builtin.object")

@@ -63,9 +63,10 @@ STEP(amsgrad, MOMENTS const float ti = fmaxf(top[i], vi); top[i] = ti;
 // The same for some rows of a matrix: g has the rows that `rows` names.
 #define ROWS(NAME, BODY)                                                                        \
     void NAME##_rows(const Step *s, const int *rows, long count, long width) {                  \
-        float *restrict w = s->w, *restrict v = s->v;                                           \
+        float *restrict w = s->w, *restrict m = s->m, *restrict v = s->v;                       \
         const float rate = s->rate, epsilon = s->epsilon;                                       \
-        (void)v, (void)epsilon;                                                                 \
+        const float b1 = s->one_minus_b1, b2 = s->one_minus_b2;                                 \
+        (void)m, (void)v, (void)epsilon, (void)b1, (void)b2;                                    \
         _Pragma("omp parallel for schedule(static)")                                            \
         for (long r = 0; r < count; r++) {                                                      \
             const float *restrict g = s->g + r * width;                                         \
@@ -76,4 +77,6 @@ STEP(amsgrad, MOMENTS const float ti = fmaxf(top[i], vi); top[i] = ti;
     }
 
 ROWS(sgd, w[i] -= rate * gj;)
+ROWS(adam, const float mi = m[i] + (gj - m[i]) * b1; const float vi = v[i] + (gj * gj - v[i]) * b2; m[i] = mi;
+     v[i] = vi; w[i] -= rate * mi / (sqrtf(vi) + epsilon);)
 ROWS(adagrad, const float vi = v[i] + gj * gj; v[i] = vi; w[i] -= rate * gj / sqrtf(vi + epsilon);)

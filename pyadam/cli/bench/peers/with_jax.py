@@ -10,12 +10,15 @@ import optax
 
 from pyadam.cli.bench.columns import RATE, Column
 from pyadam.cli.bench.models import Rows
+from pyadam.cli.bench.peers import NotOffered
 
 
 class Run:
     """The transformation of the column; the averages, which optax keeps apart from it, in the same program."""
 
     def __init__(self, column: Column, weights: Iterable[np.ndarray], gradients: Iterable[np.ndarray | Rows]) -> None:
+        if column.optax is None:
+            raise NotOffered(f"optax has no {column.title}")
         name, arguments = column.optax
         rule = getattr(optax, name)(RATE, **arguments)
         if column.clip is not None:

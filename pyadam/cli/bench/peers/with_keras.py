@@ -10,6 +10,8 @@ from pyadam.cli.bench.columns import RATE, Column
 from pyadam.cli.bench.models import Rows
 from pyadam.cli.bench.peers import NotOffered
 from pyadam.cli.bench.peers.graph import Gradients
+from pyadam.rules import RULES
+from pyadam.specs import SPECS
 from pyadam.xla import is_single_pass
 
 _MODULES = {
@@ -39,16 +41,21 @@ class Run:
         if single_pass and not is_single_pass():
             raise NotOffered("XLA does not take the option here")
         name, arguments = column.keras[0], column.everywhere
+        optimizers = importlib.import_module(_MODULES[library])
+        if not hasattr(optimizers, name):
+            raise NotOffered(f"{library} has no {name}")
         lacking = [each for each in _SINCE_LEGACY if each in arguments]
         if library == "legacy" and lacking:
             raise NotOffered(f"the legacy classes have no {' and no '.join(lacking)}")
-        self.optimizer = getattr(importlib.import_module(_MODULES[library]), name)(RATE, **arguments)
+        self.optimizer = getattr(optimizers, name)(RATE, **arguments)
         if library in ("pyadam", "keras"):
             from keras import Variable
         else:
             from tensorflow import Variable
         self.variables = [Variable(w) for w in weights]
         made = Gradients(gradients)
+        if jit and made.has_rows and RULES[SPECS[name]].lazy:
+            raise NotOffered(f"{name} refuses rows in a compiled train step")
         self.column = column
 
         def train() -> None:

@@ -24,6 +24,8 @@ class Run:
         switch = {way: True}
         if way == "sparse":
             name, switch = _sparse_name(column), {}
+        elif name == "SparseAdam":
+            raise NotOffered("torch has SparseAdam for sparse gradients only")
         self.optimizer = getattr(torch.optim, name)(self.weights, lr=RATE, **arguments, **switch)
         self.averages: list[torch.Tensor] = []
 
@@ -54,7 +56,7 @@ def _sparse(gradient: np.ndarray | Rows) -> torch.Tensor:
 
 def _sparse_name(column: Column) -> str:
     """The class that takes sparse gradients. SparseAdam leaves other rows alone: the same here, they never had a gradient."""
-    name = {"SGD": "SGD", "Adagrad": "Adagrad", "Adam": "SparseAdam"}.get(column.torch[0])
+    name = {"SGD": "SGD", "Adagrad": "Adagrad", "Adam": "SparseAdam", "SparseAdam": "SparseAdam"}.get(column.torch[0])
     if name is None or "amsgrad" in column.torch[1] or column.clip is not None:
         raise NotOffered(f"torch has no {column.title} for sparse gradients")
     return name
