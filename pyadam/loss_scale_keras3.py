@@ -10,7 +10,7 @@ from pyadam.loss_scale import Scaling, divided, turn_off
 from pyadam.saving import path, untracked
 from pyadam.shell import check_strategy
 from pyadam.specs.loss_scale import LossScaleOptimizer as LossScaleSpec
-from pyadam.state import LoadedState, check_state, mark_layout
+from pyadam.state import LoadedState, check_state, mark
 
 __all__ = ["LossScaleOptimizer"]
 
@@ -100,7 +100,7 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):  # type: ignore[m
     def save_own_variables(self, store: Any) -> None:
         """Writes the state, numbered as Keras does: the scale and its counter, then the state of the optimizer inside."""
         super().save_own_variables(store)
-        mark_layout(store, self._layout())
+        mark(store, "layout", self._layout())
 
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
         """Reads a state that ``save_own_variables`` or Keras' own class wrote; before ``build`` it waits for it.
