@@ -125,3 +125,22 @@ def test_a_schedule_of_the_other_keras_changes_nothing(host, module):
         optimizer.learning_rate = schedule(host)
     assert float(optimizer.learning_rate) == 0.25
     assert optimizer.get_config()["learning_rate"] == 0.25
+
+
+def test_a_number_that_becomes_a_schedule_reaches_adafactors_rule():
+    """relative_step holds a number, and no schedule, down to 1 / sqrt(t)."""
+    constant = keras.optimizers.schedules.ExponentialDecay(4.0, 1000, 1.0)
+    ends = {}
+    for name, first, second in (
+        ("number", 4.0, 4.0),
+        ("schedule", constant, constant),
+        ("number, then schedule", 4.0, constant),
+    ):
+        v = keras.Variable([1.0, 2.0])
+        optimizer = pyadam.Adafactor(first)
+        optimizer.apply([tf.zeros(2)], [v])  # moves nothing
+        optimizer.learning_rate = second
+        optimizer.apply([tf.ones(2)], [v])
+        ends[name] = v.numpy()
+    np.testing.assert_array_equal(ends["number, then schedule"], ends["schedule"])
+    assert np.all(np.abs(ends["number"] - [1.0, 2.0]) < 0.5 * np.abs(ends["schedule"] - [1.0, 2.0]))
