@@ -23,7 +23,7 @@ from pyadam.rules import RULES
 from pyadam.rules.rule import Slot
 from pyadam.saving import path, untracked
 
-__all__ = ["Shell", "check_strategy", "make_classes"]
+__all__ = ["Shell", "check_strategy", "make_classes", "matched"]
 
 
 class Shell(Hyperparameters):
@@ -198,17 +198,7 @@ class Shell(Hyperparameters):
             ValueError: no gradient at all, another number of gradients than variables, a gradient of the wrong shape, a
                 variable given twice or unknown, or no variables before ``build``.
         """
-        grads = list(grads)
-        variables = self._trainable_variables if trainable_variables is None else list(trainable_variables)
-        owner = type(self).__name__
-        if trainable_variables is None and not self.built:
-            raise ValueError(
-                f"{owner}: apply(grads) without variables needs an optimizer that is built: call build(variables) first"
-            )
-        if len(grads) != len(variables):
-            raise ValueError(
-                f"{owner}: expected one gradient a variable, got {len(grads)} gradients for {len(variables)}"
-            )
+        grads, variables = matched(self, grads, trainable_variables)
         if not grads:
             return
         self._check_gradients(grads, variables)
@@ -279,6 +269,23 @@ class Shell(Hyperparameters):
         finally:
             for target, value in zip(targets, raw, strict=True):
                 target.weight.assign(value)
+
+
+def matched(optimizer: Any, grads: Iterable[Any], variables: Iterable[Any] | None) -> tuple[list[Any], list[Any]]:
+    """The gradients and variables of a call of ``apply``, as many of each; by default the variables of ``build``.
+
+    Raises:
+        ValueError: another number of gradients than variables, or no variables before ``build``.
+    """
+    owner, grads = type(optimizer).__name__, list(grads)
+    if variables is None and not optimizer.built:
+        raise ValueError(
+            f"{owner}: apply(grads) without variables needs an optimizer that is built: call build(variables) first"
+        )
+    variables = list(optimizer._trainable_variables if variables is None else variables)
+    if len(grads) != len(variables):
+        raise ValueError(f"{owner}: expected one gradient a variable, got {len(grads)} gradients for {len(variables)}")
+    return grads, variables
 
 
 def check_strategy(owner: str) -> None:
