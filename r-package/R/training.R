@@ -80,8 +80,9 @@ as_class_weight <- function(value) {
   classes <- names(value)
   if (is.null(classes) || !all(grepl("^[0-9]+$", classes))) {
     stop(
-      "fit: the names of class_weight must be whole numbers >= 0, as in list(\"0\" = 1, \"1\" = 50), ",
-      "got ", if (is.null(classes)) "none" else paste(dQuote(classes, FALSE), collapse = ", "),
+      "fit: the names of class_weight must be whole numbers >= 0, ",
+      "as in list(\"0\" = 1, \"1\" = 50), got ",
+      if (is.null(classes)) "none" else paste(dQuote(classes, FALSE), collapse = ", "),
       call. = FALSE
     )
   }
