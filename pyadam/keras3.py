@@ -35,7 +35,22 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        self._set_learning_rate(value, keras.optimizers.Optimizer.learning_rate.fset)
+        self._set_learning_rate(value)
+
+    def _hold_learning_rate(self, value: Any) -> None:
+        if callable(value):
+            keras.optimizers.Optimizer.learning_rate.fset(self, value)
+            return
+        with tf.init_scope(), keras.name_scope(self.name, caller=self):
+            rate = keras.Variable(
+                value,
+                name="learning_rate",
+                dtype=keras.config.floatx(),
+                trainable=False,
+                aggregation="only_first_replica",
+            )
+        self._track_variable(rate)
+        self._learning_rate = rate
 
     def _is_variable(self, value: Any) -> bool:
         return isinstance(value, keras.Variable)

@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from pyadam.loss_scale import Scaling, divided, turn_off
 from pyadam.saving import path, untracked
-from pyadam.shell import check_strategy
+from pyadam.shell import check_strategy, matched
 from pyadam.specs.loss_scale import LossScaleOptimizer as LossScaleSpec
-from pyadam.state import LoadedState, check_state, mark_layout
+from pyadam.state import LoadedState, check_state, mark
 
 __all__ = ["LossScaleOptimizer"]
 
@@ -62,17 +62,8 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):  # type: ignore[m
         Raises:
             ValueError: another number of gradients than variables, or no variables before ``build``.
         """
-        owner, grads = type(self).__name__, list(grads)
-        check_strategy(owner)
-        if trainable_variables is None and not self.built:
-            raise ValueError(
-                f"{owner}: apply(grads) without variables needs an optimizer that is built: call build(variables) first"
-            )
-        variables = self._trainable_variables if trainable_variables is None else list(trainable_variables)
-        if len(grads) != len(variables):
-            raise ValueError(
-                f"{owner}: expected one gradient a variable, got {len(grads)} gradients for {len(variables)}"
-            )
+        check_strategy(type(self).__name__)
+        grads, variables = matched(self, grads, trainable_variables)
         if not self.built:
             with tf.init_scope():
                 self.build(variables)
@@ -100,7 +91,7 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):  # type: ignore[m
     def save_own_variables(self, store: Any) -> None:
         """Writes the state, numbered as Keras does: the scale and its counter, then the state of the optimizer inside."""
         super().save_own_variables(store)
-        mark_layout(store, self._layout())
+        mark(store, "layout", self._layout())
 
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
         """Reads a state that ``save_own_variables`` or Keras' own class wrote; before ``build`` it waits for it.

@@ -12,6 +12,7 @@ from pyadam.loss_scale import Scaling, divided, turn_off
 from pyadam.saving import untracked
 from pyadam.shell import check_strategy
 from pyadam.specs.loss_scale import LossScaleOptimizer as LossScaleSpec
+from pyadam.state import mark, marked
 
 __all__ = ["LossScaleOptimizer"]
 
@@ -96,12 +97,17 @@ class LossScaleOptimizer(LossScaleOptimizerV3):  # type: ignore[misc]  # noqa: D
         return cls(**{**config, "inner_optimizer": inner})
 
     def save_own_variables(self, store: Any) -> None:
-        """Writes the state of the optimizer inside; tf_keras' files hold no scale."""
+        """Writes the state of the optimizer inside, and beside it, where tf_keras' own class does not look, the scale."""
         self.inner_optimizer.save_own_variables(store)
+        mark(store, "loss_scale", [float(self.dynamic_scale), float(self._loss_scale.counter)])
 
     def load_own_variables(self, store: Any) -> None:
-        """Reads the state of the optimizer inside."""
+        """Reads the state of the optimizer inside, and the scale; in files of tf_keras' own class there is none."""
         self.inner_optimizer.load_own_variables(store)
+        saved = marked(store, "loss_scale")
+        if saved is not None:
+            for variable, value in zip((self.dynamic_scale, self._loss_scale.counter), saved, strict=True):
+                variable.assign(tf.cast(value, variable.dtype))
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Sets the state of the optimizer inside."""

@@ -9,7 +9,7 @@ import numpy as np
 from pyadam import specs
 from pyadam.arguments import plain
 from pyadam.rules import Rule
-from pyadam.state import LoadedState, check_state, mark_layout
+from pyadam.state import LoadedState, check_state, mark
 
 __all__ = ["Saving", "path", "untracked"]
 
@@ -103,7 +103,7 @@ class Saving:
         """Writes the state, numbered in the order of ``variables``, as Keras does."""
         for i, variable in enumerate(self.variables):
             store[str(i)] = variable.numpy()
-        mark_layout(store, self._rule.layout)
+        mark(store, "layout", self._rule.layout)
 
     def load_own_variables(self, store: Any) -> None:
         """Reads a state that ``save_own_variables`` or Keras' own class wrote; before ``build`` it waits for it.

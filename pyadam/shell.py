@@ -5,7 +5,6 @@ variable is made, saved and named, is left to the subclasses.
 """
 
 import contextlib
-import dataclasses
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
@@ -13,26 +12,23 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from pyadam import specs
-from pyadam.arguments import needs_arguments
 from pyadam.engine import Engine, Target
 from pyadam.engine.arena import Part
-from pyadam.engine.dynamic import Dynamic
 from pyadam.engine.gradients import clip, compute_dtype
 from pyadam.engine.lanes import make_arenas
 from pyadam.exclusions import Exclusions
+from pyadam.hyperparameters import Hyperparameters
 from pyadam.reference import documentation
 from pyadam.rules import RULES
 from pyadam.rules.rule import Slot
-from pyadam.saving import Saving, path, untracked
+from pyadam.saving import path, untracked
 
-__all__ = ["Shell", "check_strategy", "make_classes"]
+__all__ = ["Shell", "check_strategy", "make_classes", "matched"]
 
 
-class Shell(Saving):
+class Shell(Hyperparameters):
     """An optimizer of one spec, without a Keras around it."""
 
-    _engine: Engine
-    _dynamic: dict[str, Dynamic]
     _exclusions: Exclusions
     _built_explicitly: bool
     _trainable_variables: list[Any]
@@ -42,17 +38,8 @@ class Shell(Saving):
 
     # What the Keras generation provides.
     name: str
-    learning_rate: Any
     _var_key: Callable[[Any], Any]
     _overwrite_variable_with_gradient: Callable[[Any], bool]
-
-    def _native(self, variable: Any) -> Any:
-        """The tf.Variable behind a variable of this Keras; anything else as it is."""
-        raise NotImplementedError
-
-    def _is_schedule(self, value: Any) -> bool:
-        """Whether a learning rate is this Keras' own schedule, which is called with the step."""
-        raise NotImplementedError
 
     def _add_state(self, variable: Any, slot: Slot, part: Part | None) -> Any:
         """A variable beside a weight, by default in the dtype of the arithmetic and of the weight's shape.
@@ -91,70 +78,6 @@ class Shell(Saving):
 
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if name != "lr"]  # Keras reads all that is listed when it saves
-
-    # --- hyperparameters -------------------------------------------------------------------------------------------------
-
-    def _configure(self, name: str, value: Any) -> None:
-        """Changes one hyperparameter; steps traced from now on use it."""
-        if "_engine" not in self.__dict__:
-            return  # Keras' own constructor writes its defaults
-        new = dataclasses.replace(self._spec, **{name: value})
-        if self.built and _state_of(new) != _state_of(self._spec):
-            raise ValueError(
-                f"{type(self).__name__}: {name} can't change once the optimizer is built, its state depends on it"
-            )
-        untracked(self, _spec=new)
-        untracked(self, _dynamic=self._make_dynamic())
-        self._engine.configure(new)
-
-    def _make_dynamic(self) -> dict[str, Dynamic]:
-        """The hyperparameters given as functions, other than schedules."""
-        found = {}
-        for name, field in specs.arguments(self.spec_type).items():
-            value = self._learning_rate if name == "learning_rate" else getattr(self._spec, name)
-            if callable(value) and not self._is_schedule(value):
-                if needs_arguments(value):  # a schedule, but not of this Keras
-                    host, other = self._saving.__name__.split(".")[0], type(value).__module__.split(".")[0]
-                    raise TypeError(
-                        f"{type(self).__name__}: {name} must be a LearningRateSchedule of {host}, "
-                        f"got a {type(value).__name__} of {other}"
-                    )
-                dtype = tf.float32 if name == "learning_rate" else tf.float64
-                found[name] = Dynamic(type(self).__name__, name, value, field.metadata["kind"], dtype)
-        return found
-
-    def _set_learning_rate(self, value: Any, assign: Callable[[Any, Any], None]) -> None:
-        """Checks a new learning rate and hands it to the setter of this Keras; a tensor of a graph is taken as it is."""
-        if tf.is_tensor(value) and not hasattr(value, "numpy"):
-            assign(self, value)
-            return
-        kind = specs.arguments(self.spec_type)["learning_rate"].metadata["kind"]
-        value = kind.check(type(self).__name__, "learning_rate", value)
-        assign(self, value)
-        changed = callable(value) != callable(self._spec.learning_rate)
-        untracked(self, _spec=dataclasses.replace(self._spec, learning_rate=value))
-        if changed:  # a rule may ask whether the rate is a number
-            self._engine.configure(self._spec)
-        untracked(self, _dynamic=self._make_dynamic())
-
-    @property
-    def lr(self) -> Any:
-        """Deprecated alias of ``learning_rate``."""
-        _warn_lr()
-        return self.learning_rate
-
-    @lr.setter
-    def lr(self, value: Any) -> None:
-        _warn_lr()
-        self.learning_rate = value
-
-    def _current_hyper(self) -> dict[str, Any]:
-        """The hyperparameters that may differ from step to step, as scalar tensors."""
-        hyper = {name: dynamic() for name, dynamic in self._dynamic.items()}
-        if "learning_rate" not in hyper:
-            rate = tf.cast(self._native(self.learning_rate), tf.float32)
-            hyper["learning_rate"] = tf.ensure_shape(rate, ())
-        return hyper
 
     def exclude_from_weight_decay(
         self, var_list: Sequence[Any] | None = None, var_names: Sequence[str] | None = None
@@ -275,17 +198,7 @@ class Shell(Saving):
             ValueError: no gradient at all, another number of gradients than variables, a gradient of the wrong shape, a
                 variable given twice or unknown, or no variables before ``build``.
         """
-        grads = list(grads)
-        variables = self._trainable_variables if trainable_variables is None else list(trainable_variables)
-        owner = type(self).__name__
-        if trainable_variables is None and not self.built:
-            raise ValueError(
-                f"{owner}: apply(grads) without variables needs an optimizer that is built: call build(variables) first"
-            )
-        if len(grads) != len(variables):
-            raise ValueError(
-                f"{owner}: expected one gradient a variable, got {len(grads)} gradients for {len(variables)}"
-            )
+        grads, variables = matched(self, grads, trainable_variables)
         if not grads:
             return
         self._check_gradients(grads, variables)
@@ -358,19 +271,27 @@ class Shell(Saving):
                 target.weight.assign(value)
 
 
+def matched(optimizer: Any, grads: Iterable[Any], variables: Iterable[Any] | None) -> tuple[list[Any], list[Any]]:
+    """The gradients and variables of a call of ``apply``, as many of each; by default the variables of ``build``.
+
+    Raises:
+        ValueError: another number of gradients than variables, or no variables before ``build``.
+    """
+    owner, grads = type(optimizer).__name__, list(grads)
+    if variables is None and not optimizer.built:
+        raise ValueError(
+            f"{owner}: apply(grads) without variables needs an optimizer that is built: call build(variables) first"
+        )
+    variables = list(optimizer._trainable_variables if variables is None else variables)
+    if len(grads) != len(variables):
+        raise ValueError(f"{owner}: expected one gradient a variable, got {len(grads)} gradients for {len(variables)}")
+    return grads, variables
+
+
 def check_strategy(owner: str) -> None:
     """Refuses steps on more than one replica."""
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
         raise NotImplementedError(f"{owner}: tf.distribute with more than one replica is not supported yet")
-
-
-def _state_of(spec: specs.Spec) -> Any:
-    """What a spec says of the variables that the optimizer keeps."""
-    return RULES[type(spec)].slots(spec, (2, 2), ""), spec.use_ema, spec.calls_per_update > 1
-
-
-def _warn_lr() -> None:
-    warnings.warn("pyadam: attribute lr is deprecated, use learning_rate", DeprecationWarning, stacklevel=3)
 
 
 def _hyperparameter(name: str, doc: str) -> property:

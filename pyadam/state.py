@@ -8,23 +8,27 @@ import numpy as np
 from pyadam import specs
 from pyadam.rules import RULES
 
-__all__ = ["LoadedState", "check_state", "layout_of", "mark_layout"]
+__all__ = ["LoadedState", "check_state", "layout_of", "mark", "marked"]
 
-_ATTRIBUTE = "pyadam_layout"
 # the names that optimizers have when their user gave none, as Keras writes them beside the state
 _LAYOUT_OF_NAME = {spec.__name__.lower(): RULES[spec].layout for spec in specs.SPECS.values()}
 
 
 def _attributes(store: Any) -> Any:
-    """The attributes of the HDF5 group behind a Keras store, where there is one."""
-    return getattr(getattr(store, "_h5_entry_group", None), "attrs", {})
+    """The attributes of the HDF5 group that is, or is behind, a store of either Keras, where there is one."""
+    return getattr(getattr(store, "_h5_entry_group", store), "attrs", {})
 
 
-def mark_layout(store: Any, layout: str) -> None:
-    """Writes beside the state which layout it has, without adding to what Keras counts as variables."""
+def mark(store: Any, name: str, value: Any) -> None:
+    """Writes a value beside the state, without adding to what Keras counts as variables."""
     attributes = _attributes(store)
     if hasattr(attributes, "create"):
-        attributes[_ATTRIBUTE] = layout
+        attributes[f"pyadam_{name}"] = value
+
+
+def marked(store: Any, name: str) -> Any:
+    """What `mark` has written beside a saved state, or None."""
+    return _attributes(store).get(f"pyadam_{name}")
 
 
 class LoadedState(dict[str, Any]):
@@ -39,8 +43,7 @@ def layout_of(store: Any) -> str | None:
     """The layout that a saved state is marked with, or None."""
     if isinstance(store, LoadedState):
         return store.layout
-    attributes = _attributes(store)
-    return attributes.get(_ATTRIBUTE) or _LAYOUT_OF_NAME.get(str(attributes.get("name")))
+    return marked(store, "layout") or _LAYOUT_OF_NAME.get(str(_attributes(store).get("name")))
 
 
 def check_state(

@@ -102,22 +102,12 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        self._set_learning_rate(value, Optimizer._assign_learning_rate)
+        self._set_learning_rate(value)
 
     lr = learning_rate  # tf_keras' own callbacks use the short name
 
-    def _assign_learning_rate(self, value: Any) -> None:
-        if callable(value):
-            self._learning_rate = value
-        elif self._is_schedule(self._learning_rate):
-            raise TypeError(
-                f"{type(self).__name__}: the learning rate is a LearningRateSchedule and can't be set to a number; "
-                "set it to another schedule, or make the optimizer with a number"
-            )
-        elif self._is_variable(self._learning_rate):
-            self._learning_rate.assign(value)
-        else:
-            self._learning_rate = self._build_learning_rate(value)
+    def _hold_learning_rate(self, value: Any) -> None:
+        self._learning_rate = self._build_learning_rate(value)
 
     def _is_variable(self, value: Any) -> bool:
         return isinstance(value, tf.Variable)

@@ -57,8 +57,13 @@ def single_pass() -> None:
         RuntimeError: XLA does not take the option any more, since it has compiled something in this process already; or it
             does not know it.
     """
+    before = os.environ.get("XLA_FLAGS")
     _add_option()
     if not is_single_pass():
+        if before is None:
+            del os.environ["XLA_FLAGS"]
+        else:
+            os.environ["XLA_FLAGS"] = before
         raise RuntimeError(_TOO_LATE)
 
 

@@ -51,7 +51,14 @@ class Target:
 
     @property
     def pending(self) -> bool:
-        """Whether gradients may wait in the accumulator."""
+        """Whether gradients may wait in the accumulator: the variable got one, or a state was loaded that holds some.
+
+        Nobody hears of a checkpoint that is restored, so as long as the variable got none its accumulator is looked at; in
+        a graph while it is traced.
+        """
+        if self.accumulator is not None and not self.received:
+            with tf.init_scope():
+                self.received = bool(tf.reduce_any(tf.not_equal(self.accumulator, 0)))
         return self.accumulator is not None and self.received
 
     @property

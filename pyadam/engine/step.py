@@ -64,9 +64,8 @@ class Engine:
         ]
         for target, gradient in zip(targets, ready, strict=True):
             target.received |= gradient is not None
-        accumulating = self.spec.calls_per_update > 1
         given = tuple(map(type, ready))
-        taking_part = tuple(x.received if accumulating else g is not None for x, g in zip(targets, ready, strict=True))
+        taking_part = tuple(g is not None or x.pending for x, g in zip(targets, ready, strict=True))
         key = (tuple(map(id, targets)), given, taking_part)
         if key not in self._steps:
             self._steps[key] = self._make(list(targets), ready, taking_part)

@@ -1,10 +1,10 @@
 # compile() and fit() for any Python model: methods of the least specific class, so that those of
 # R keras and R keras3 come first where these packages are loaded.
 
-# The arguments of fit() that Python wants as whole numbers, where R writes 10 and means a double.
+# The arguments that Python wants as whole numbers, where R writes 10 and means a double.
 counts <- c(
-  "batch_size", "epochs", "initial_epoch", "steps_per_epoch", "validation_batch_size",
-  "validation_freq", "validation_steps", "verbose"
+  "batch_size", "epochs", "initial_epoch", "steps_per_epoch", "steps_per_execution",
+  "validation_batch_size", "validation_freq", "validation_steps", "verbose"
 )
 
 # The arguments of compile() that Keras wants as lists, where R writes one string.
@@ -22,6 +22,8 @@ data_arguments <- c("x", "y", "sample_weight", "validation_data")
 #' All arguments go to Python as reticulate converts them, with these exceptions, which let R code
 #' be written in the usual way. Whole numbers such as `epochs = 10` need no `L`. Vectors given as
 #' data become one-dimensional arrays, also inside lists. `metrics = "accuracy"` needs no `list()`.
+#' `class_weight = list("0" = 1, "1" = 50)` names classes, which are whole numbers in Python; other
+#' names are an error.
 #'
 #' @param object A Python model.
 #' @param ... Arguments of the model's own method: for `compile()` the `optimizer`, `loss` and
@@ -40,7 +42,8 @@ NULL
 #' @method compile python.builtin.object
 #' @export
 compile.python.builtin.object <- function(object, ...) {
-  arguments <- change(list(...), metric_lists, as_metric_list)
+  arguments <- change(list(...), counts, as_whole_number)
+  arguments <- change(arguments, metric_lists, as_metric_list)
   do.call(object$compile, arguments, quote = TRUE)
   invisible(object)
 }
@@ -51,6 +54,7 @@ compile.python.builtin.object <- function(object, ...) {
 fit.python.builtin.object <- function(object, ...) {
   arguments <- change(list(...), c("", counts), as_whole_number)
   arguments <- change(arguments, c("", data_arguments), as_data)
+  arguments <- change(arguments, "class_weight", as_class_weight)
   invisible(do.call(object$fit, arguments, quote = TRUE))
 }
 
@@ -65,6 +69,24 @@ change <- function(arguments, names, how) {
 as_whole_number <- function(value) {
   whole <- is.double(value) && length(value) == 1 && is.finite(value) && value == trunc(value)
   if (whole) as.integer(value) else value
+}
+
+# Python's dictionary of classes. Keras asks it for whole numbers, and takes the weight of a class
+# that it does not find for 1.
+as_class_weight <- function(value) {
+  if (is.object(value) || !is.vector(value)) {
+    return(value)
+  }
+  classes <- names(value)
+  if (is.null(classes) || !all(grepl("^[0-9]+$", classes))) {
+    stop(
+      "fit: the names of class_weight must be whole numbers >= 0, ",
+      "as in list(\"0\" = 1, \"1\" = 50), got ",
+      if (is.null(classes)) "none" else paste(dQuote(classes, FALSE), collapse = ", "),
+      call. = FALSE
+    )
+  }
+  reticulate::py_dict(as.list(as.integer(classes)), unname(as.list(value)))
 }
 
 as_metric_list <- function(value) {

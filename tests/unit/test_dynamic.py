@@ -4,8 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 
 import pyadam
+import pyadam.tf_keras
 
 SCHEDULE = keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)
 
@@ -74,11 +76,71 @@ def test_a_function_can_not_be_called_from_a_compiled_train_step():
         run(pyadam.Adam(learning_rate=lambda: 0.1), wrap=lambda f: tf.function(f, jit_compile=True))
 
 
-def test_swapping_a_rate_for_a_schedule_and_back():
-    optimizer = pyadam.Adam(0.1)
-    assert len(optimizer.variables) == 2
-    optimizer.learning_rate = SCHEDULE
-    assert len(optimizer.variables) == 1
-    with pytest.raises(TypeError, match="LearningRateSchedule"):
-        optimizer.learning_rate = 0.1
-    assert float(optimizer.learning_rate) == pytest.approx(0.1)
+def number(keras_in_use):
+    return 0.25
+
+
+def function(keras_in_use):
+    return lambda: 0.5
+
+
+def schedule(keras_in_use):
+    return keras_in_use.optimizers.schedules.ExponentialDecay(1.0, 1000, 1.0)
+
+
+RATES = {number: 0.25, function: 0.5, schedule: 1.0}
+
+
+@pytest.mark.parametrize(
+    ("host", "module"), [(keras, pyadam), (tf_keras, pyadam.tf_keras)], ids=["Keras 3", "tf_keras"]
+)
+@pytest.mark.parametrize("before", RATES)
+@pytest.mark.parametrize("after", RATES)
+def test_a_rate_of_one_kind_in_the_place_of_another(before, after, host, module):
+    optimizer = module.SGD(before(host))
+    v = tf.Variable(8.0)
+    optimizer.apply([tf.constant(1.0)], [v])
+    if (before, after) == (schedule, number):
+        with pytest.raises(TypeError, match=r"SGD: the learning rate is a LearningRateSchedule and can't be set to a"):
+            optimizer.learning_rate = after(host)
+        assert float(optimizer.learning_rate) == RATES[before]
+        return
+    optimizer.learning_rate = after(host)
+    assert float(optimizer.learning_rate) == RATES[after]
+    optimizer.apply([tf.constant(1.0)], [v])
+    assert float(v) == 8.0 - RATES[before] - RATES[after]
+    listed = [x.name.split(":")[0] for x in optimizer.variables].count("learning_rate")
+    assert listed == (after is number and host is keras)
+    if after is number:
+        assert optimizer.get_config()["learning_rate"] == 0.25
+        optimizer.learning_rate.assign(0.125)
+        optimizer.apply([tf.constant(1.0)], [v])
+        assert float(v) == 8.0 - RATES[before] - 0.25 - 0.125
+
+
+@pytest.mark.parametrize(("host", "module"), [(tf_keras, pyadam), (keras, pyadam.tf_keras)])
+def test_a_schedule_of_the_other_keras_changes_nothing(host, module):
+    optimizer = module.SGD(0.25)
+    with pytest.raises(TypeError, match=r"SGD: learning_rate must be a LearningRateSchedule of "):
+        optimizer.learning_rate = schedule(host)
+    assert float(optimizer.learning_rate) == 0.25
+    assert optimizer.get_config()["learning_rate"] == 0.25
+
+
+def test_a_number_that_becomes_a_schedule_reaches_adafactors_rule():
+    """relative_step holds a number, and no schedule, down to 1 / sqrt(t)."""
+    constant = keras.optimizers.schedules.ExponentialDecay(4.0, 1000, 1.0)
+    ends = {}
+    for name, first, second in (
+        ("number", 4.0, 4.0),
+        ("schedule", constant, constant),
+        ("number, then schedule", 4.0, constant),
+    ):
+        v = keras.Variable([1.0, 2.0])
+        optimizer = pyadam.Adafactor(first)
+        optimizer.apply([tf.zeros(2)], [v])  # moves nothing
+        optimizer.learning_rate = second
+        optimizer.apply([tf.ones(2)], [v])
+        ends[name] = v.numpy()
+    np.testing.assert_array_equal(ends["number, then schedule"], ends["schedule"])
+    assert np.all(np.abs(ends["number"] - [1.0, 2.0]) < 0.5 * np.abs(ends["schedule"] - [1.0, 2.0]))

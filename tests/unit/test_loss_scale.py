@@ -231,6 +231,31 @@ def test_files_resume(generation, kind, name, pair, tmp_path):
     assert int(train(second).optimizer.iterations) == 6
 
 
+def test_a_file_of_tf_keras_holds_the_scale_and_what_it_had_before(tmp_path):
+    def fresh(module=pyadam.tf_keras):
+        scale = module.LossScaleOptimizer if module is pyadam.tf_keras else tf_keras.mixed_precision.LossScaleOptimizer
+        inner = pyadam.tf_keras.Adam(0.05)
+        model = make_model(scale(inner, initial_scale=64.0, dynamic_growth_steps=2))
+        model.optimizer.build(model.trainable_variables)
+        return model
+
+    first = train(fresh(), steps=5)
+    assert (float(first.optimizer.dynamic_scale), int(first.optimizer.dynamic_counter)) == (256.0, 1)
+    files = [tmp_path / "m.keras", tmp_path / "m.weights.h5"]
+    for file in files:
+        first.save(file) if file.suffix == ".keras" else first.save_weights(file)
+        second, theirs = fresh(), fresh(tf_keras)
+        second.load_weights(file)
+        assert (float(second.optimizer.dynamic_scale), int(second.optimizer.dynamic_counter)) == (256.0, 1)
+        theirs.load_weights(file)
+        assert_same(arrays(theirs), arrays(first))
+    theirs.save(tmp_path / "theirs.keras")
+    third = fresh()
+    third.load_weights(tmp_path / "theirs.keras")
+    assert_same(arrays(third), arrays(first))
+    assert float(third.optimizer.dynamic_scale) == 64.0
+
+
 custom = {"mean_square": make_model.__globals__["mean_square"]}
 
 

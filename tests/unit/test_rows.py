@@ -112,3 +112,49 @@ def test_rows_of_another_width_are_refused():
     g = tf.IndexedSlices(tf.ones((2, WIDTH + 1)), tf.constant([0, 1]), tf.constant([ROWS, WIDTH + 1]))
     with pytest.raises(ValueError, match=rf"must have the variable's shape \({ROWS}, {WIDTH}\)"):
         pyadam.SGD().apply([g], [table()])
+
+
+SMALL_ROWS = 5
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+@pytest.mark.parametrize("rows", [ROWS, SMALL_ROWS])
+def test_a_dense_shape_that_is_not_the_variables_is_refused(rows, name):
+    v = keras.Variable(np.ones((rows, WIDTH)), name="table")
+    g = tf.IndexedSlices(tf.ones((2, WIDTH)), tf.constant([0, 1]), tf.constant([9999, WIDTH]))
+    words = rf"{name}: the gradient of table must have the variable's shape \({rows}, {WIDTH}\), got \(9999, {WIDTH}\)"
+    with pytest.raises(ValueError, match=words):
+        getattr(pyadam, name)().apply([g], [v])
+    np.testing.assert_array_equal(v.numpy(), 1.0)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+@pytest.mark.parametrize("rows", [ROWS, SMALL_ROWS])
+@pytest.mark.parametrize("beyond", [False, True], ids=["negative", "too large"])
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
+def test_an_index_that_is_no_row_is_refused_by_name(graph, beyond, rows, name):
+    v = keras.Variable(np.ones((rows, WIDTH)), name="table")
+    optimizer = getattr(pyadam, name)()
+    optimizer.build([v])
+
+    def step(indices):
+        optimizer.apply([tf.IndexedSlices(tf.ones((2, WIDTH)), indices, tf.constant([rows, WIDTH]))], [v])
+
+    indices = [0, rows] if beyond else [0, -1]
+    got = rf"{min(indices)} ?to ?{max(indices)}" if not graph else rf"\[{min(indices)}\] \[to\] \[{max(indices)}\]"
+    words = rf"{name}: the indices of the gradient of table must be in \[0, {rows - 1}\], got some from\]? {got}"
+    with pytest.raises(tf.errors.InvalidArgumentError if graph else ValueError, match=words):
+        (tf.function(step) if graph else step)(tf.constant(indices))
+    np.testing.assert_array_equal(v.numpy(), 1.0)
+    assert graph or int(optimizer.iterations) == 0
+
+
+def test_slices_without_a_dense_shape_have_the_variables():
+    v, w = table(), table()
+    whole = slices(np.random.default_rng(2), 7)
+    pyadam.SGD(0.1).apply([tf.IndexedSlices(whole.values, whole.indices)], [v])
+    pyadam.SGD(0.1).apply([whole], [w])
+    np.testing.assert_array_equal(v.numpy(), w.numpy())
+    small = keras.Variable(np.ones((SMALL_ROWS, WIDTH)))
+    pyadam.Adam(0.1).apply([tf.IndexedSlices(tf.ones((1, WIDTH)), tf.constant([2]))], [small])
+    np.testing.assert_allclose(small.numpy()[:, 0], [1.0, 1.0, 0.9, 1.0, 1.0], rtol=1e-6)

@@ -107,6 +107,39 @@ def test_save_and_load_model_resumes_to_the_bit(name, tmp_path):
     assert_same(arrays(train(loaded, 3)), arrays(whole))
 
 
+@pytest.mark.parametrize("kind", ["own variables", "checkpoint"])
+@pytest.mark.parametrize("stepped", [False, True], ids=["fresh", "stepped"])
+@pytest.mark.parametrize("wrap", [lambda f: f, tf.function], ids=["eager", "graph"])
+@pytest.mark.filterwarnings("ignore:.*Gradients do not exist for variables")
+def test_a_state_from_the_middle_of_an_accumulation_keeps_every_share(kind, stepped, wrap, tmp_path):
+    """The second call has no gradient for b, whose first one waits in the accumulator."""
+
+    def make():
+        optimizer = pyadam.SGD(1.0, gradient_accumulation_steps=2)
+        vs = [keras.Variable([1.0, 2.0]), keras.Variable([3.0])]
+        optimizer.build(vs)
+        return optimizer, vs
+
+    def step(optimizer, vs, *gradients):
+        wrap(lambda: optimizer.apply([None if g is None else tf.constant(g) for g in gradients], vs))()
+
+    first, vs = make()
+    step(first, vs, [1.0, 1.0], [1.0])
+    resumed, ws = make()
+    if stepped:
+        step(resumed, ws, [5.0, 5.0], None)
+    if kind == "checkpoint":
+        saved = tf.train.Checkpoint(optimizer=first).save(str(tmp_path / "c"))
+        tf.train.Checkpoint(optimizer=resumed).restore(saved)
+    else:
+        store = {}
+        first.save_own_variables(store)
+        resumed.load_own_variables(store)
+    step(resumed, ws, [1.0, 1.0], None)
+    np.testing.assert_array_equal(ws[0].numpy(), [0.0, 1.0])
+    np.testing.assert_array_equal(ws[1].numpy(), [2.5])
+
+
 def test_a_model_saved_before_its_first_step_loads(tmp_path):
     make_model(pyadam.Adam(0.01)).save(tmp_path / "m.keras")
     loaded = keras.models.load_model(tmp_path / "m.keras")

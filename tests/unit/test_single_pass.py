@@ -91,6 +91,15 @@ def test_asking_too_late_is_an_error_that_explains():
     assert "PYADAM_SINGLE_PASS=1" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize("given", [None, "--xla_cpu_enable_fast_min_max=false"])
+def test_asking_too_late_leaves_the_options_of_xla_alone(given):
+    ask = TOO_LATE.splitlines()
+    code = "\n".join([*ask[:-1], "try:", f"    {ask[-1]}", "except RuntimeError:", "    import os"])
+    code += "\n    print(os.environ.get('XLA_FLAGS'), pyadam.xla.is_single_pass())"
+    environment = {} if given is None else {"XLA_FLAGS": given}
+    assert run(code, **environment).stdout.split() == [str(given), "False"]
+
+
 def test_the_environment_asks_as_well():
     done = run("import pyadam.xla; print(pyadam.xla.is_single_pass())", PYADAM_SINGLE_PASS="1")
     assert done.stdout.strip() == "True", done.stderr

@@ -33,6 +33,29 @@ test_that("whole numbers need no L and no name, others are left to Python", {
   expect_error(fit(model, inputs, targets, epochs = 1.5, verbose = 0))
 })
 
+test_that("class_weight, named by classes, weighs them", {
+  need_pyadam()
+  loss <- function(...) {
+    model <- compile(linear_model(), optimizer_sgd(0), "mse")
+    fit(model, inputs, c(0, 1, 0, 1), batch_size = 4, verbose = 0, ...)$history$loss
+  }
+  expect_equal(loss(), 0.5)
+  expect_equal(loss(class_weight = list("0" = 1, "1" = 50)), 25)
+  expect_equal(loss(class_weight = c("1" = 50)), 25)
+  expect_equal(loss(class_weight = reticulate::py_dict(list(1L), list(50))), 25)
+  expect_equal(loss(class_weight = NULL), 0.5)
+  words <- 'the names of class_weight must be whole numbers >= 0, .*, got "no", "1"$'
+  expect_error(loss(class_weight = list(no = 1, "1" = 50)), words)
+  expect_error(loss(class_weight = c(1, 50)), "class_weight must be .* got none")
+})
+
+test_that("steps_per_execution needs no L", {
+  need_pyadam()
+  model <- compile(linear_model(), optimizer_sgd(), "mse", steps_per_execution = 2)
+  fit(model, inputs, targets, batch_size = 1, verbose = 0)
+  expect_equal(as.numeric(model$optimizer$iterations$numpy()), 4)
+})
+
 test_that("the first step of Adam is the learning rate", {
   need_pyadam()
   model <- compile(linear_model(), optimizer = optimizer_adam(0.25, epsilon = 0), loss = "mse")
