@@ -68,8 +68,9 @@ class Saving:
         for name in specs.arguments(self.spec_type):
             value = self._rate_for_config() if name == "learning_rate" else getattr(self._spec, name)
             config[name] = self._serialized(name, value) if callable(value) else value
-        if config["jit_compile"]:
-            del config["jit_compile"]  # as Keras' own classes write it, so that they can read it
+        for name in specs.NEW_TO_KERAS:  # only where they are set, so that Keras' own classes can read a config
+            if config[name] == specs.arguments(self.spec_type)[name].default:
+                del config[name]
         return config
 
     def _rate_for_config(self) -> Any:

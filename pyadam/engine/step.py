@@ -38,6 +38,7 @@ class Engine:
         self.rule, self.iterations = rule, iterations
         self.targets: dict[Any, Target] = {}
         self.shared: dict[str, Any] = {}
+        self._elements = 0
         self.configure(spec)
 
     def configure(self, spec: Any) -> None:
@@ -46,6 +47,13 @@ class Engine:
         self.owner = type(spec).__name__
         self._steps: dict[Any, Any] = {}
         self.programs: list[Program] = []
+
+    def add(self, targets: dict[Any, Target]) -> None:
+        """Takes new targets, with their state, under the shell's keys."""
+        for target in targets.values():
+            target.first = self._elements
+            self._elements += target.weight.shape.num_elements()
+        self.targets |= targets
 
     def step(self, targets: Sequence[Target], gradients: Sequence[Any], hyper: dict[str, Any]) -> None:
         """Applies one gradient (or None) a target.
@@ -77,7 +85,7 @@ class Engine:
         """
         spec = self.spec
         idle = (spec.weight_decay, spec.clipnorm, spec.global_clipnorm, target.constraint) == (None,) * 4
-        alone = not spec.use_ema and spec.calls_per_update == 1 and not target.replaced
+        alone = not spec.use_ema and spec.calls_per_update == 1 and not target.replaced and not target.rounded
         return idle and alone and self.rule.by_rows(spec) and not is_small(target) and not inside_xla()
 
     def _make(self, targets: list[Target], example: Sequence[Any], taking_part: Sequence[bool]) -> Any:
@@ -206,6 +214,7 @@ class Engine:
                 c = coefficients(lane.dtype)
                 news = [self._advance(h, c, t, lane.targets[0].decayed, state, grads.get(lane)) for grads in clipped]
                 new = {name: news[k % len(news)][name] for k, name in enumerate(news[0])}
+                new = lane.rounded(new, t)
             lane.write({name: value for name, value in new.items() if name not in brought})
             written.append({name: value for name, value in new.items() if name in brought})
         return written
