@@ -103,8 +103,12 @@ class Saving:
     def save_own_variables(self, store: Any) -> None:
         """Writes the state, numbered in the order of ``variables``, as Keras does."""
         for i, variable in enumerate(self.variables):
-            store[str(i)] = variable.numpy()
+            store[str(i)] = self._for_file(variable)
         mark_layout(store, self._rule.layout)
+
+    def _for_file(self, variable: Any) -> Any:
+        """The value of a state variable as the files of this Keras can hold it."""
+        return variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
         """Reads a state that ``save_own_variables`` or Keras' own class wrote; before ``build`` it waits for it.

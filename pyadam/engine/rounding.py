@@ -6,8 +6,8 @@ import tensorflow as tf
 
 __all__ = ["random_bits", "stochastically_rounded"]
 
-_LARGEST = 0x7F7F0000  # the largest finite bfloat16, as float32 holds it
-_INFINITY = 0x7F800000
+_LARGEST = float.fromhex("0x1.fep127")  # the largest finite bfloat16
+_NAN = 0x7FC00000
 
 
 def _unsigned(value: Any) -> Any:
@@ -50,8 +50,7 @@ def stochastically_rounded(value: Any, bits: Any) -> Any:
         value: float32 tensor.
         bits: of the same shape, numbers from 0 to 65535.
     """
-    pattern = tf.bitcast(value, tf.uint32)
-    magnitude = tf.bitwise.bitwise_and(pattern, _unsigned(0x7FFFFFFF))
-    added = pattern + tf.where(magnitude < _unsigned(_LARGEST), bits, _unsigned(0))
-    upper = tf.where(magnitude > _unsigned(_INFINITY), _unsigned(0x7FC00000), added)
-    return tf.bitcast(tf.cast(tf.bitwise.right_shift(upper, _unsigned(16)), tf.uint16), tf.bfloat16)
+    pattern = tf.bitcast(value, tf.int32)
+    added = pattern + tf.where(tf.abs(value) < _LARGEST, tf.cast(bits, tf.int32), 0)
+    kept = tf.where(tf.math.is_nan(value), _NAN, added)
+    return tf.bitcast(tf.cast(tf.bitwise.right_shift(kept, 16), tf.uint16), tf.bfloat16)

@@ -28,6 +28,8 @@ CASES = [
     for own in ({}, OWN.get(spec.__name__))
     if own is not None
 ]
+ROUNDED = {"slot_dtype": "bfloat16"}
+CASES += [("Adam", ROUNDED), ("SGD", {"momentum": 0.9, **ROUNDED})]
 SHAPES = [(100, 100), (8000,), (3, 4), (5,)]
 
 STEPS = f"""
@@ -78,6 +80,12 @@ def test_plain_adam_is_one_loop_a_lane(outcomes):
     """Two large variables and the two small ones that share an arena."""
     case = CASES.index(("Adam", {}))
     assert [outcome[case][1] for outcome in outcomes] == [9, 3]
+
+
+def test_rounded_slots_are_one_loop_and_the_weight_another(outcomes):
+    """XLA joins loops whose values have one dtype, and the weight is float32."""
+    case = CASES.index(("Adam", ROUNDED))
+    assert [outcome[case][1] for outcome in outcomes] == [9, 6]
 
 
 def test_asking_too_late_is_an_error_that_explains():
