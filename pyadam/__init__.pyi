@@ -76,6 +76,7 @@ class Adadelta(Optimizer):
         name: str = "adadelta",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -102,6 +103,7 @@ class Adafactor(Optimizer):
         name: str = "adafactor",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -125,6 +127,7 @@ class Adagrad(Optimizer):
         name: str = "adagrad",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -150,6 +153,7 @@ class Adam(Optimizer):
         name: str = "adam",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -175,6 +179,7 @@ class AdamW(Optimizer):
         name: str = "adamw",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -199,6 +204,7 @@ class Adamax(Optimizer):
         name: str = "adamax",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -226,6 +232,7 @@ class Ftrl(Optimizer):
         name: str = "ftrl",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -250,6 +257,7 @@ class Lamb(Optimizer):
         name: str = "lamb",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -273,6 +281,7 @@ class Lion(Optimizer):
         name: str = "lion",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -308,6 +317,7 @@ class Muon(Optimizer):
         rms_rate: float | None = 0.2,
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -332,6 +342,7 @@ class Nadam(Optimizer):
         name: str = "nadam",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -357,6 +368,7 @@ class RMSprop(Optimizer):
         name: str = "rmsprop",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -380,6 +392,7 @@ class SGD(Optimizer):
         name: str = "sgd",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -411,6 +424,7 @@ def optimizer_adadelta(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> Adadelta: ...
 def optimizer_adafactor(
@@ -432,6 +446,7 @@ def optimizer_adafactor(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> Adafactor: ...
 def optimizer_adagrad(
@@ -450,6 +465,7 @@ def optimizer_adagrad(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> Adagrad: ...
 def optimizer_adam(
@@ -470,6 +486,7 @@ def optimizer_adam(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> Adam: ...
 def optimizer_adam_w(
@@ -490,6 +507,7 @@ def optimizer_adam_w(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> AdamW: ...
 def optimizer_adamax(
@@ -509,6 +527,7 @@ def optimizer_adamax(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> Adamax: ...
 def optimizer_ftrl(
@@ -531,6 +550,7 @@ def optimizer_ftrl(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> Ftrl: ...
 def optimizer_lamb(
@@ -550,6 +570,7 @@ def optimizer_lamb(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> Lamb: ...
 def optimizer_lion(
@@ -568,6 +589,7 @@ def optimizer_lion(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> Lion: ...
 def optimizer_muon(
@@ -598,6 +620,7 @@ def optimizer_muon(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> Muon: ...
 def optimizer_nadam(
@@ -617,6 +640,7 @@ def optimizer_nadam(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> Nadam: ...
 def optimizer_rmsprop(
@@ -637,6 +661,7 @@ def optimizer_rmsprop(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> RMSprop: ...
 def optimizer_sgd(
@@ -656,6 +681,7 @@ def optimizer_sgd(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> SGD: ...
 def optimizer_loss_scale(

@@ -221,7 +221,7 @@ class Name(Kind):
 
 
 @dataclass(frozen=True)
-class Choice(Kind):
+class Choice(Name):
     """One of some strings."""
 
     choices: tuple[str, ...] = ()
@@ -230,9 +230,7 @@ class Choice(Kind):
         return " or ".join(f'"{each}"' for each in self.choices)
 
     def convert(self, value: Any) -> Any:
-        if not isinstance(value, str):
-            raise TypeError
-        if value not in self.choices:
+        if super().convert(value) not in self.choices:
             raise ValueError
         return value
 

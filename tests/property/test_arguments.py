@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyadam.arguments import NA, Count, DynamicNumber, Flag, ListOf, Name, Number
+from pyadam.arguments import NA, Choice, Count, DynamicNumber, Flag, ListOf, Name, Number
 from pyadam.specs import SPECS, arguments, bind, class_signature, function_signature
 
 settings.register_profile("lean", max_examples=25, deadline=None)
@@ -39,6 +39,8 @@ def inside(kind) -> st.SearchStrategy:
     elif isinstance(kind, Count):
         counts = st.integers(kind.at_least, 10**9)
         values = counts | counts.map(float)
+    elif isinstance(kind, Choice):
+        values = st.sampled_from(kind.choices)
     elif isinstance(kind, Name):
         values = st.text(min_size=1, max_size=20).map(re.escape)  # which is a regular expression, too
     elif isinstance(kind, ListOf):
