@@ -5,6 +5,7 @@ compiled program spends about as long on starting the loop of a small tensor as 
 give the same numbers either way; saved state stays one variable a weight.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -162,19 +163,23 @@ class Lane:
         new = dict(state)
         for place, name in enumerate(target.slots):
             if name in new and name in target.rounded:
-                bits = random_bits(t, place, self._elements(new[name].shape))
+                bits = random_bits(t, place, *self._elements(new[name].shape))
                 new[name] = stochastically_rounded(new[name], bits)
         return new
 
-    def _elements(self, shape: Any) -> Any:
-        """The numbers of the elements of a state, uint32: those of a variable are the same in a lane of any kind."""
-        sizes = [shape.num_elements()] if not self.packed else [x.weight.shape.num_elements() for x in self.targets]
+    def _elements(self, shape: Any) -> list[Any]:
+        """The numbers of the elements of a state, as a sum: those of a variable are the same in a lane of any kind."""
+        if len(shape) > 1:
+            *outer, inner = shape.as_list()
+            rows = self.targets[0].first + inner * tf.range(math.prod(outer), dtype=tf.int64)
+            return [tf.cast(tf.reshape(rows, [*outer, 1]), tf.uint32), tf.cast(tf.range(inner), tf.uint32)]
+        sizes = [x.weight.shape.num_elements() for x in self.targets] if self.packed else [shape.num_elements()]
         ranges = [range(x.first, x.first + size) for x, size in zip(self.targets, sizes, strict=True)]
-        if all(a.stop == b.start for a, b in pairwise(ranges)):  # counted by the program itself
+        if all(a.stop == b.start for a, b in pairwise(ranges)):
             numbers = tf.range(ranges[0].start, ranges[-1].stop, dtype=tf.int64)
         else:
             numbers = tf.constant(np.concatenate(ranges), tf.int64)
-        return tf.reshape(tf.cast(numbers, tf.uint32), shape)
+        return [tf.reshape(tf.cast(numbers, tf.uint32), shape)]
 
     def write(self, state: State) -> None:
         """Assigns a new state; what it does not name stays."""

@@ -24,18 +24,21 @@ def _hash(x: Any) -> Any:
     return tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, _unsigned(16)))
 
 
-def random_bits(t: Any, slot: int, element: Any) -> Any:
-    """Numbers from 0 to 65535, uint32: the upper half of hash(element xor hash(t xor hash(slot))).
+def random_bits(t: Any, slot: int, *element: Any) -> Any:
+    """Numbers from 0 to 65535, uint32: the upper half of hash(element + hash(t xor hash(slot))).
 
     A pure function of integers: the same in every language, compiled or not, and after a restart.
 
     Args:
         t: the number of the update.
         slot: the place of the slot among those of its variable.
-        element: uint32 tensor, the numbers of the elements. Those of one step never meet at the same point of the hash.
+        element: uint32 tensors whose sum is the number of each element. (Were it in one tensor, TensorFlow would compute that
+            while it compiles, and keep it.)
     """
     key = _hash(tf.bitwise.bitwise_xor(_unsigned(t), _hash(_unsigned(slot))))
-    return tf.bitwise.right_shift(_hash(tf.bitwise.bitwise_xor(element, key)), _unsigned(16))
+    for part in element:
+        key = key + part
+    return tf.bitwise.right_shift(_hash(key), _unsigned(16))
 
 
 def stochastically_rounded(value: Any, bits: Any) -> Any:
