@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from pyadam.engine.arena import Arenas, Part
 from pyadam.engine.gradients import Rows, compute_dtype
-from pyadam.engine.rounding import random_bits, stochastically_rounded
+from pyadam.engine.rounding import after, random_bits, stochastically_rounded
 
 __all__ = ["SMALL", "Lane", "Target", "is_small", "make_arenas", "make_lanes"]
 
@@ -161,6 +161,8 @@ class Lane:
         """A new state, its slots as they are stored: bfloat16 ones rounded by the random bits of update ``t``."""
         target = self.targets[0]
         new = dict(state)
+        if target.rounded and "weight" in new and "CPU" in target.weight.device:
+            t = after(t, new["weight"])
         for place, name in enumerate(target.slots):
             if name in new and name in target.rounded:
                 bits = random_bits(t, place, *self._elements(new[name].shape))
