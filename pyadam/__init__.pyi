@@ -78,6 +78,7 @@ class Adadelta(Optimizer):
         name: str = "adadelta",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -104,6 +105,7 @@ class Adafactor(Optimizer):
         name: str = "adafactor",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -127,6 +129,7 @@ class Adagrad(Optimizer):
         name: str = "adagrad",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -152,6 +155,7 @@ class Adam(Optimizer):
         name: str = "adam",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -177,6 +181,7 @@ class AdamW(Optimizer):
         name: str = "adamw",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -201,6 +206,7 @@ class Adamax(Optimizer):
         name: str = "adamax",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -228,6 +234,7 @@ class Ftrl(Optimizer):
         name: str = "ftrl",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -252,6 +259,7 @@ class Lamb(Optimizer):
         name: str = "lamb",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -277,6 +285,7 @@ class LazyAdam(Optimizer):
         name: str = "lazyadam",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -300,6 +309,7 @@ class Lion(Optimizer):
         name: str = "lion",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -335,6 +345,7 @@ class Muon(Optimizer):
         rms_rate: float | None = 0.2,
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -359,6 +370,7 @@ class Nadam(Optimizer):
         name: str = "nadam",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -384,6 +396,7 @@ class RMSprop(Optimizer):
         name: str = "rmsprop",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -407,6 +420,7 @@ class SGD(Optimizer):
         name: str = "sgd",
         *,
         jit_compile: bool = True,
+        slot_dtype: str | None = None,
         **kwargs: Any,
     ) -> None: ...
 
@@ -438,6 +452,7 @@ def optimizer_adadelta(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> Adadelta: ...
 def optimizer_adafactor(
@@ -459,6 +474,7 @@ def optimizer_adafactor(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> Adafactor: ...
 def optimizer_adagrad(
@@ -477,6 +493,7 @@ def optimizer_adagrad(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> Adagrad: ...
 def optimizer_adam(
@@ -497,6 +514,7 @@ def optimizer_adam(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> Adam: ...
 def optimizer_adam_w(
@@ -517,6 +535,7 @@ def optimizer_adam_w(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> AdamW: ...
 def optimizer_adamax(
@@ -536,6 +555,7 @@ def optimizer_adamax(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> Adamax: ...
 def optimizer_ftrl(
@@ -558,6 +578,7 @@ def optimizer_ftrl(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> Ftrl: ...
 def optimizer_lamb(
@@ -577,6 +598,7 @@ def optimizer_lamb(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> Lamb: ...
 def optimizer_lazy_adam(
@@ -597,6 +619,7 @@ def optimizer_lazy_adam(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> LazyAdam: ...
 def optimizer_lion(
@@ -615,6 +638,7 @@ def optimizer_lion(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> Lion: ...
 def optimizer_muon(
@@ -645,6 +669,7 @@ def optimizer_muon(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> Muon: ...
 def optimizer_nadam(
@@ -664,6 +689,7 @@ def optimizer_nadam(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> Nadam: ...
 def optimizer_rmsprop(
@@ -684,6 +710,7 @@ def optimizer_rmsprop(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> RMSprop: ...
 def optimizer_sgd(
@@ -703,6 +730,7 @@ def optimizer_sgd(
     *,
     loss_scale_factor: float | None = None,
     gradient_accumulation_steps: int | None = None,
+    slot_dtype: str | None = None,
     **kwargs: Any,
 ) -> SGD: ...
 def optimizer_loss_scale(

@@ -13,6 +13,7 @@ from typing import Any
 
 __all__ = [
     "NA",
+    "Choice",
     "Count",
     "DynamicNumber",
     "Flag",
@@ -216,6 +217,21 @@ class Name(Kind):
     def convert(self, value: Any) -> Any:
         if not isinstance(value, str):
             raise TypeError
+        return value
+
+
+@dataclass(frozen=True)
+class Choice(Name):
+    """One of some strings."""
+
+    choices: tuple[str, ...] = ()
+
+    def allowed(self) -> str:
+        return " or ".join(f'"{each}"' for each in self.choices)
+
+    def convert(self, value: Any) -> Any:
+        if super().convert(value) not in self.choices:
+            raise ValueError
         return value
 
 

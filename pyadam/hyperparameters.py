@@ -123,7 +123,7 @@ class Hyperparameters(Saving):
 
 def _state_of(spec: specs.Spec) -> Any:
     """What a spec says of the variables that the optimizer keeps."""
-    return RULES[type(spec)].slots(spec, (2, 2), ""), spec.use_ema, spec.calls_per_update > 1
+    return RULES[type(spec)].slots(spec, (2, 2), ""), spec.slot_dtype, spec.use_ema, spec.calls_per_update > 1
 
 
 def _warn_lr() -> None:

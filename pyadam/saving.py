@@ -68,8 +68,9 @@ class Saving:
         for name in specs.arguments(self.spec_type):
             value = self._rate_for_config() if name == "learning_rate" else getattr(self._spec, name)
             config[name] = self._serialized(name, value) if callable(value) else value
-        if config["jit_compile"]:
-            del config["jit_compile"]  # as Keras' own classes write it, so that they can read it
+        for name in specs.NEW_TO_KERAS:  # only where they are set, so that Keras' own classes can read a config
+            if config[name] == specs.arguments(self.spec_type)[name].default:
+                del config[name]
         return config
 
     def _rate_for_config(self) -> Any:
@@ -102,8 +103,12 @@ class Saving:
     def save_own_variables(self, store: Any) -> None:
         """Writes the state, numbered in the order of ``variables``, as Keras does."""
         for i, variable in enumerate(self.variables):
-            store[str(i)] = variable.numpy()
+            store[str(i)] = self._for_file(variable)
         mark(store, "layout", self._rule.layout)
+
+    def _for_file(self, variable: Any) -> Any:
+        """The value of a state variable as the files of this Keras can hold it."""
+        return variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
         """Reads a state that ``save_own_variables`` or Keras' own class wrote; before ``build`` it waits for it.

@@ -4,14 +4,14 @@ A class of this kind owns variables and hands every step to the engine. What dif
 variable is made, saved and named, is left to the subclasses.
 """
 
-import contextlib
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import tensorflow as tf
 
 from pyadam import specs
+from pyadam.averages import Averages
 from pyadam.engine import Engine, Target
 from pyadam.engine.arena import Part
 from pyadam.engine.gradients import clip, compute_dtype
@@ -26,7 +26,7 @@ from pyadam.saving import path, untracked
 __all__ = ["Shell", "check_strategy", "make_classes", "matched"]
 
 
-class Shell(Hyperparameters):
+class Shell(Averages, Hyperparameters):
     """An optimizer of one spec, without a Keras around it."""
 
     _exclusions: Exclusions
@@ -131,14 +131,14 @@ class Shell(Hyperparameters):
         """Creates the state of those variables that have none yet."""
         self._check_distinct(variables)
         new = [v for v in variables if self._var_key(v) not in self._engine.targets]
-        for v in new:
-            compute_dtype(v.dtype)  # refuses what is not floating point, before anything is created
+        for v in new:  # before anything is created
+            self._check_dtype(v)
         targets = [self._target(v) for v in new]
         arenas = make_arenas(targets) if self._has_arenas and self._rule.elementwise else {}
         numbered = list(enumerate(zip(new, targets, strict=True), len(self._engine.targets)))
 
         def add(place: tuple[int, ...], v: Any, target: Target, slot: Slot) -> tuple[Any, Any]:
-            part = arenas[target].part(target, slot.name, slot.start) if target in arenas else None
+            part = arenas[target].part(target, slot) if target in arenas else None
             state = self._add_state(v, slot, part)
             self._order[id(state)] = place
             return state, self._native(state)
@@ -158,16 +158,25 @@ class Shell(Hyperparameters):
         for k in range(max(map(len, groups.values()), default=0)):
             for i, (v, target) in numbered:
                 for j, slot in enumerate(() if target.replaced else groups[i][k]):
-                    _, native = add((4 + k, i, j), v, target, slot)
+                    kept = slot._replace(dtype=slot.dtype or self._spec.slot_dtype)
+                    _, native = add((4 + k, i, j), v, target, kept)
                     if slot.dtype is None:
                         target.slots[slot.name] = native
-        self._engine.targets |= {self._var_key(v): target for v, target in zip(new, targets, strict=True)}
+        self._engine.add({self._var_key(v): target for v, target in zip(new, targets, strict=True)})
         self._trainable_variables.extend(new)
         if not self._engine.shared:
             wide = any(target.dtype == tf.float64 for target in self._engine.targets.values())
             for name, start in self._rule.shared.items():
                 scalar = self._add_scalar(name, start, tf.float64 if wide else tf.float32)
                 self._engine.shared[name] = self._native(scalar)
+
+    def _check_dtype(self, variable: Any) -> None:
+        dtype = compute_dtype(variable.dtype)  # refuses what is not floating point
+        if self._spec.slot_dtype is not None and dtype == tf.float64:
+            raise ValueError(
+                f"{type(self).__name__}: slot_dtype must be None (NULL in R) for float64 variables, "
+                f"got {self._spec.slot_dtype!r} for {path(variable)}"
+            )
 
     def _target(self, variable: Any) -> Target:
         return Target(
@@ -236,39 +245,6 @@ class Shell(Hyperparameters):
     def _clip_gradients(self, grads: Sequence[Any]) -> list[Any]:
         s = self._spec
         return clip([tf.convert_to_tensor(g) for g in grads], s.clipnorm, s.clipvalue, s.global_clipnorm)
-
-    # --- averages --------------------------------------------------------------------------------------------------------
-
-    def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
-        """Overwrites these model variables by their averages, if the optimizer keeps any. ``fit`` calls it at its end."""
-        if self._spec.use_ema:
-            self._check_known(list(var_list))
-            self._overwrite_by_averages([self._engine.targets[self._var_key(v)] for v in var_list])
-
-    def _overwrite_by_averages(self, targets: Iterable[Target]) -> None:
-        updates = tf.convert_to_tensor(self._native(self._iterations)) // self._spec.calls_per_update
-        for target in targets:
-            if target.average is not None:  # before the first update there are no averages yet
-                average = tf.cast(target.average, target.weight.dtype)
-                target.weight.assign(tf.where(updates > 0, average, target.weight))
-
-    @contextlib.contextmanager
-    def averaged_weights(self) -> Iterator[None]:
-        """Within this context the model's weights are their averages; afterwards they are what they were.
-
-        Raises:
-            ValueError: the optimizer keeps no averages (``use_ema=False``).
-        """
-        if not self._spec.use_ema:
-            raise ValueError(f"{type(self).__name__}: averaged_weights() needs use_ema=True")
-        targets = [target for target in self._engine.targets.values() if target.average is not None]
-        raw = [tf.identity(target.weight) for target in targets]
-        self._overwrite_by_averages(targets)
-        try:
-            yield
-        finally:
-            for target, value in zip(targets, raw, strict=True):
-                target.weight.assign(value)
 
 
 def matched(optimizer: Any, grads: Iterable[Any], variables: Iterable[Any] | None) -> tuple[list[Any], list[Any]]:

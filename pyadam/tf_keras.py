@@ -156,6 +156,9 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
                 del config[name]
         return config | {"is_legacy_optimizer": False}
 
+    def _for_file(self, variable: Any) -> Any:
+        return (tf.cast(variable, tf.float32) if variable.dtype == tf.bfloat16 else variable).numpy()  # HDF5 has none
+
     def load_own_variables(self, store: Any) -> None:
         """Reads a state that ``save_own_variables`` or tf_keras' own class wrote; before ``build`` it waits for it.
 

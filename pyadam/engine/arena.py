@@ -64,7 +64,7 @@ class Arenas:
     Args:
         owners: the variables that share arenas, in order; any objects.
         shapes: their shapes.
-        dtype: of the state.
+        dtype: of the state, unless a slot names another.
         device: where it lives.
     """
 
@@ -73,9 +73,9 @@ class Arenas:
         self._shapes, self._dtype, self._device = shapes, dtype, device
         self._arenas: dict[str, Arena] = {}
 
-    def part(self, owner: Any, name: str, start: float) -> Part:
-        """The owner's part of the arena of this name, which begins with ``start`` everywhere."""
-        if name not in self._arenas:
+    def part(self, owner: Any, slot: Any) -> Part:
+        """The owner's part of the arena of this slot, which has the slot's start and, where it is given, its dtype."""
+        if slot.name not in self._arenas:
             with tf.device(self._device):
-                self._arenas[name] = Arena(self._shapes, start, self._dtype)
-        return self._arenas[name].parts[self._place[id(owner)]]
+                self._arenas[slot.name] = Arena(self._shapes, slot.start, slot.dtype or self._dtype)
+        return self._arenas[slot.name].parts[self._place[id(owner)]]

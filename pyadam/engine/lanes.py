@@ -5,14 +5,18 @@ compiled program spends about as long on starting the loop of a small tensor as 
 give the same numbers either way; saved state stays one variable a weight. One of which only some rows move is alone, too.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from pyadam.engine.arena import Arenas, Part
 from pyadam.engine.gradients import Rows, compute_dtype
+from pyadam.engine.rounding import after, random_bits, stochastically_rounded
 
 __all__ = ["SMALL", "Lane", "Target", "is_small", "make_arenas", "make_lanes"]
 
@@ -30,13 +34,14 @@ class Target:
     Attributes:
         weight: the variable; float16, bfloat16, float32 or float64.
         path: its name, for error messages.
-        slots: the rule's state, in the dtype of the arithmetic (float32, or float64 for float64 weights).
+        slots: the rule's state, in the dtype of the arithmetic (float32, or float64 for float64 weights), or in bfloat16.
         average: the running average of the weight, or None.
         accumulator: the sum of the gradients since the last update, or None.
         decayed: whether weight decay applies.
         replaced: whether the "gradient" is the variable's next value (Keras' ``overwrite_with_gradient``, used by float8).
         constraint: a function from the new weight to the one that is kept, or None.
         received: whether it ever got a gradient; with accumulation a missing one counts as zero from then on.
+        first: the number of its first element, where the elements of all targets are counted.
     """
 
     weight: Any
@@ -48,6 +53,7 @@ class Target:
     replaced: bool = False
     constraint: Any = None
     received: bool = False
+    first: int = 0
 
     @property
     def pending(self) -> bool:
@@ -65,6 +71,11 @@ class Target:
     def dtype(self) -> Any:
         """The dtype of the arithmetic."""
         return compute_dtype(self.weight.dtype)
+
+    @property
+    def rounded(self) -> list[str]:
+        """The names of the slots that are rounded to bfloat16 when they are stored."""
+        return [name for name, variable in self.slots.items() if variable.dtype == tf.bfloat16]
 
     def state(self) -> dict[str, Any]:
         """The variables that an update reads and writes."""
@@ -152,6 +163,32 @@ class Lane:
     def write_accumulator(self, value: Any) -> None:
         """Assigns the sum of the gradients since the last update."""
         self._write([target.accumulator for target in self.targets], value)
+
+    def rounded(self, state: State, t: Any) -> State:
+        """A new state, its slots as they are stored: bfloat16 ones rounded by the random bits of update ``t``."""
+        target = self.targets[0]
+        new = dict(state)
+        if target.rounded and "weight" in new and "CPU" in target.weight.device:
+            t = after(t, new["weight"])
+        for place, name in enumerate(target.slots):
+            if name in new and name in target.rounded:
+                bits = random_bits(t, place, *self._elements(new[name].shape))
+                new[name] = stochastically_rounded(new[name], bits)
+        return new
+
+    def _elements(self, shape: Any) -> list[Any]:
+        """The numbers of the elements of a state, as a sum: those of a variable are the same in a lane of any kind."""
+        if len(shape) > 1:
+            *outer, inner = shape.as_list()
+            rows = self.targets[0].first + inner * tf.range(math.prod(outer), dtype=tf.int64)
+            return [tf.cast(tf.reshape(rows, [*outer, 1]), tf.uint32), tf.cast(tf.range(inner), tf.uint32)]
+        sizes = [x.weight.shape.num_elements() for x in self.targets] if self.packed else [shape.num_elements()]
+        ranges = [range(x.first, x.first + size) for x, size in zip(self.targets, sizes, strict=True)]
+        if all(a.stop == b.start for a, b in pairwise(ranges)):
+            numbers = tf.range(ranges[0].start, ranges[-1].stop, dtype=tf.int64)
+        else:
+            numbers = tf.constant(np.concatenate(ranges), tf.int64)
+        return [tf.reshape(tf.cast(numbers, tf.uint32), shape)]
 
     def write(self, state: State) -> None:
         """Assigns a new state; what it does not name stays."""

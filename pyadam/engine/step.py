@@ -40,6 +40,7 @@ class Engine:
         self.rule, self.iterations = rule, iterations
         self.targets: dict[Any, Target] = {}
         self.shared: dict[str, Any] = {}
+        self._elements = 0
         self.configure(spec)
 
     def configure(self, spec: Any) -> None:
@@ -48,6 +49,13 @@ class Engine:
         self.owner = type(spec).__name__
         self._steps: dict[Any, Any] = {}
         self.programs: list[Program] = []
+
+    def add(self, targets: dict[Any, Target]) -> None:
+        """Takes new targets, with their state, under the shell's keys."""
+        for target in targets.values():
+            target.first = self._elements
+            self._elements += target.weight.shape.num_elements()
+        self.targets |= targets
 
     def step(self, targets: Sequence[Target], gradients: Sequence[Any], hyper: dict[str, Any]) -> None:
         """Applies one gradient (or None) a target.
@@ -84,7 +92,7 @@ class Engine:
             return True
         spec = self.spec
         idle = (spec.weight_decay, spec.clipnorm, spec.global_clipnorm, target.constraint) == (None,) * 4
-        alone = not spec.use_ema and spec.calls_per_update == 1
+        alone = not spec.use_ema and spec.calls_per_update == 1 and not target.rounded
         return idle and alone and self.rule.by_rows(spec) and not is_small(target) and not inside_xla()
 
     def _check_lazy(self, target: Target) -> None:
@@ -93,6 +101,7 @@ class Engine:
         for collides, what, remedy in (
             (self.spec.use_ema, "use_ema=True", "set use_ema=False, or use Adam"),
             (every > 1, f"gradient_accumulation_steps={every}", "set gradient_accumulation_steps=1, or use Adam"),
+            (target.rounded, f"slot_dtype={self.spec.slot_dtype!r}", "set slot_dtype=None (NULL in R), or use Adam"),
             (target.constraint is not None, "the variable's constraint", "take the constraint away, or use Adam"),
             (
                 inside_xla(),
@@ -237,6 +246,7 @@ class Engine:
                     for view in views
                 ]
                 new = {name: news[k % len(news)][name] for k, name in enumerate(news[0])}
+                new = lane.rounded(new, t)
             lane.write({name: value for name, value in new.items() if name not in brought})
             written.append({name: value for name, value in new.items() if name in brought})
         return written

@@ -15,9 +15,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pyadam.arguments import Count, Flag, Kind, Name, Number
+from pyadam.arguments import Choice, Count, Flag, Kind, Name, Number
 
 __all__ = [
+    "NEW_TO_KERAS",
     "Spec",
     "argument",
     "arguments",
@@ -105,6 +106,11 @@ class Spec:
     )
     name: str = argument("", Name(), "Name of the optimizer, and prefix of its variables' names.")
     jit_compile: bool = argument(True, Flag(), "Whether to compile the step with XLA into one program.")
+    slot_dtype: str | None = argument(
+        None,
+        optional(Choice(choices=("bfloat16",))),
+        "Dtype in which the slots are kept, with stochastic rounding; without it that of the arithmetic.",
+    )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -126,8 +132,9 @@ class Spec:
         return self.gradient_accumulation_steps or 1
 
 
-# Arguments that come after the common ones, in each of the two faces.
-_NEW_IN_KERAS_3 = ("loss_scale_factor", "gradient_accumulation_steps")
+# Arguments that come after the common ones: those that Keras' classes have not, and those that R keras 2.11 had not.
+NEW_TO_KERAS = ("jit_compile", "slot_dtype")
+_NEW_TO_R = ("loss_scale_factor", "gradient_accumulation_steps", "slot_dtype")
 
 
 def arguments(spec: type[Spec]) -> dict[str, "dataclasses.Field[Any]"]:
@@ -152,10 +159,10 @@ def described(fields: Mapping[str, "dataclasses.Field[Any]"], **defaults: str) -
 
 
 def class_signature(spec: type[Spec]) -> inspect.Signature:
-    """The Keras 3 signature: ``Adam(learning_rate=0.001, ..., name="adam", *, jit_compile=True, **kwargs)``."""
+    """The Keras 3 signature: ``Adam(learning_rate=0.001, ..., name="adam", *, jit_compile=True, ...)``."""
     defaults = {name: field.default for name, field in arguments(spec).items()}
     defaults["name"] = spec.__name__.lower()
-    return _signature(defaults, keyword_only=["jit_compile"])
+    return _signature(defaults, keyword_only=NEW_TO_KERAS)
 
 
 def function_signature(spec: type[Spec]) -> inspect.Signature:
@@ -166,7 +173,7 @@ def function_signature(spec: type[Spec]) -> inspect.Signature:
         if name == spec.ignored_after:
             defaults |= spec.ignored
     last = {name: defaults.pop(name) for name in ("jit_compile", "name", *spec.last)}
-    return _signature(defaults | last | {"name": spec.__name__}, keyword_only=_NEW_IN_KERAS_3)
+    return _signature(defaults | last | {"name": spec.__name__}, keyword_only=_NEW_TO_R)
 
 
 def _signature(defaults: Mapping[str, Any], keyword_only: Iterable[str]) -> inspect.Signature:

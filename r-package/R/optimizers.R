@@ -28,6 +28,8 @@
 #'   against 16-bit underflow. Takes a number in `(0, Inf)`, or `NULL`.
 #' @param gradient_accumulation_steps Calls whose gradients are averaged into one update. Takes a
 #'   whole number >= 1, or `NULL`.
+#' @param slot_dtype Dtype in which the slots are kept, with stochastic rounding; without it that
+#'   of the arithmetic. Takes "bfloat16", or `NULL`.
 #' @param ... No further arguments, but for `lr`, the old name of `learning_rate`, which draws a
 #'   warning. Any other name is an error that tells the nearest valid one.
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
@@ -54,7 +56,8 @@ optimizer_adadelta <- function(
   name = "Adadelta",
   ...,
   loss_scale_factor = NULL,
-  gradient_accumulation_steps = NULL
+  gradient_accumulation_steps = NULL,
+  slot_dtype = NULL
 ) {
   call_python(
     "optimizer_adadelta",
@@ -101,7 +104,8 @@ optimizer_adafactor <- function(
   name = "Adafactor",
   ...,
   loss_scale_factor = NULL,
-  gradient_accumulation_steps = NULL
+  gradient_accumulation_steps = NULL,
+  slot_dtype = NULL
 ) {
   call_python(
     "optimizer_adafactor",
@@ -139,7 +143,8 @@ optimizer_adagrad <- function(
   name = "Adagrad",
   ...,
   loss_scale_factor = NULL,
-  gradient_accumulation_steps = NULL
+  gradient_accumulation_steps = NULL,
+  slot_dtype = NULL
 ) {
   call_python(
     "optimizer_adagrad",
@@ -185,7 +190,8 @@ optimizer_adam <- function(
   name = "Adam",
   ...,
   loss_scale_factor = NULL,
-  gradient_accumulation_steps = NULL
+  gradient_accumulation_steps = NULL,
+  slot_dtype = NULL
 ) {
   call_python(
     "optimizer_adam",
@@ -227,7 +233,8 @@ optimizer_adam_w <- function(
   name = "AdamW",
   ...,
   loss_scale_factor = NULL,
-  gradient_accumulation_steps = NULL
+  gradient_accumulation_steps = NULL,
+  slot_dtype = NULL
 ) {
   call_python(
     "optimizer_adam_w",
@@ -267,7 +274,8 @@ optimizer_adamax <- function(
   name = "Adamax",
   ...,
   loss_scale_factor = NULL,
-  gradient_accumulation_steps = NULL
+  gradient_accumulation_steps = NULL,
+  slot_dtype = NULL
 ) {
   call_python(
     "optimizer_adamax",
@@ -317,7 +325,8 @@ optimizer_ftrl <- function(
   name = "Ftrl",
   ...,
   loss_scale_factor = NULL,
-  gradient_accumulation_steps = NULL
+  gradient_accumulation_steps = NULL,
+  slot_dtype = NULL
 ) {
   call_python(
     "optimizer_ftrl",
@@ -355,7 +364,8 @@ optimizer_lamb <- function(
   name = "Lamb",
   ...,
   loss_scale_factor = NULL,
-  gradient_accumulation_steps = NULL
+  gradient_accumulation_steps = NULL,
+  slot_dtype = NULL
 ) {
   call_python(
     "optimizer_lamb",
@@ -408,7 +418,8 @@ optimizer_lazy_adam <- function(
   name = "LazyAdam",
   ...,
   loss_scale_factor = NULL,
-  gradient_accumulation_steps = NULL
+  gradient_accumulation_steps = NULL,
+  slot_dtype = NULL
 ) {
   call_python(
     "optimizer_lazy_adam",
@@ -447,7 +458,8 @@ optimizer_lion <- function(
   name = "Lion",
   ...,
   loss_scale_factor = NULL,
-  gradient_accumulation_steps = NULL
+  gradient_accumulation_steps = NULL,
+  slot_dtype = NULL
 ) {
   call_python(
     "optimizer_lion",
@@ -518,7 +530,8 @@ optimizer_muon <- function(
   rms_rate = 0.2,
   ...,
   loss_scale_factor = NULL,
-  gradient_accumulation_steps = NULL
+  gradient_accumulation_steps = NULL,
+  slot_dtype = NULL
 ) {
   call_python(
     "optimizer_muon",
@@ -558,7 +571,8 @@ optimizer_nadam <- function(
   name = "Nadam",
   ...,
   loss_scale_factor = NULL,
-  gradient_accumulation_steps = NULL
+  gradient_accumulation_steps = NULL,
+  slot_dtype = NULL
 ) {
   call_python(
     "optimizer_nadam",
@@ -599,7 +613,8 @@ optimizer_rmsprop <- function(
   name = "RMSprop",
   ...,
   loss_scale_factor = NULL,
-  gradient_accumulation_steps = NULL
+  gradient_accumulation_steps = NULL,
+  slot_dtype = NULL
 ) {
   call_python(
     "optimizer_rmsprop",
@@ -638,7 +653,8 @@ optimizer_sgd <- function(
   name = "SGD",
   ...,
   loss_scale_factor = NULL,
-  gradient_accumulation_steps = NULL
+  gradient_accumulation_steps = NULL,
+  slot_dtype = NULL
 ) {
   call_python(
     "optimizer_sgd",

@@ -18,7 +18,8 @@ def test_every_argument_of_every_optimizer_is_exercised(optimizer, whole):
 def test_every_argument_is_exercised_in_both_dtypes_on_dense_gradients(optimizer):
     for dtype in ("float32", "float64"):
         cases = [c for c in table() if c.optimizer == optimizer and c.dtypes == (dtype,) and c.gradients == "dense"]
-        assert {name for case in cases for name in case.arguments} == set(arguments(SPECS[optimizer]))
+        expected = set(arguments(SPECS[optimizer])) - ({"slot_dtype"} if dtype == "float64" else set())
+        assert {name for case in cases for name in case.arguments} == expected
 
 
 def test_every_case_takes_fifty_steps_and_has_a_name_of_its_own():

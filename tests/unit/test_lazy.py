@@ -218,6 +218,11 @@ def test_the_train_step_as_a_whole_is_not_to_be_compiled():
             None,
             "gradient_accumulation_steps=4; set gradient_accumulation_steps=1, or use Adam",
         ),
+        (
+            {"slot_dtype": "bfloat16"},
+            None,
+            r"slot_dtype='bfloat16'; set slot_dtype=None \(NULL in R\), or use Adam",
+        ),
         ({}, keras.constraints.NonNeg(), "the variable's constraint; take the constraint away, or use Adam"),
     ],
 )

@@ -28,6 +28,8 @@ CASES = [
     for own in ({}, OWN.get(spec.__name__))
     if own is not None
 ]
+ROUNDED = {"slot_dtype": "bfloat16"}
+CASES += [("Adam", ROUNDED), ("SGD", {"momentum": 0.9, **ROUNDED})]
 SHAPES = [(100, 100), (8000,), (3, 4), (5,)]
 
 STEPS = f"""
@@ -82,6 +84,12 @@ def test_one_loop_a_lane(outcomes, case):
 
 def test_without_it_plain_adam_has_a_loop_for_each_state(outcomes):
     assert outcomes[0][CASES.index(("Adam", {}))][1] == 9
+
+
+def test_rounded_slots_are_one_loop_and_the_weight_another(outcomes):
+    """XLA joins loops whose values have one dtype, and the weight is float32."""
+    case = CASES.index(("Adam", ROUNDED))
+    assert [outcome[case][1] for outcome in outcomes] == [9, 6]
 
 
 def test_asking_too_late_is_an_error_that_explains():

@@ -38,6 +38,7 @@ class Column:
         fused_rows: the same for a gradient of some rows, the whole name.
         clip: the global norm to clip to. The norm needs one more pass over the gradient.
         average: how much of the weights' moving average is kept at a step.
+        rounded: whether pyadam keeps those states in bfloat16, which no other peer can.
         by_row: whether a row without gradient stays as it is, so that a step need not touch it.
     """
 
@@ -51,6 +52,7 @@ class Column:
     fused_rows: str = ""
     clip: float | None = None
     average: float | None = None
+    rounded: bool = False
     by_row: bool = False
     everywhere: Mapping[str, Any] = field(init=False, default_factory=_none)
 
@@ -60,14 +62,16 @@ class Column:
             every["global_clipnorm"] = self.clip
         if self.average is not None:
             every |= {"use_ema": True, "ema_momentum": self.average}
+        if self.rounded:
+            every["slot_dtype"] = "bfloat16"
         object.__setattr__(self, "everywhere", MappingProxyType({**self.keras[1], **every}))
 
     @property
     def bytes_per_parameter(self) -> int:
         """What a step has to read and write for each float32 parameter."""
         gradient = 1 if self.clip is None else 2
-        kept = 1 + self.states + (self.average is not None)
-        return _FLOAT * (gradient + 2 * kept)
+        weights = 1 + (self.average is not None)
+        return _FLOAT * (gradient + 2 * weights) + 2 * self.states * (_FLOAT // 2 if self.rounded else _FLOAT)
 
 
 _ADAMW = {
@@ -76,6 +80,8 @@ _ADAMW = {
     "optax": ("adamw", _B1_B2 | {"weight_decay": 0.01}),
     "states": 2,
 }
+
+_PLAIN_ADAM = {"keras": ("Adam", _ADAM), "torch": ("Adam", _BETAS), "optax": ("adam", _B1_B2), "states": 2}
 
 COLUMNS = {
     column.name: column
@@ -90,15 +96,8 @@ COLUMNS = {
             fused="KerasMomentum",
             fused_rows="ResourceSparseApplyKerasMomentum",
         ),
-        Column(
-            "adam",
-            "Adam",
-            keras=("Adam", _ADAM),
-            torch=("Adam", _BETAS),
-            optax=("adam", _B1_B2),
-            states=2,
-            fused="Adam",
-        ),
+        Column("adam", "Adam", **_PLAIN_ADAM, fused="Adam"),
+        Column("adam-bfloat16", "Adam, bfloat16 slots", **_PLAIN_ADAM, rounded=True),
         Column("adamw", "AdamW", **_ADAMW),
         Column("adamw-clip", "AdamW, global clip", **_ADAMW, clip=1.0),
         Column("adamw-clip-ema", "AdamW, global clip, EMA", **_ADAMW, clip=1.0, average=0.99),

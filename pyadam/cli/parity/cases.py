@@ -55,10 +55,10 @@ class Case:
         return self.dtypes[variable % len(self.dtypes)]
 
     def refused(self) -> bool:
-        """Whether the optimizer is lazy, and averages or sums of sparse gradients are asked of it."""
+        """Whether the optimizer is lazy, and averages, sums or rounded slots are asked of it for sparse gradients."""
         lazy = PAPERS[self.optimizer].lazy and self.gradients == "sparse"
         every = self.value("gradient_accumulation_steps") or 1
-        return lazy and (self.value("use_ema") or every > 1)
+        return lazy and (self.value("use_ema") or every > 1 or self.value("slot_dtype") is not None)
 
     def filled(self) -> list[int]:
         """The variables that have elements."""
@@ -81,6 +81,8 @@ class Case:
             return "row 7: Keras forgets what it accumulated where the last gradient is None"
         if self.arguments.get("gradient_accumulation_steps") == 1:
             return "Keras refuses gradient_accumulation_steps=1"
+        if self.value("slot_dtype"):
+            return "Keras keeps its slots in the weight's dtype"
         if any(isinstance(value, PerStep) for name, value in self.arguments.items() if name != "learning_rate"):
             return "Keras takes no function as beta"
         if self.optimizer == "Muon" and "float64" in self.dtypes:
@@ -97,7 +99,7 @@ class Case:
         return ""
 
 
-# Three rows that hold all common arguments between them.
+# Rows that hold all common arguments between them.
 TOGETHER: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
     ("decay, clipnorm, loss scale", {"weight_decay": 0.01, "clipnorm": 0.5, "loss_scale_factor": 128.0}, {}),
     (
@@ -116,6 +118,7 @@ TOGETHER: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
         {"gradient_accumulation_steps": 4, "clipvalue": 0.1, "name": "another_name"},
         {},
     ),
+    ("bfloat16 slots", {"slot_dtype": "bfloat16"}, {"dtypes": ("float32",)}),
 )
 
 # Rows beside "one argument at a time": (label, arguments, other fields of the case). An argument that an optimizer does
@@ -138,6 +141,16 @@ EXTRAS: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
     ("float16", {"learning_rate": 0.02}, {"dtypes": ("float16",)}),
     ("float16, EMA, decay", {"use_ema": True, "weight_decay": 0.01}, {"dtypes": ("float16", "float32")}),
     ("one variable", {}, {"shapes": ((17,),)}),
+    (
+        "bfloat16 slots, sparse",
+        {"slot_dtype": "bfloat16", "amsgrad": True},
+        {"gradients": "sparse", "dtypes": ("bfloat16",)},
+    ),
+    (
+        "bfloat16 slots, some none",
+        {"slot_dtype": "bfloat16", "use_ema": True},
+        {"gradients": "some none", "dtypes": ("float32",)},
+    ),
 )
 DEALT = 4  # without --all an optimizer has one in so many of them
 
@@ -166,14 +179,14 @@ def _rows(spec: type[Spec], whole: bool) -> Iterator[tuple[str, dict[str, Any], 
 def table(whole: bool = True) -> list[Case]:
     """The cases: every optimizer x every argument, each row in float32 and in float64.
 
-    With ``whole=False`` the optimizer's own arguments have their first values only, the common ones share three rows, each
+    With ``whole=False`` the optimizer's own arguments have their first values only, the common ones share some rows, each
     optimizer has some of the other rows, and rows take float32 and float64 in turn.
     """
     cases = []
     for spec in SPECS.values():
         for index, (label, given, fields) in enumerate(_rows(spec, whole)):
             inexact = any(isinstance(value, Schedule) and not value.exact for value in given.values())
-            both = (("float32",), ("float64",))[: 1 if inexact else 2]
+            both = (("float32",), ("float64",))[: 1 if inexact or "slot_dtype" in given else 2]
             dtypes = [fields["dtypes"]] if "dtypes" in fields else both if whole else [both[index % len(both)]]
             for each in dtypes:
                 name = f"{spec.__name__} {label}" + ("" if "dtypes" in fields else f" {each[0]}")
@@ -202,6 +215,8 @@ def random_cases(count: int, seed: int) -> list[Case]:
         }
         if Case("", spec.__name__, given, **fields).refused():
             fields["gradients"] = "dense"
+        if fields["dtypes"] == ("float64",):
+            given.pop("slot_dtype", None)  # which float64 weights have not
         name = f"{spec.__name__} random {seed}.{index} {fields['gradients']} {fields['dtypes'][0]}"
         cases.append(Case(name, spec.__name__, given, **fields))
     return cases

@@ -4,7 +4,7 @@ Nothing is shared with pyadam or Keras. One class does the whole step, in the or
 unscale, accumulate, clip, decay, rule, average. The rules are in papers.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,8 @@ class Oracle:
 
     `arguments` holds every argument's value; functions and schedules are called with the number of the call, from 1.
     Weights of 16 bits are rounded to their dtype when they are stored, and accumulated gradients, which cancel, to that of the
-    accumulator; everything else stays in float64. `ways` are the total changes of the weights so far: the sums of the absolute
+    accumulator; everything else stays in float64. Slots that are rounded at random when they are stored are taken over with
+    `go_on_from`. `ways` are the total changes of the weights so far: the sums of the absolute
     moves, where decay, rule and overwriting move one by one.
     """
 
@@ -117,7 +118,18 @@ class Oracle:
             state += self.averages
         if (h["gradient_accumulation_steps"] or 1) > 1:
             state += self.sums
-        groups = [self.paper.groups(h, w.shape) for w in self.weights]
-        for group in range(max(map(len, groups), default=0)):
-            state += [slots[name] for slots, own in zip(self.slots, groups, strict=True) for name in own[group]]
+        state += [slots[name] for slots, name in self._places()]
         return [*state, np.float64(self.u_product)] if self.paper.step is nadam else state
+
+    def _places(self) -> Iterator[tuple[dict[str, np.ndarray], str]]:
+        """Where the slots are, in the order in which Keras 3 keeps them."""
+        groups = [self.paper.groups(self.arguments, w.shape) for w in self.weights]
+        for group in range(max(map(len, groups), default=0)):
+            yield from ((slots, name) for slots, own in zip(self.slots, groups, strict=True) for name in own[group])
+
+    def go_on_from(self, state: list[np.ndarray]) -> None:
+        """Takes the slots out of a state that `state` is held against."""
+        places = list(self._places())
+        first = len(state) - len(places) - (self.paper.step is nadam)
+        for (slots, name), stored in zip(places, state[first:], strict=False):
+            slots[name] = stored

@@ -116,20 +116,24 @@ def run_keras(case: Case, inputs: Inputs) -> Run:
     return Session(make, smaller, inputs.only(case.filled())).run(dense=True)
 
 
-def run_oracle(case: Case, inputs: Inputs, state_dtypes: list[str]) -> tuple[Run, list[list[np.ndarray]]]:
+def run_oracle(case: Case, inputs: Inputs, run: Run) -> tuple[Run, list[list[np.ndarray]]]:
     """All steps in the oracle, and the total change of each weight up to each moment.
 
-    `state_dtypes`: of the state variables that it is held against.
+    `run` is what it is held against. Where that rounds its slots at random, the oracle goes on from them at each step.
     """
     values = {name: case.value(name) for name in arguments(SPECS[case.optimizer])}
     weight_dtypes = [case.dtype(j) for j in range(len(case.shapes))]
     oracle = Oracle(case.optimizer, values, inputs.weights, weight_dtypes)
     moments, changes = [(list(oracle.weights), oracle.state())], [list(oracle.ways)]
-    for gradients in inputs.gradients:
+    for number, gradients in enumerate(inputs.gradients):
+        if case.value("slot_dtype"):
+            oracle.go_on_from(run.at(number)[1])
         oracle(gradients)
         moments.append((list(oracle.weights), oracle.state()))
         changes.append(list(oracle.ways))
-    return Run.of(moments, weight_dtypes, state_dtypes), [list(each) for each in zip(*changes, strict=True)]
+    return Run.of(moments, weight_dtypes, [s.dtype for s in run.state]), [
+        list(each) for each in zip(*changes, strict=True)
+    ]
 
 
 def magnified(case: Case) -> float:

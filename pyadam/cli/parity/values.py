@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pyadam.arguments import Count, DynamicNumber, Flag, Kind, LearningRate, Name, Number, Patterns
+from pyadam.arguments import Choice, Count, DynamicNumber, Flag, Kind, LearningRate, Name, Number, Patterns
 
 __all__ = ["EXERCISED", "NEEDS", "Clock", "PerStep", "Schedule", "by_kind", "drawn", "python_value", "r_arguments"]
 
@@ -125,6 +125,7 @@ EXERCISED: dict[str, tuple[Any, ...]] = {
     "loss_scale_factor": (128.0,),
     "gradient_accumulation_steps": (4, 1),
     "name": ("another_name",),
+    "slot_dtype": ("bfloat16",),
     "momentum": (0.8,),
     "learning_rate_power": (-0.7, 0.0),
     "adam_beta_1": (0.5, PerStep(0.5, 0.4)),
@@ -179,6 +180,8 @@ def drawn(rng: np.random.Generator, name: str, kind: Kind, default: Any) -> Any:
         return kind.at_least + int(rng.integers(12))
     if isinstance(kind, Patterns):
         return [["(?i)variable"], ["another"]][rng.integers(2)]
+    if isinstance(kind, Choice):
+        return str(rng.choice(kind.choices))
     if isinstance(kind, Name):
         return "".join(rng.choice(list("abcdefgh"), 5))
     if isinstance(kind, LearningRate) and rng.random() < 0.4:

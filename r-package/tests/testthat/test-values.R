@@ -70,6 +70,12 @@ test_that("Python's words reach the user", {
     optimizer_adam(gradient_accumulation_steps = 2.5),
     "gradient_accumulation_steps must be a whole number >= 1.*, got 2.5"
   )
+  expect_error(
+    optimizer_adam(slot_dtype = "float16"),
+    "slot_dtype must be \"bfloat16\", or None (NULL in R), got 'float16'",
+    fixed = TRUE
+  )
+  expect_identical(optimizer_adam(slot_dtype = "bfloat16")$slot_dtype, "bfloat16")
   expect_error(optimizer_nadam(clipnorm = 1, clipvalue = 1), "at most one of clipnorm")
 })
 

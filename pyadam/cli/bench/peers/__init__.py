@@ -63,6 +63,8 @@ class Peer:
         Raises:
             NotOffered: the library lacks what the column asks for.
         """
+        if column.rounded and self.options.get("library") != "pyadam":
+            raise NotOffered(f"{self.title} keeps no {column.title}")
         return self.load().Run(column, weights, gradients, **self.options)
 
 

@@ -1,0 +1,53 @@
+"""The running averages of the weights, as a user meets them: put into the model for good, or for a while."""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from pyadam.engine import Engine, Target
+
+__all__ = ["Averages"]
+
+
+class Averages:
+    """The part of the shell that deals with averages, which the engine keeps."""
+
+    _engine: Engine
+    _spec: Any
+    _iterations: Any
+    _var_key: Any
+    _check_known: Any
+    _native: Any
+
+    def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
+        """Overwrites these model variables by their averages, if the optimizer keeps any. ``fit`` calls it at its end."""
+        if self._spec.use_ema:
+            self._check_known(list(var_list))
+            self._overwrite_by_averages([self._engine.targets[self._var_key(v)] for v in var_list])
+
+    def _overwrite_by_averages(self, targets: Iterable[Target]) -> None:
+        updates = tf.convert_to_tensor(self._native(self._iterations)) // self._spec.calls_per_update
+        for target in targets:
+            if target.average is not None:  # before the first update there are no averages yet
+                average = tf.cast(target.average, target.weight.dtype)
+                target.weight.assign(tf.where(updates > 0, average, target.weight))
+
+    @contextlib.contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Within this context the model's weights are their averages; afterwards they are what they were.
+
+        Raises:
+            ValueError: the optimizer keeps no averages (``use_ema=False``).
+        """
+        if not self._spec.use_ema:
+            raise ValueError(f"{type(self).__name__}: averaged_weights() needs use_ema=True")
+        targets = [target for target in self._engine.targets.values() if target.average is not None]
+        raw = [tf.identity(target.weight) for target in targets]
+        self._overwrite_by_averages(targets)
+        try:
+            yield
+        finally:
+            for target, value in zip(targets, raw, strict=True):
+                target.weight.assign(value)

@@ -1,0 +1,69 @@
+"""Stochastic rounding to bfloat16, from random bits that follow from the step, the slot and the element alone."""
+
+from typing import Any
+
+import tensorflow as tf
+
+__all__ = ["after", "random_bits", "stochastically_rounded"]
+
+_LARGEST = float.fromhex("0x1.fep127")  # the largest finite bfloat16
+_NAN = 0x7FC00000
+
+
+def _unsigned(value: Any) -> Any:
+    return tf.cast(value, tf.uint32) if tf.is_tensor(value) else tf.constant(value % 2**32, tf.uint32)
+
+
+def _hash(x: Any) -> Any:
+    """A one-to-one map of the 32-bit numbers in which every bit of the argument moves every bit of the result.
+
+    Source: C. Wellons (2018), Prospecting for Hash Functions, https://nullprogram.com/blog/2018/07/31/: its "lowbias32".
+    """
+    x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, _unsigned(16))) * _unsigned(0x7FEB352D)
+    x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, _unsigned(15))) * _unsigned(0x846CA68B)
+    return tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, _unsigned(16)))
+
+
+def after(t: Any, value: Any) -> Any:
+    """``t``, when the value is there: what is computed from it comes later, of which XLA can't know that it needs not.
+
+    Slots are overwritten in place. A loop that reads them, as the weight's does, has to be over by then, or XLA copies them
+    for it. (On a GPU one loop makes both.)
+    """
+    first = tf.reshape(value, [-1])[:1]
+    return t + tf.cast(tf.reduce_any(first > tf.cast(t, value.dtype) * float("inf")), t.dtype)
+
+
+def random_bits(t: Any, slot: int, *element: Any) -> Any:
+    """Numbers from 0 to 65535, uint32: the upper half of hash(element + hash(t xor hash(slot))).
+
+    A pure function of integers: the same in every language, compiled or not, and after a restart.
+
+    Args:
+        t: the number of the update.
+        slot: the place of the slot among those of its variable.
+        element: uint32 tensors whose sum is the number of each element. (Were it in one tensor, TensorFlow would compute that
+            while it compiles, and keep it.)
+    """
+    key = _hash(tf.bitwise.bitwise_xor(_unsigned(t), _hash(_unsigned(slot))))
+    for part in element:
+        key = key + part
+    return tf.bitwise.right_shift(_hash(key), _unsigned(16))
+
+
+def stochastically_rounded(value: Any, bits: Any) -> Any:
+    """float32 to bfloat16: to one of its two neighbours, to the upper one with the probability of its share of the way.
+
+    The mean is the value itself. The bits are added to the 16 that bfloat16 does not hold, and those are dropped. What
+    bfloat16 holds stays as it is; so do infinities and NaN. Beyond the largest finite bfloat16, values come back to it.
+
+    Source: Gupta et al. (2015), Deep Learning with Limited Numerical Precision, https://arxiv.org/abs/1502.02551, section 3.1.
+
+    Args:
+        value: float32 tensor.
+        bits: of the same shape, numbers from 0 to 65535.
+    """
+    pattern = tf.bitcast(value, tf.int32)
+    added = pattern + tf.where(tf.abs(value) < _LARGEST, tf.cast(bits, tf.int32), 0)
+    kept = tf.where(tf.math.is_nan(value), _NAN, added)
+    return tf.bitcast(tf.cast(tf.bitwise.right_shift(kept, 16), tf.uint16), tf.bfloat16)
