@@ -1,10 +1,10 @@
-"""Operations that say to compilers what plain arithmetic leaves open: where to round, and in which order to sum."""
+"""Operations that say to compilers what plain arithmetic leaves open: where to round, and what comes in which order."""
 
 from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["rounded", "scalar", "sum_of_squares"]
+__all__ = ["after", "rounded", "scalar", "sum_of_squares"]
 
 _PARTS = 16
 
@@ -23,6 +23,16 @@ def rounded(value: Any, t: Any) -> Any:
     scalar tensor.
     """
     return tf.minimum(value, tf.cast(t, value.dtype) * scalar(float("inf"), value.dtype))
+
+
+def after(t: Any, value: Any) -> Any:
+    """``t``, once the value is there: what is computed from it comes later, of which XLA can't know that it needs not.
+
+    State is overwritten in place. A loop of the weight that reads a slot's old value has to be over by then, or XLA copies the
+    slot for it.
+    """
+    first = tf.reshape(value, [-1])[:1]
+    return t + tf.cast(tf.reduce_any(first > tf.cast(t, value.dtype) * float("inf")), t.dtype)
 
 
 def sum_of_squares(x: Any) -> Any:

@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from pyadam.engine.arena import Arenas, Part
 from pyadam.engine.gradients import Rows, compute_dtype
-from pyadam.engine.rounding import after, random_bits, stochastically_rounded
+from pyadam.engine.rounding import random_bits, stochastically_rounded
+from pyadam.numerics import rounded
 
 __all__ = ["SMALL", "Lane", "Target", "is_small", "make_arenas", "make_lanes"]
 
@@ -167,16 +168,18 @@ class Lane:
         """Assigns the sum of the gradients since the last update."""
         self._write([target.accumulator for target in self.targets], value)
 
-    def rounded(self, state: State, t: Any) -> State:
-        """A new state, its slots as they are stored: bfloat16 ones rounded by the random bits of update ``t``."""
-        target = self.targets[0]
+    def stored(self, state: State, t: Any, waiting: bool) -> State:
+        """A new state, its slots as they are stored: bfloat16 ones rounded by the random bits of update ``t``.
+
+        ``waiting`` says that no slot may be overwritten before ``t`` is there.
+        """
         new = dict(state)
-        if target.rounded and "weight" in new and "CPU" in target.weight.device:
-            t = after(t, new["weight"])
-        for place, name in enumerate(target.slots):
-            if name in new and name in target.rounded:
+        for place, (name, variable) in enumerate(self.targets[0].slots.items()):
+            if name in new and variable.dtype == tf.bfloat16:
                 bits = random_bits(t, place, *self._elements(new[name].shape))
                 new[name] = stochastically_rounded(new[name], bits)
+            elif name in new and waiting:
+                new[name] = rounded(new[name], t)
         return new
 
     def _elements(self, shape: Any) -> list[Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["after", "random_bits", "stochastically_rounded"]
+__all__ = ["random_bits", "stochastically_rounded"]
 
 _LARGEST = float.fromhex("0x1.fep127")  # the largest finite bfloat16
 _NAN = 0x7FC00000
@@ -22,16 +22,6 @@ def _hash(x: Any) -> Any:
     x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, _unsigned(16))) * _unsigned(0x7FEB352D)
     x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, _unsigned(15))) * _unsigned(0x846CA68B)
     return tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, _unsigned(16)))
-
-
-def after(t: Any, value: Any) -> Any:
-    """``t``, when the value is there: what is computed from it comes later, of which XLA can't know that it needs not.
-
-    Slots are overwritten in place. A loop that reads them, as the weight's does, has to be over by then, or XLA copies them
-    for it. (On a GPU one loop makes both.)
-    """
-    first = tf.reshape(value, [-1])[:1]
-    return t + tf.cast(tf.reduce_any(first > tf.cast(t, value.dtype) * float("inf")), t.dtype)
 
 
 def random_bits(t: Any, slot: int, *element: Any) -> Any:

@@ -16,7 +16,7 @@ import tensorflow as tf
 from pyadam.engine.compiler import Program, inside_xla, makes_one_loop
 from pyadam.engine.gradients import Rows, clipping, prepare
 from pyadam.engine.lanes import Lane, State, Target, is_small, make_lanes
-from pyadam.numerics import rounded, scalar
+from pyadam.numerics import after, rounded, scalar
 from pyadam.rules import Rule
 
 __all__ = ["Engine", "Target"]
@@ -241,10 +241,16 @@ class Engine:
                 c, decayed = coefficients(lane.dtype), lane.targets[0].decayed
                 news = [self._advance(h, c, t, decayed, *seen(lane, g, state, view)) for view in each]
                 new = {name: news[k % len(news)][name] for k, name in enumerate(news[0])}
-                new = lane.rounded(new, t)
+                first = self._weight_first(lane, views) and "weight" in new
+                new = lane.stored(new, after(t, new["weight"]) if first else t, first)
             lane.write({name: value for name, value in new.items() if name not in brought})
             written.append({name: value for name, value in new.items() if name in brought})
         return written
+
+    def _weight_first(self, lane: Lane, views: int) -> bool:
+        """Whether a loop of the weight's own reads slots that other loops overwrite; on a GPU one loop makes all."""
+        own_loop = bool(lane.targets[0].rounded) or (self.rule.weight_first(self.spec) and not views)
+        return own_loop and "CPU" in lane.targets[0].weight.device
 
     def _advance(self, h: SimpleNamespace, c: SimpleNamespace, t: Any, decayed: bool, g: Any, state: State) -> State:
         """Decay, rule and average, on tensors: what changes of a state."""

@@ -22,10 +22,17 @@ RULES: dict[type[specs.Spec], Rule] = {
     specs.Adam: Rule("adam", adam.adam_scalars, adam.adam, adam.adam_slots),
     specs.AdamW: Rule("adam", adam.adam_scalars, adam.adam, adam.adam_slots),
     specs.Adamax: Rule("adamax", adam.adamax_scalars, adam.adamax, slots(("momentum", "norm"))),
-    specs.Ftrl: Rule("ftrl", adaptive.ftrl_scalars, adaptive.ftrl, adaptive.ftrl_slots, single_pass=False),
+    specs.Ftrl: Rule(
+        "ftrl",
+        adaptive.ftrl_scalars,
+        adaptive.ftrl,
+        adaptive.ftrl_slots,
+        single_pass=False,
+        weight_first=lambda h: True,
+    ),
     specs.Lamb: Rule("lamb", adam.lamb_scalars, adam.lamb, adam.moments, magnified=lambda h: 2.0, elementwise=False),
     specs.LazyAdam: Rule("adam", adam.adam_scalars, adam.adam, adam.adam_slots, lazy=True),
-    specs.Lion: Rule("lion", momentum.lion_scalars, momentum.lion, slots(("momentum",))),
+    specs.Lion: Rule("lion", momentum.lion_scalars, momentum.lion, slots(("momentum",)), weight_first=lambda h: True),
     specs.Muon: Rule(
         "muon",
         matrix.muon_scalars,
@@ -36,7 +43,13 @@ RULES: dict[type[specs.Spec], Rule] = {
         elementwise=False,
     ),
     specs.Nadam: Rule("nadam", adam.nadam_scalars, adam.nadam, adam.moments, {"u_product": 1.0}),
-    specs.RMSprop: Rule("rmsprop", momentum.momentum_scalars, adaptive.rmsprop, adaptive.rmsprop_slots),
+    specs.RMSprop: Rule(
+        "rmsprop",
+        momentum.momentum_scalars,
+        adaptive.rmsprop,
+        adaptive.rmsprop_slots,
+        weight_first=lambda h: h.centered,
+    ),
     specs.SGD: Rule(
         "sgd", momentum.momentum_scalars, momentum.sgd, momentum.sgd_slots, by_rows=lambda h: not h.momentum
     ),

@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from pyadam.numerics import rounded
 from pyadam.rules.rule import Scalars, Slot, Slots, Tensor
 
 __all__ = ["adadelta", "adagrad", "ftrl", "ftrl_scalars", "plain_scalars", "rmsprop"]
@@ -63,9 +64,9 @@ def rmsprop(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace
         mean, apart = s.average_gradient, g - s.average_gradient
         new["average_gradient"] = mean + (1.0 - h.rho) * apart
         spread = h.rho * ((s.velocity - tf.minimum(mean * mean, s.velocity)) + (1.0 - h.rho) * (apart * apart))
-    d = c.step * g / tf.sqrt(spread + h.epsilon)
+    d = c.lr * g / tf.sqrt(spread + h.epsilon)
     if hasattr(s, "momentum"):
-        d = new["momentum"] = h.momentum * (s.momentum + d)
+        d = new["momentum"] = rounded(h.momentum * s.momentum, c.t) + d
     return w - d, new
 
 

@@ -6,17 +6,15 @@ from typing import Any
 
 import tensorflow as tf
 
+from pyadam.numerics import rounded
 from pyadam.rules.rule import Scalars, Slot, Slots, Tensor
 
 __all__ = ["lion", "momentum_scalars", "sgd"]
 
 
 def momentum_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
-    """The step size: lr, or lr / p beside a momentum p, since p m - lr g is had as p (m - lr / p g).
-
-    A sum of two products would round as the compiler likes, in one loop so and in another otherwise.
-    """
-    return {"step": lr / h.momentum if h.momentum else lr}, {}
+    """the learning rate."""
+    return {"lr": lr, "t": t}, {}
 
 
 def sgd(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
@@ -26,10 +24,15 @@ def sgd(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) ->
 
     Source: Sutskever et al. (2013), equations 1 to 4, the lookahead taken into the weight.
     """
+    move = c.lr * g
     if not hasattr(s, "momentum"):
-        return w - c.step * g, {}
-    m = h.momentum * (s.momentum - c.step * g)
-    return w + (h.momentum * (m - c.step * g) if h.nesterov else m), {"momentum": m}
+        return w - move, {}
+
+    def onward(m: Tensor) -> Tensor:
+        return rounded(h.momentum * m, c.t) - rounded(move, c.t)
+
+    m = onward(s.momentum)
+    return w + (onward(m) if h.nesterov else m), {"momentum": m}
 
 
 def sgd_slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:

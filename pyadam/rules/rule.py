@@ -63,6 +63,8 @@ class Rule:
         single_pass: whether XLA makes one loop of all its new values where it may, with the bits of separate loops. For that no
             two products may meet in a sum, which compilers round as they like.
         by_rows: ``(h) -> bool``: whether a gradient of 0 leaves weight and slots as they are, to the bit.
+        weight_first: ``(h) -> bool``: whether the new weight comes from slots' old values; a loop of its own reads them before
+            they are overwritten.
         lazy: whether a sparse gradient moves its rows alone even where a gradient of 0 would move the others.
     """
 
@@ -76,4 +78,5 @@ class Rule:
     elementwise: bool = True
     single_pass: bool = True
     by_rows: Callable[[Any], bool] = lambda h: False
+    weight_first: Callable[[Any], bool] = lambda h: False
     lazy: bool = False

@@ -1,10 +1,21 @@
 """A step makes no copy of weights, gradients or slots: neither in the compiled program nor in the memory of the process."""
 
 import os
+import re
 import subprocess
 import sys
 
+import keras
+import numpy as np
 import pytest
+import tensorflow as tf
+from family import EVERY
+
+import pyadam
+from pyadam import specs
+
+OWN = [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"amsgrad": True}, {"centered": True}]
+TAKEN = [(name, own) for name in EVERY for own in OWN if own.keys() <= specs.arguments(specs.SPECS[name]).keys()]
 
 CASES = {
     "Adam": "Adam(1e-3)",
@@ -46,3 +57,11 @@ def test_steps_need_no_memory_beyond_the_state(case, single_pass):
     grown, copies = map(int, done.stdout.split())
     assert copies == 0
     assert grown < 16 << 20, f"{grown / 2**20:.0f} MiB beyond what was in use after the first step"
+
+
+@pytest.mark.parametrize(("name", "own"), TAKEN)
+def test_programs_copy_no_state(name, own):
+    v = keras.Variable(np.ones((128, 128)), dtype="float32")
+    optimizer = getattr(pyadam, name)(**own)
+    optimizer.apply([tf.ones(v.shape)], [v])
+    assert re.findall(r"\[128,128\]\S* copy\(", optimizer._engine.programs[0].hlo()) == []

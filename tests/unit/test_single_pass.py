@@ -78,8 +78,14 @@ def test_the_same_bits(outcomes, case):
 
 @pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{name}-{arguments}" for name, arguments in CASES])
 def test_one_loop_a_lane(outcomes, case):
-    """Two large variables and the two small ones that share an arena; to clip each of these, their gradient is taken apart."""
-    assert outcomes[1][case][1] == 3 + ("clipnorm" in CASES[case][1])
+    """Two large variables and the two small ones that share an arena.
+
+    To clip each of these, their gradient is taken apart; XLA's loops have outputs of one dtype; and one case is more than XLA
+    puts into one loop.
+    """
+    name, given = CASES[case]
+    loops = 2 if "slot_dtype" in given or (name == "RMSprop" and {"centered", "use_ema"} <= given.keys()) else 1
+    assert outcomes[1][case][1] == 3 * loops + ("clipnorm" in given)
 
 
 def test_without_it_plain_adam_has_a_loop_for_each_state(outcomes):
