@@ -2,7 +2,7 @@
 
 #' Install the Python package
 #'
-#' Installs the Python package pyadam together with TensorFlow and Keras. It is not on PyPI yet, where
+#' Installs the Python package pyadam together with TensorFlow and Keras. It is not on PyPI, where
 #' the name pyadam has another release: `package` says where it is. Take both packages from the same
 #' checkout of the repository. The Python package goes into a Python environment of its own, which
 #' reticulate then prefers whenever pyadam is attached. Restart R afterwards if Python was already
