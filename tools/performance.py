@@ -34,7 +34,8 @@ def machine(file):
     found = load(RESULTS / file)[1]
     names = {"keras": "Keras", "tensorflow": "TensorFlow", "torch": "torch", "jax": "jax", "optax": "optax"}
     versions = [f"{name} {found[key]}" for key, name in names.items() if found[key] != "missing"]
-    return f"Measured with {', '.join(versions)}, on {found['processor']} with {found['cores']} cores and {found['memory']}."
+    where = f"{found['processor']} with {found['cores']} cores and {found['memory']}"
+    return f"Measured on {found['day']} with {', '.join(versions)}, on {where}."
 
 
 def tables(shown, values):

@@ -48,7 +48,7 @@ def can_compile(device: str) -> bool:
 def single_pass() -> None:
     """Has the programs of this process go over memory once on CPUs: a loop for each variable, not one for each of its states.
 
-    An update is bound by memory, so it is faster by up to the ratio of bytes, 28 to 44 for Adam in float32. Results are the
+    An update is bound by memory, so it is faster by up to the ratio of bytes, 28 to 40 for Adam in float32. Results are the
     same to the bit. It rests on an option of XLA that is marked experimental, and that all of the process shares, the user's
     own compiled functions included; so it is off unless asked for, by this function or by ``PYADAM_SINGLE_PASS=1`` in the
     environment.

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 from dataclasses import asdict
+from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ Sections = dict[str, list[Cell]]  # cells under what they show
 
 
 def facts() -> dict[str, str]:
-    """Versions, the machine, and how busy it was over the last minute."""
-    found = pyadam.info()
+    """Versions, the day, the machine, and how busy it was over the last minute."""
+    found = pyadam.info() | {"day": date.today().isoformat()}
     for package in ("torch", "jax", "optax"):
         try:
             found[package] = version(package)

@@ -74,7 +74,15 @@ def _range(ends: tuple[float, float], digits: int = 2) -> str:
 
 def _share(cell: Cell, result: Result) -> str:
     floor = cell.results.get(FLOOR)
-    return "-" if floor is None else f"{100 * floor.seconds / result.seconds:.0f} %"
+    if floor is None:
+        return "-"
+    both = (
+        floor.ratios and result.ratios
+    )  # which can be compared even where the two had their turns in different groups
+    share = (
+        statistics.median(floor.ratios) / statistics.median(result.ratios) if both else floor.seconds / result.seconds
+    )
+    return f"{100 * share:.0f} %"
 
 
 def _rate(cell: Cell, result: Result) -> str:

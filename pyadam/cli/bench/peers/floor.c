@@ -57,7 +57,7 @@ STEP(adagrad, const float gi = g[i] * scale; const float vi = v[i] + gi * gi; v[
 STEP(adam, MOMENTS w[i] = keep * w[i] - rate * mi / (sqrtf(vi) + epsilon);)
 STEP(adam_average, MOMENTS const float wi = keep * w[i] - rate * mi / (sqrtf(vi) + epsilon);
      w[i] = wi; average[i] += share * (wi - average[i]);)
-STEP(amsgrad, MOMENTS const float ti = fmaxf(top[i], vi); top[i] = ti;
+STEP(amsgrad, MOMENTS const float ti = top[i] > vi ? top[i] : vi; top[i] = ti;  // fmaxf would be a call
      w[i] = keep * w[i] - rate * mi / (sqrtf(ti) + epsilon);)
 
 // The same for some rows of a matrix: g has the rows that `rows` names.

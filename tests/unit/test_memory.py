@@ -1,0 +1,48 @@
+"""A step makes no copy of weights, gradients or slots: neither in the compiled program nor in the memory of the process."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+CASES = {
+    "Adam": "Adam(1e-3)",
+    "AdamW, clip, average": "AdamW(1e-3, global_clipnorm=1.0, use_ema=True)",
+    "SGD, momentum": "SGD(1e-3, momentum=0.9)",
+}
+STEPS = """
+import gc, re
+from pathlib import Path
+import keras, tensorflow as tf
+import pyadam
+
+def memory(name):
+    return 1024 * int(re.search(rf"{{name}}:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+v = keras.Variable(tf.ones([4096, 4096]))  # 64 MiB
+gradient = tf.ones([4096, 4096])
+optimizer = pyadam.{optimizer}
+step = tf.function(lambda g: optimizer.apply([g], [v]), autograph=False)
+step(gradient)
+gc.collect()
+Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+before = memory("VmRSS")
+for _ in range(3):
+    step(gradient)
+program = optimizer._engine.programs[0].hlo()
+print(memory("VmHWM") - before, program.count(" copy("))
+"""
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the peak can only be read on Linux")
+@pytest.mark.parametrize("single_pass", ["0", "1"])
+@pytest.mark.parametrize("case", CASES)
+def test_steps_need_no_memory_beyond_the_state(case, single_pass):
+    environment = {**os.environ, "PYADAM_SINGLE_PASS": single_pass}
+    code = STEPS.format(optimizer=CASES[case])
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    grown, copies = map(int, done.stdout.split())
+    assert copies == 0
+    assert grown < 16 << 20, f"{grown / 2**20:.0f} MiB beyond what was in use after the first step"
