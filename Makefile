@@ -36,8 +36,9 @@ lint: .made-test ## ruff, mypy and lintr
 	mypy
 	@$(R_CODE) 'options(lintr.linter_file = normalizePath("r-package/.lintr")); found <- c(lintr::lint_package("r-package"), lintr::lint_dir("examples"), lintr::lint_dir("pyadam/cli")); print(found); quit(status = length(found) > 0)'
 
-generated: .made-test ## do the generated R files fit the specs?
+generated: .made-test ## do the generated files fit the specs, and the tables of the docs what was measured?
 	python tools/generate.py --check
+	python tools/performance.py --check
 
 pytest: .made-test ## the tests of the Python package, and those that need both languages
 	PYADAM_REQUIRE_R=1 python -m pytest -n auto --dist loadfile
