@@ -34,10 +34,11 @@ lint: .made-test ## ruff, mypy and lintr
 	ruff check .
 	ruff format --check .
 	mypy
-	@$(R_CODE) 'found <- c(lintr::lint_package("r-package"), lintr::lint_dir("examples")); print(found); quit(status = length(found) > 0)'
+	@$(R_CODE) 'options(lintr.linter_file = normalizePath("r-package/.lintr")); found <- c(lintr::lint_package("r-package"), lintr::lint_dir("examples"), lintr::lint_dir("pyadam/cli")); print(found); quit(status = length(found) > 0)'
 
-generated: .made-test ## do the generated R files fit the specs?
+generated: .made-test ## do the generated files fit the specs, and the tables of the docs what was measured?
 	python tools/generate.py --check
+	python tools/performance.py --check
 
 pytest: .made-test ## the tests of the Python package, and those that need both languages
 	PYADAM_REQUIRE_R=1 python -m pytest -n auto --dist loadfile
@@ -69,7 +70,7 @@ docs: ## the documentation, into docs/_build
 	sphinx-build --fail-on-warning --keep-going -b html docs docs/_build/html
 
 clean: ## remove everything that was made
-	rm -rf .venv .r-lib .cache demo-out docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-oldest .r-lib .cache demo-out docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .made-test:
 	@tools/setup.sh test

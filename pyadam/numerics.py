@@ -39,8 +39,8 @@ def sum_of_squares(x: Any) -> Any:
     """The sum of all elements' squares, a scalar: the sums of 16 elements each, and in float64 the sum of those.
 
     XLA's own sum over a whole tensor on a CPU first writes all squares to memory, then sums windows of 32 by 32 element by
-    element: ten times slower. It also takes its terms in an order that depends on what else the loop computes; here the order
-    is given as far as it shows in the result.
+    element. It also takes its terms in an order that depends on what else the loop computes; here the order is given as far as
+    it shows in the result.
     """
     if not x.shape.num_elements():
         return tf.reduce_sum(x * x)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 import pyadam
+from pyadam.cli.rscript import environment
 
 _R = """
 version <- function(package) tryCatch(as.character(packageVersion(package)), error = function(e) "missing")
@@ -35,7 +36,7 @@ def table() -> Iterator[tuple[str, str]]:
 def _r_versions() -> list[str]:
     if not shutil.which("Rscript"):
         return ["missing"] * 3
-    run = subprocess.run(["Rscript", "-e", _R], capture_output=True, text=True, check=False)
+    run = subprocess.run(["Rscript", "-e", _R], env=environment(), capture_output=True, text=True, check=False)
     return run.stdout.split() if run.returncode == 0 else [f"Rscript failed: {run.stderr.strip()}"] * 3
 
 

@@ -1,8 +1,8 @@
 """Arenas: the state of many small variables in one flat variable.
 
-TensorFlow spends about as long on handing one variable to a compiled program as the program needs for some thousand elements.
-So the slots of small weights lie end to end in an arena, one for each slot name. Outside the engine nothing shows of it: the
-shell dresses each part of an arena as a variable, which is read, assigned and saved as any other.
+Handing a variable to a compiled program takes a time of its own, however small it is (docs/performance.md). So the slots of
+small weights lie end to end in an arena, one for each slot name. Outside the engine nothing shows of it: the shell dresses each
+part of an arena as a variable, which is read, assigned and saved as any other.
 """
 
 from collections.abc import Sequence

@@ -77,7 +77,7 @@ def _check_shape(owner: str, path: str, weight: Any, gradient: Any) -> None:
 def _checked_rows(owner: str, path: str, weight: Any, indices: Any, by_rows: bool) -> Any:
     """The indices, once none is outside of the weight: a ValueError where their values are known, else an assertion.
 
-    In a graph that goes by rows TensorFlow refuses them where it gathers the rows, and a second check would be a tenth of the
+    In a graph that goes by rows TensorFlow refuses them where it gathers the rows, and a second check would cost time at every
     step. Elsewhere than on a CPU the host would wait for the device, so there TensorFlow leaves out what is no row. So it does
     where a train step is compiled as a whole: such programs have no assertions.
     """

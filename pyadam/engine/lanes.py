@@ -1,8 +1,8 @@
 """Targets and lanes: the variables of a step, and which of them one run of the rule updates together.
 
-A large variable is a lane of its own and is updated in place. Small ones of one kind are laid end to end and share a lane: a
-compiled program spends about as long on starting the loop of a small tensor as on a few thousand elements. Elementwise rules
-give the same numbers either way; saved state stays one variable a weight. One of which only some rows move is alone, too.
+A large variable is a lane of its own and is updated in place. Small ones of one kind are laid end to end and share a lane, for
+the reason that docs/performance.md gives. Elementwise rules give the same numbers either way; saved state stays one variable a
+weight. One of which only some rows move is alone, too.
 """
 
 import math

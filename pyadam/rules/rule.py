@@ -58,7 +58,7 @@ class Rule:
         shared: names and first values of the scalar variables that belong to the optimizer as a whole.
         decay: ``(h, s) -> number or None``: the weight decay of the variable with these slots.
         magnified: ``(h) -> factor``: how many times the rounding of its largest element the step inherits beside that of the
-            weight, at most. Each sum over the variable, whose order is the compiler's, counts as one.
+            weight, at most. Each sum over the variable counts as one, for its rounding reaches every element.
         elementwise: whether each element's update depends on that element alone; then variables may be laid end to end.
         single_pass: whether XLA makes one loop of all its new values where it may, with the bits of separate loops. For that no
             two products may meet in a sum, which compilers round as they like.

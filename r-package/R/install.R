@@ -2,26 +2,36 @@
 
 #' Install the Python package
 #'
-#' Installs the Python package pyadam, of the same version range as this R package, together with
-#' TensorFlow and Keras. It goes into a Python environment of its own, which reticulate then prefers
-#' whenever pyadam is attached. Restart R afterwards if Python was already running.
+#' Installs the Python package pyadam together with TensorFlow and Keras. It is not on PyPI, where
+#' the name pyadam has another release: `package` says where it is. Take both packages from the same
+#' checkout of the repository. The Python package goes into a Python environment of its own, which
+#' reticulate then prefers whenever pyadam is attached. Restart R afterwards if Python was already
+#' running.
 #'
 #' Where another Python is chosen by `RETICULATE_PYTHON` or [reticulate::use_python()], that one is
 #' used whatever is installed elsewhere: then name its environment in `envname`.
 #'
 #' @param method,envname,... Passed to [reticulate::py_install()].
-#' @param package What pip is to install: a requirement, a folder with the source, or an address.
+#' @param package What pip is to install: a folder with the source, such as `"."` in a checkout, or
+#'   an address. It has no default.
 #' @return `NULL`, invisibly.
 #' @examples
 #' \dontrun{
-#' install_pyadam()
-#' install_pyadam(envname = "r-tensorflow")
+#' install_pyadam(package = ".") # in a checkout
+#' install_pyadam(envname = "r-tensorflow", package = "~/pyadam")
 #' }
 #' @export
 install_pyadam <- function(method = c("auto", "virtualenv", "conda"),
                            envname = default_environment,
                            ...,
-                           package = python_requirement()) {
+                           package) {
+  if (missing(package)) {
+    stop(
+      "install_pyadam: package must be a folder with the source, such as \".\" in a checkout, ",
+      "or an address, got none",
+      call. = FALSE
+    )
+  }
   reticulate::py_install(
     c(package, numpy_requirement()),
     envname = envname, method = match.arg(method), pip = TRUE, ...
@@ -30,11 +40,6 @@ install_pyadam <- function(method = c("auto", "virtualenv", "conda"),
     message("Python was already running: restart R to use the new pyadam.")
   }
   invisible(NULL)
-}
-
-# The Python versions that fit: this one and its later bug fixes.
-python_requirement <- function(version = utils::packageVersion("pyadam")) {
-  paste0("pyadam~=", version[1, 1:3])
 }
 
 # NumPy 2 came with TensorFlow 2.18, and with reticulate 1.38.
@@ -76,26 +81,4 @@ is_pyadam_available <- function() {
 print.pyadam_info <- function(x, ...) {
   writeLines(paste0(format(names(x)), "  ", gsub("\n", "\n  ", x)))
   invisible(x)
-}
-
-#' One pass over memory
-#'
-#' Has the compiled steps of this session go over memory once on CPUs: one loop for each variable,
-#' not one for each of its states. An update is bound by memory, so large models gain; results are
-#' the same to the bit. It rests on an option of XLA that is marked experimental and that the whole
-#' process shares, so it is off unless asked for, here or by `PYADAM_SINGLE_PASS=1` in the
-#' environment.
-#'
-#' XLA reads its options once, before it compiles for the first time: call this before any step and
-#' any compiled function. Later it is an error, which says so.
-#'
-#' @return `NULL`, invisibly.
-#' @examplesIf is_pyadam_available()
-#' \dontrun{
-#' pyadam_single_pass()
-#' }
-#' @export
-pyadam_single_pass <- function() {
-  from_pyadam("xla")$single_pass()
-  invisible(NULL)
 }

@@ -26,7 +26,8 @@ from_pyadam <- function(name) {
   tryCatch(do.call("$", list(reticulate::import("pyadam"), name)), error = function(error) {
     stop(
       "the Python package pyadam cannot be used: ", trimws(conditionMessage(error)), "\n",
-      "Install it with install_pyadam() and restart R; pyadam_info() shows which Python is in use.",
+      "Install it with install_pyadam(package = \".\") in a checkout and restart R; ",
+      "pyadam_info() shows which Python is in use.",
       call. = FALSE
     )
   })
@@ -39,19 +40,24 @@ from_pyadam <- function(name) {
 call_python <- function(name, call, frame, ...) {
   written <- setdiff(as.character(names(call)), c("", "..."))
   arguments <- c(mget(written, envir = frame), list(...))
-  if (!all(nzchar(names(arguments)))) {
-    stop(name, ": arguments after name must be named", call. = FALSE)
-  }
+  refuse_unnamed(name, arguments)
   python_function <- from_pyadam(name)
   arguments <- lapply(arguments, show_to_python, na = from_pyadam("NA"))
   with_python_warnings(do.call(python_function, arguments, quote = TRUE))
+}
+
+# What is behind the last argument that a function names goes on by its name.
+refuse_unnamed <- function(owner, arguments) {
+  if (!all(nzchar(names(arguments)))) {
+    stop(owner, ": too many arguments without a name", call. = FALSE)
+  }
 }
 
 # A value such that Python can see what is wrong with it. reticulate turns NA into True, so pyadam
 # has an NA of its own. And to Python an R function takes any arguments, so one that needs some is
 # wrapped to show it.
 show_to_python <- function(value, na) {
-  if (is.function(value) && needs_arguments(value)) {
+  if (is_r_function(value) && needs_arguments(value)) {
     reticulate::py_func(function(argument) value(argument))
   } else if (is.atomic(value) && anyNA(value)) {
     values <- as.list(unname(value))
@@ -62,10 +68,11 @@ show_to_python <- function(value, na) {
   }
 }
 
+is_r_function <- function(value) {
+  is.function(value) && !inherits(value, "python.builtin.object")
+}
+
 needs_arguments <- function(f) {
-  if (inherits(f, "python.builtin.object")) {
-    return(FALSE)
-  }
   defaults <- formals(f)
   no_default <- vapply(defaults, identical, logical(1), quote(expr = )) # nolint: spaces_inside.
   any(no_default[names(defaults) != "..."])

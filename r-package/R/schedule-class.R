@@ -50,18 +50,12 @@ new_learning_rate_schedule_class <- function(classname,
                                              call,
                                              get_config = NULL) {
   members <- c(list(...), list(initialize = initialize, call = call, get_config = get_config))
-  if (!all(nzchar(names(members)))) {
-    stop("new_learning_rate_schedule_class: arguments in ... must be named", call. = FALSE)
-  }
+  refuse_unnamed("new_learning_rate_schedule_class", members)
   members <- members[!vapply(members, is.null, logical(1))]
   in_r <- vapply(members, is_r_function, logical(1))
   from_pyadam("schedules")$new_class(
     classname, as.list(names(members)[in_r]), members[!in_r], new_object(members[in_r])
   )
-}
-
-is_r_function <- function(value) {
-  is.function(value) && !inherits(value, "python.builtin.object")
 }
 
 # What Python calls for each object of the class: it makes the object's environment, and returns

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pyadam import cli
+from pyadam.cli import rscript
 from pyadam.cli.parity import papers, run_r
 
 COMMAND = [sys.executable, "-m", "pyadam", "parity"]
@@ -74,7 +75,7 @@ def test_another_result_in_r_is_a_failure(monkeypatch, capsys):
         def result(self, index):
             return self.inputs[index].weights, []
 
-    monkeypatch.setattr(run_r, "missing", lambda: "")
+    monkeypatch.setattr(rscript, "missing", lambda: "")
     monkeypatch.setattr(run_r, "RRun", OtherR)
     assert cli.main(["parity", "--all", "--only", "adam one variable float64"]) == 1
     assert "R and Python differ" in capsys.readouterr().out

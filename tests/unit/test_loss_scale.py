@@ -69,7 +69,7 @@ def test_the_scale_follows_the_gradients(generation, initial, growth, gradients,
 
 
 def test_keras_own_scale_has_no_floor():
-    """Row 15 of SEMANTICS, table 2."""
+    """Row 15 of docs/differences.md."""
     scales = []
     for module in (keras.optimizers, pyadam):
         optimizer = module.LossScaleOptimizer(module.SGD(0.1))

@@ -158,7 +158,7 @@ def test_averages_are_taken_at_the_end_of_fit():
 
 
 def test_tf_keras_nadam_advances_its_product_once_a_variable_in_a_graph():
-    """Row 5 of SEMANTICS, table 2: three variables, four steps."""
+    """Row 5 of docs/differences.md: three variables, four steps."""
     products, weights = {}, {}
     for module in (tf_keras.optimizers, pyadam.tf_keras):
         optimizer = module.Nadam(0.1)

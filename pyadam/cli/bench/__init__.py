@@ -95,7 +95,7 @@ def _wrong(args: argparse.Namespace) -> str:
     from pyadam.cli.bench.models import find
     from pyadam.cli.bench.peers import PEERS
     from pyadam.cli.bench.process import cores
-    from pyadam.cli.parity.run_r import missing
+    from pyadam.cli.rscript import missing
 
     for name in args.models or ():
         try:
@@ -117,9 +117,11 @@ def _wrong(args: argparse.Namespace) -> str:
     if args.fit and args.peers:
         return "--peers doesn't go with --fit, which has its own"
     if args.r and (reason := missing()):
-        return reason.removesuffix(" with --no-r")
-    if args.plot and (args.fit or importlib.util.find_spec("matplotlib") is None):
-        return "--plot doesn't go with --fit" if args.fit else "--plot needs matplotlib: pip install 'pyadam[bench]'"
+        return reason
+    if args.plot and args.fit:
+        return "--plot doesn't go with --fit"
+    if args.plot and importlib.util.find_spec("matplotlib") is None:
+        return "--plot needs matplotlib: pip install '.[bench]' in a checkout"
     return ""
 
 

@@ -1,8 +1,7 @@
 """What is computed in a step: the optimizers that are measured, with what each kind of peer calls them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import Any
 
 __all__ = ["COLUMNS", "RATE", "Column"]
@@ -17,10 +16,6 @@ _ADAM = {
 _BETAS = {"betas": (0.9, 0.999), "eps": 1e-10}
 _B1_B2 = {"b1": 0.9, "b2": 0.999, "eps": 1e-10}
 _ADAGRAD = {"initial_accumulator_value": 0.1}
-
-
-def _none() -> Mapping[str, Any]:
-    return MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -54,17 +49,18 @@ class Column:
     average: float | None = None
     rounded: bool = False
     by_row: bool = False
-    everywhere: Mapping[str, Any] = field(init=False, default_factory=_none)
 
-    def __post_init__(self) -> None:
-        every: dict[str, Any] = {}
+    @property
+    def everywhere(self) -> dict[str, Any]:
+        """The arguments of Keras' class with those for all columns: clipping, averages, the dtype of the slots."""
+        every = dict(self.keras[1])
         if self.clip is not None:
             every["global_clipnorm"] = self.clip
         if self.average is not None:
             every |= {"use_ema": True, "ema_momentum": self.average}
         if self.rounded:
             every["slot_dtype"] = "bfloat16"
-        object.__setattr__(self, "everywhere", MappingProxyType({**self.keras[1], **every}))
+        return every
 
     @property
     def bytes_per_parameter(self) -> int:

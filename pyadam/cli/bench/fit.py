@@ -14,7 +14,7 @@ NETWORKS = {  # widths of the dense layers
     "7.4 M: 3072-2048-512-10": (3072, 2048, 512, 10),
     "7.4 M: 784-2048-2048-800": (784, 2048, 2048, 800),
 }
-LANGUAGES = {  # the program that trains in each, and what the rows of its results are called
+LANGUAGES = {  # the program that trains in each
     "Python": python("fit_worker"),
     "R": ["Rscript", str(Path(__file__).with_name("fit.R"))],
 }

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pyadam.cli.parity.run_r import environment
+from pyadam.cli.rscript import environment
 
 __all__ = ["Worker", "cores"]
 

@@ -1,7 +1,8 @@
 """``pyadam parity``: the same cases trained in Python and in R, and against Keras' own classes and a float64 oracle.
 
-What may differ by how much is table 1 of the project's semantics: R and Python not at all; a compiled step from an uncompiled
-one by 4 ULP; Keras and the oracle by one ULP a step plus a small share of the weight's total change (see `compare.History`).
+What may differ by how much stands in docs/numerics.md, "How equal is the same?": R and Python not at all; a compiled step from
+an uncompiled one by 4 ULP; Keras and the oracle by one ULP a step plus a small share of the weight's total change (see
+`compare.limits`).
 """
 
 import argparse
@@ -37,14 +38,15 @@ def main(args: argparse.Namespace) -> int:
         os.environ.setdefault(name, value)
     from pyadam.cli.parity.cases import random_cases, select, table
     from pyadam.cli.parity.inputs import draw
-    from pyadam.cli.parity.run_r import RRun, missing
+    from pyadam.cli.parity.run_r import RRun
+    from pyadam.cli.rscript import missing
 
     cases = select(table(args.all) + random_cases(args.cases, args.seed), args.only)
     if not cases:
         print(f"pyadam parity: no case has {' or '.join(map(repr, args.only))} in its name", file=sys.stderr)
         return 2
     if not args.no_r and (reason := missing()):
-        print(f"pyadam parity: {reason}", file=sys.stderr)
+        print(f"pyadam parity: {reason}; or leave R out with --no-r", file=sys.stderr)
         return 2
 
     inputs = [draw(case) for case in cases]

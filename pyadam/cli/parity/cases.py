@@ -69,7 +69,7 @@ class Case:
         return self.arguments.get(argument, arguments(SPECS[self.optimizer])[argument].default)
 
     def without_keras(self) -> str:
-        """Why Keras' own class is no measure for this case; empty where it is. Rows are those of SEMANTICS, table 2."""
+        """Why Keras' own class is no measure for this case; empty where it is. Rows are those of docs/differences.md."""
         if not SPECS[self.optimizer].in_keras:
             return f"Keras has no {self.optimizer}"
         accumulates = self.arguments.get("gradient_accumulation_steps") is not None

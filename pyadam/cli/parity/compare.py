@@ -1,22 +1,28 @@
-"""How far numbers are apart, in units of last place, and how far they may be (SEMANTICS.md, table 1)."""
+"""How far numbers are apart, in units of last place, and how far they may be (docs/numerics.md, "How equal is the same?")."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["History", "apart", "excess", "limits", "size", "ulp", "ways"]
+__all__ = ["History", "Values", "apart", "excess", "limits", "oracle_share", "size", "ulp", "ways"]
+
+Values = tuple[list[np.ndarray], list[np.ndarray]]
+"""All weights and all state variables at one moment."""
 
 # dtype: (bits after the leading one, smallest normal exponent)
 PRECISION = {"float16": (10, -14), "bfloat16": (7, -126), "float32": (23, -126), "float64": (52, -1022)}
 
-# Share of the total change that two ways of computing may differ by, beside one ULP a step: Keras and pyadam (Keras
-# rounds coefficients to float32, for float64 weights too), and the oracle and pyadam, by dtype.
+# Share of the total change that Keras and pyadam may differ by, beside one ULP a step. Keras rounds coefficients to float32,
+# for float64 weights too.
 KERAS_SHARE = 2e-5
-ORACLE_SHARE = {"float64": 1e-9}
-ORACLE_SHARE_DEFAULT = 2e-5
 
 # Largest difference between the compiled and the uncompiled step, in ULP of the weight.
 COMPILED_ULP = 4.0
+
+
+def oracle_share(dtype: str) -> float:
+    """The share of the total change that the oracle and pyadam may differ by, beside one ULP a step."""
+    return 1e-9 if dtype == "float64" else 2e-5
 
 
 def ulp(values: np.ndarray, dtype: str) -> np.ndarray:

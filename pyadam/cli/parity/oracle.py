@@ -1,7 +1,7 @@
 """The right numbers: what the optimizers compute, in float64 NumPy, written from the papers alone.
 
-Nothing is shared with pyadam or Keras. One class does the whole step, in the order that SEMANTICS.md lays down: merge rows,
-unscale, accumulate, clip, decay, rule, average. The rules are in papers.py.
+Nothing is shared with pyadam or Keras. One class does the whole step, in the order that docs/numerics.md lays down: merge
+rows, unscale, accumulate, clip, decay, rule, average. The rules are in papers.py.
 """
 
 from collections.abc import Iterator, Mapping

@@ -12,12 +12,12 @@ from pyadam.cli.parity.cases import Case
 from pyadam.cli.parity.compare import (
     COMPILED_ULP,
     KERAS_SHARE,
-    ORACLE_SHARE,
-    ORACLE_SHARE_DEFAULT,
     History,
+    Values,
     apart,
     excess,
     limits,
+    oracle_share,
     size,
     ulp,
     ways,
@@ -26,8 +26,6 @@ from pyadam.cli.parity.inputs import Inputs
 from pyadam.cli.parity.run_python import Run, compiled_apart, magnified, run_keras, run_oracle, run_pyadam
 
 __all__ = ["HEADER", "Difference", "Verdict", "against_r", "compare", "judge", "summary"]
-
-Values = tuple[list[np.ndarray], list[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -70,11 +68,6 @@ def state_difference(expected: History, found: History, magnified: float) -> Dif
         return Difference(0.0, excess(expected.values, found.values, [np.zeros_like(expected.values[0]), *once]))
     allowed = limits(expected, ways(expected), oracle_share(found.dtype), magnified)
     return Difference(0.0, excess(expected.values, found.values, [np.max(limit, initial=0.0) for limit in allowed]))
-
-
-def oracle_share(dtype: str) -> float:
-    """The share of the total change that the oracle may be away by."""
-    return ORACLE_SHARE.get(dtype, ORACLE_SHARE_DEFAULT)
 
 
 @dataclass(frozen=True)

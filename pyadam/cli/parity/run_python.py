@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import pyadam
 from pyadam.cli.parity.cases import Case, with_compilation
-from pyadam.cli.parity.compare import History, apart, size
+from pyadam.cli.parity.compare import History, Values, apart, size
 from pyadam.cli.parity.inputs import Gradient, Inputs, Rows, typed
 from pyadam.cli.parity.oracle import Oracle
 from pyadam.cli.parity.values import Clock, python_value
@@ -21,8 +21,6 @@ from pyadam.rules import RULES
 from pyadam.specs import SPECS, arguments
 
 __all__ = ["Run", "compiled_apart", "magnified", "run_keras", "run_oracle", "run_pyadam"]
-
-Values = tuple[list[np.ndarray], list[np.ndarray]]
 
 
 @dataclass
@@ -106,7 +104,7 @@ def run_pyadam(case: Case, inputs: Inputs) -> Run:
 def run_keras(case: Case, inputs: Inputs) -> Run:
     """All steps with Keras' own class, on what it can do: sparse gradients in dense form, and no variables of size 0.
 
-    (Row 1 of SEMANTICS, table 2; and Keras' sum of two empty matrices raises an error about biases.)
+    (Row 1 of docs/differences.md; and Keras' sum of two empty matrices raises an error about biases.)
     """
 
     def make(jit_compile: bool = True, **given: Any) -> Any:

@@ -1,4 +1,5 @@
-# Runs cases as R's users would: weights and gradients are R arrays, the optimizer is made by a call of pyadam's R function.
+# Runs cases as R's users would: weights and gradients are R arrays, the optimizer is made by a call
+# of pyadam's R function.
 
 tensorflow <- reticulate::import("tensorflow", delay_load = TRUE)
 keras <- reticulate::import("keras", delay_load = TRUE)
@@ -7,7 +8,8 @@ numpy <- reticulate::import("numpy", delay_load = TRUE)
 # The number of the step that is under way: what functions given as arguments look at.
 step <- 1
 
-# Reads the weights and gradients of a case, takes all its steps, and writes weights and state in float64.
+# Reads the weights and gradients of a case, takes all its steps, and writes weights and state in
+# float64.
 run_case <- function(make, input, output, dtypes, steps) {
   data <- numpy$load(input)
   keys <- data$files
@@ -23,11 +25,14 @@ run_case <- function(make, input, output, dtypes, steps) {
     if (is.null(rows)) {
       return(values)
     }
-    tensorflow$IndexedSlices(values, tensorflow$constant(rows, dtype = "int32"), tensorflow$shape(weights[[j]]))
+    rows <- tensorflow$constant(rows, dtype = "int32")
+    tensorflow$IndexedSlices(values, rows, tensorflow$shape(weights[[j]]))
   }
 
   variables <- seq_along(dtypes)
-  weights <- lapply(variables, function(j) keras$Variable(entry(paste0("w", j - 1)), dtype = dtypes[[j]]))
+  weights <- lapply(variables, function(j) {
+    keras$Variable(entry(paste0("w", j - 1)), dtype = dtypes[[j]])
+  })
   optimizer <- make()
   for (number in seq_len(steps)) {
     step <<- number

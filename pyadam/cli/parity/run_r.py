@@ -1,45 +1,20 @@
 """Runs cases through Rscript, as R's users run pyadam: a script of plain calls is written and started."""
 
-import os
-import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-import pyadam
 from pyadam.cli.parity.cases import Case, r_call
+from pyadam.cli.parity.compare import Values
 from pyadam.cli.parity.inputs import Inputs
+from pyadam.cli.rscript import environment
 
-__all__ = ["RRun", "environment", "missing", "prepare", "result"]
-
-Values = tuple[list[np.ndarray], list[np.ndarray]]
+__all__ = ["RRun", "prepare", "result"]
 
 RUNNER = Path(__file__).with_name("run_r.R")
-LIBRARY = Path(".r-lib")  # where the project keeps the R package for its own tests
-
-
-def environment() -> dict[str, str]:
-    """The environment of R: this Python with this pyadam, and the project's R library before others where there is one."""
-    paths = [str(Path(pyadam.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    found = {**os.environ, "RETICULATE_PYTHON": sys.executable, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    if LIBRARY.is_dir():
-        found["R_LIBS"] = os.pathsep.join(filter(None, [str(LIBRARY.resolve()), os.environ.get("R_LIBS", "")]))
-    return found
-
-
-def missing() -> str:
-    """What cases in R can't go on without, in one line; empty where nothing is missing."""
-    if shutil.which("Rscript") is None:
-        return "Rscript is not on the PATH: install R 4.0 or newer, or leave R out with --no-r"
-    check = 'for (p in c("reticulate", "pyadam")) if (!requireNamespace(p, quietly = TRUE)) cat(p, "")'
-    answer = subprocess.run(["Rscript", "-e", check], env=environment(), capture_output=True, text=True, check=False)
-    if absent := answer.stdout.split():
-        return f"R package {' and '.join(absent)} not found: run tools/setup.sh, or leave R out with --no-r"
-    return "" if answer.returncode == 0 else f"Rscript fails: {' '.join(answer.stderr.split())}"
 
 
 def script(cases: Iterable[Case], folder: Path) -> str:

@@ -66,5 +66,10 @@ test_that("NA becomes pyadam's NA, NaN stays", {
 test_that("too many arguments without a name are refused", {
   need_pyadam()
   all <- unname(as.list(formals(optimizer_adam))[1:14])
-  expect_error(do.call(optimizer_adam, c(all, 1)), "must be named")
+  message <- "optimizer_adam: too many arguments without a name"
+  expect_error(do.call(optimizer_adam, c(all, 1)), message)
+  expect_error(
+    learning_rate_schedule_piecewise_constant_decay(1, 2:1, "a", 3),
+    "learning_rate_schedule_piecewise_constant_decay: too many arguments without a name"
+  )
 })

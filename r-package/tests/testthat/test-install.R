@@ -1,6 +1,6 @@
-test_that("the Python package of the same version range is asked for", {
-  expect_identical(python_requirement(package_version("0.1.0")), "pyadam~=0.1.0")
-  expect_identical(python_requirement(package_version("1.2.3.9000")), "pyadam~=1.2.3")
+test_that("install_pyadam() wants to know where the Python package is", {
+  expect_error(install_pyadam(), "install_pyadam: package must be a folder .*, got none")
+  expect_error(install_pyadam(envname = "r-other"), "package must be")
 })
 
 test_that("NumPy 2 is kept from a reticulate that does not know it", {

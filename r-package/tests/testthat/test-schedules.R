@@ -122,7 +122,7 @@ test_that("what makes no class is refused", {
   expect_error(class("A", call = 3), "call must be a function, got 3")
   expect_error(class("A", call = sqrt, get_config = 3), "get_config must be a function, got 3")
   expect_error(class(3, call = function(step) 1), "classname must be a string, got 3")
-  expect_error(class("A", 3, call = function(step) 1), "must be named")
+  expect_error(class("A", 3, call = function(step) 1), "too many arguments without a name")
   expect_error(class("A"), "call")
   expect_error(class("A", call = function(step) 1)(0.1), "A: takes no arguments")
   expect_error(class("A", call = function(step) 1)()$get_config(), "get_config")

@@ -21,7 +21,7 @@ test_that("reticulate is told which environment to prefer, whichever package com
 test_that("without the Python package, the first use says what to run", {
   need_pyadam()
   printed <- without_packages(c("library(pyadam)", "cat('attached\n')", "optimizer_adam()"))
-  expect_match(printed, "attached.*No module named 'pyadam'.*install_pyadam\\(\\)")
+  expect_match(printed, "attached.*No module named 'pyadam'.*install_pyadam\\(package = ")
 })
 
 test_that("without TensorFlow, the first use says what to run", {
@@ -30,7 +30,7 @@ test_that("without TensorFlow, the first use says what to run", {
   skip_if(dir.exists(file.path(folder, "tensorflow")), "pyadam is installed beside TensorFlow")
   code <- c("library(pyadam)", "cat(is_pyadam_available())", "optimizer_adam()")
   printed <- without_packages(code, PYTHONPATH = folder)
-  expect_match(printed, "FALSE.*No module named '(keras|tensorflow|numpy)'.*install_pyadam\\(\\)")
+  expect_match(printed, "FALSE.*No module named '(keras|tensorflow|numpy)'.*install_pyadam\\(")
 })
 
 test_that("without the Python package, the package attaches to a session that runs Python", {
@@ -53,7 +53,7 @@ test_that("a folder called pyadam is not taken for the Python package", {
   dir.create(file.path(folder, "pyadam"), recursive = TRUE)
   on.exit(unlink(folder, recursive = TRUE))
   code <- c("library(pyadam)", "cat(is_pyadam_available())", "optimizer_adam()")
-  expect_match(without_packages(code, PYTHONPATH = folder), "FALSE.*install_pyadam\\(\\)")
+  expect_match(without_packages(code, PYTHONPATH = folder), "FALSE.*install_pyadam\\(package = ")
 })
 
 test_that("under TF_USE_LEGACY_KERAS=1 optimizers and schedules fit models of tf_keras", {
