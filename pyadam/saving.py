@@ -86,7 +86,8 @@ class Saving:
         if not hasattr(value, "get_config") and self._saving.get_registered_object(registered) is None:
             raise ValueError(
                 f"{type(self).__name__}: {name} is the function {getattr(value, '__name__', value)}, which a config can't "
-                "hold; register it with self._saving.register_keras_serializable(), or use a learning-rate schedule"
+                "hold; register it with "
+                f"{self._saving.__name__.split('.')[0]}.saving.register_keras_serializable(), or use a learning-rate schedule"
             )
         return self._saving.serialize_keras_object(value)
 

@@ -240,7 +240,8 @@ def test_config_follows_the_learning_rate():
 
 
 def test_config_refuses_unregistered_functions_by_name():
-    with pytest.raises(ValueError, match=r"Adam: beta_1 is the function <lambda>, which a config can't hold"):
+    message = "Adam: beta_1 is the function <lambda>, which a config can't hold; register it with "
+    with pytest.raises(ValueError, match=message + r"keras\.saving\.register_keras_serializable\(\), or use"):
         pyadam.Adam(beta_1=lambda: 0.9).get_config()
 
 
