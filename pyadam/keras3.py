@@ -82,10 +82,7 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
             )
 
     def _add_scalar(self, name: str, start: float, dtype: Any) -> Any:
-        scalar = self.add_variable((), keras.initializers.Constant(start), dtype=dtype.name, name=name)
-        self._order[id(scalar)] = (9,)
-        setattr(self, f"_{name}", scalar)  # under the name that Keras' checkpoints know
-        return scalar
+        return self.add_variable((), keras.initializers.Constant(start), dtype=dtype.name, name=name)
 
 
 class _PartVariable(keras.Variable):  # type: ignore[misc]

@@ -37,7 +37,7 @@ class Saving:
     _learning_rate: Any
     _iterations: Any
     _variables: list[Any]
-    _order: dict[int, tuple[int, ...]]  # id of a state variable -> its place among ``variables``
+    _order: dict[int, tuple[float, ...]]  # id of a state variable -> its place among ``variables``
     _deferred: LoadedState | None  # a state that was loaded before the build
 
     def _is_variable(self, value: Any) -> bool:
