@@ -12,10 +12,8 @@ __all__ = ["lion", "momentum_scalars", "sgd"]
 
 
 def momentum_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
-    """The step size: lr, or lr / p beside a momentum p, since p m - lr g is had as p (m - lr / p g).
-
-    A sum of two products would round as the compiler likes, in one loop so and in another otherwise.
-    """
+    """the step size: lr, or lr / p beside a momentum p, since p m - lr g is had as p (m - lr / p g)."""
+    # A sum of two products would round as the compiler likes, in one loop so and in another otherwise.
     return {"step": lr / h.momentum if h.momentum else lr}, {}
 
 
