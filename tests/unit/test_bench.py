@@ -123,7 +123,9 @@ def test_peers_clip_the_same(peer, trained, monkeypatch):
 
 
 def test_the_floor_leaves_subnormal_numbers_alone(trained):
-    trained(FLOOR, DENSE, "adam")
+    floor = trained(FLOOR, DENSE, "adam")
+    if isinstance(floor, str):
+        pytest.skip(floor)
     assert np.float32(1e-40) * np.float32(1.0) != 0
 
 

@@ -1,10 +1,9 @@
 """A step makes no copy of weights, gradients or slots: neither in the compiled program nor in the memory of the process."""
 
 import os
-import subprocess
-import sys
 
 import pytest
+from helpers import run_python
 
 CASES = {
     "Adam": "Adam(1e-3)",
@@ -39,9 +38,7 @@ print(memory("VmHWM") - before, program.count(" copy("))
 @pytest.mark.parametrize("single_pass", ["0", "1"])
 @pytest.mark.parametrize("case", CASES)
 def test_steps_need_no_memory_beyond_the_state(case, single_pass):
-    environment = {**os.environ, "PYADAM_SINGLE_PASS": single_pass}
-    code = STEPS.format(optimizer=CASES[case])
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    done = run_python(STEPS.format(optimizer=CASES[case]), PYADAM_SINGLE_PASS=single_pass)
     assert done.returncode == 0, done.stderr
     grown, copies = map(int, done.stdout.split())
     assert copies == 0
