@@ -16,11 +16,12 @@ from pyadam.cli.bench.columns import COLUMNS, RATE
 from pyadam.cli.bench.fit import NETWORKS, measure_fit
 from pyadam.cli.bench.growth import AXES, points
 from pyadam.cli.bench.measure import Cell, Plan, Result, batches, measure
-from pyadam.cli.bench.models import MODELS, Rows, find
+from pyadam.cli.bench.models import MODELS, find
 from pyadam.cli.bench.peers import FLOOR, PEERS, REFERENCE
 from pyadam.cli.bench.process import Worker, python
 from pyadam.cli.bench.results import load, save
 from pyadam.cli.bench.worker import answers
+from pyadam.cli.parity.inputs import Rows
 
 DENSE, ROWS = "3x40+2x700", "300x8@160"
 WITH_DECAY = {"adamw", "adamw-clip", "adamw-clip-ema"}
