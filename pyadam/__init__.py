@@ -6,10 +6,13 @@ Importing the package, or ``pyadam.specs``, does not import TensorFlow; the firs
 import importlib
 from typing import Any
 
-from pyadam import schedules, specs
+from pyadam import schedules, specs, xla_flags
 from pyadam._version import __version__
 from pyadam.arguments import NA
 from pyadam.generation import legacy
+
+if xla_flags.WANTED:
+    xla_flags.add()
 
 _CLASSES = [*specs.SPECS, "LossScaleOptimizer"]
 _FUNCTIONS = [getattr(specs, name).r_name for name in _CLASSES]

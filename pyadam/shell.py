@@ -135,11 +135,12 @@ class Shell(Averages, Hyperparameters):
         for v in new:  # before anything is created
             self._check_dtype(v)
         targets = [self._target(v) for v in new]
-        arenas = make_arenas(targets) if self._has_arenas and self._rule.elementwise else {}
+        if self._has_arenas and self._rule.elementwise:
+            make_arenas(targets)
         numbered = list(enumerate(zip(new, targets, strict=True), len(self._engine.targets)))
 
         def add(place: tuple[float, ...], v: Any, target: Target, slot: Slot) -> tuple[Any, Any]:
-            part = arenas[target].part(target, slot) if target in arenas else None
+            part = target.arenas.part(target, slot) if target.arenas and slot.shape is None else None
             state = self._add_state(v, slot, part)
             self._order[id(state)] = place
             return state, self._native(state)

@@ -9,10 +9,10 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["Program", "can_compile", "inside_xla", "is_single_pass", "single_pass"]
+from pyadam import xla_flags
 
-_OPTION = "xla_cpu_use_multi_output_fusion"
-_WANTED = os.environ.get("PYADAM_SINGLE_PASS", "0") not in ("", "0")
+__all__ = ["Program", "can_compile", "inside_xla", "is_single_pass", "makes_one_loop", "single_pass"]
+
 _TOO_LATE = (
     "pyadam: a single pass over memory is not to be had: XLA reads its options before it compiles for the first time in a "
     "process. Call pyadam.xla.single_pass() before any step and any compiled function, or start the process with "
@@ -58,7 +58,7 @@ def single_pass() -> None:
             does not know it.
     """
     before = os.environ.get("XLA_FLAGS")
-    _add_option()
+    xla_flags.add()
     if not is_single_pass():
         if before is None:
             del os.environ["XLA_FLAGS"]
@@ -67,23 +67,14 @@ def single_pass() -> None:
         raise RuntimeError(_TOO_LATE)
 
 
-def _add_option() -> None:
-    flags = os.environ.get("XLA_FLAGS", "")
-    if _OPTION in flags:
-        return
-    given = re.search(r"--xla_backend_extra_options=\S+", flags)  # a second one would replace the first
-    added = f"{given[0]},{_OPTION}" if given else f"--xla_backend_extra_options={_OPTION}"
-    os.environ["XLA_FLAGS"] = flags.replace(given[0], added) if given else f"{flags} {added}".strip()
-
-
 def is_single_pass() -> bool:
     """Whether programs go over memory once: asked for with `single_pass` or the environment, and found to be so.
 
     Raises:
         RuntimeError: the environment asks for it, and it came too late.
     """
-    on = _OPTION in os.environ.get("XLA_FLAGS", "") and _fuses()
-    if _WANTED and not on:
+    on = xla_flags.given() and _fuses()
+    if xla_flags.WANTED and not on:
         raise RuntimeError(_TOO_LATE)
     return on
 
@@ -98,6 +89,16 @@ def _fuses() -> bool:
         return len(re.findall(r" fusion\(", str(hlo))) == 1
 
 
+def makes_one_loop(devices: Iterable[str], jit_compile: bool) -> bool:
+    """Whether a `Program` with these arguments has one loop for values that share no part."""
+    places = set(devices)
+    return _compiles(places, jit_compile) and "CPU" in "".join(places) and not inside_xla() and is_single_pass()
+
+
+def _compiles(places: set[str], jit_compile: bool) -> bool:
+    return jit_compile and len(places) <= 1 and all(can_compile(place) for place in places)
+
+
 class Program:
     """A function of tensors, compiled by XLA if asked for and if all it touches lives on one device that can.
 
@@ -105,16 +106,12 @@ class Program:
         function: it may read and assign variables that it captures; its arguments are nests of tensors and None.
         devices: where those variables live.
         jit_compile: whether to compile.
-
-    Attributes:
-        single_pass: whether XLA makes one loop of values that share no part.
     """
 
     def __init__(self, function: Callable[..., Any], devices: Iterable[str], jit_compile: bool) -> None:
-        places = set(devices)
-        jit = jit_compile and len(places) <= 1 and all(can_compile(device) for device in places)
-        self.single_pass = jit and "CPU" in "".join(places) and not inside_xla() and is_single_pass()
-        self._function = tf.function(function, jit_compile=jit or None, autograph=False)
+        self._function = tf.function(
+            function, jit_compile=_compiles(set(devices), jit_compile) or None, autograph=False
+        )
         self._arguments: Any = None
 
     def __call__(self, *arguments: Any) -> Any:
@@ -134,7 +131,3 @@ class Program:
 
 def _spec(value: Any) -> Any:
     return None if value is None else tf.TensorSpec(value.shape, value.dtype)
-
-
-if _WANTED:
-    _add_option()

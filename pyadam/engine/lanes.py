@@ -40,6 +40,7 @@ class Target:
         decayed: whether weight decay applies.
         replaced: whether the "gradient" is the variable's next value (Keras' ``overwrite_with_gradient``, used by float8).
         constraint: a function from the new weight to the one that is kept, or None.
+        arenas: where its state lies, if it shares memory with that of others.
         received: whether it ever got a gradient; with accumulation a missing one counts as zero from then on.
         first: the number of its first element, where the elements of all targets are counted.
     """
@@ -52,6 +53,7 @@ class Target:
     decayed: bool = True
     replaced: bool = False
     constraint: Any = None
+    arenas: Any = None
     received: bool = False
     first: int = 0
 
@@ -123,7 +125,8 @@ class Lane:
     @property
     def resident(self) -> list[str]:
         """The states that the program reads and writes itself."""
-        return [name for name in self.targets[0].state() if name not in self.carried]
+        carried = self.carried
+        return [name for name in self.targets[0].state() if name not in carried]
 
     @property
     def replaced(self) -> bool:
@@ -252,18 +255,17 @@ def _shaped(value: Any, shape: Any) -> Any:
     return value if value.shape.rank == 1 == len(shape) else tf.reshape(value, shape)
 
 
-def make_arenas(targets: Sequence[Target]) -> dict[Target, Arenas]:
-    """The arenas of new targets: those that can share a lane share them, too."""
+def make_arenas(targets: Sequence[Target]) -> None:
+    """Gives new targets their arenas: those that can share a lane share them, too."""
     groups: dict[Any, list[Target]] = {}
     for target in targets:
         if (kind := _kind(target)) is not None:
             groups.setdefault(kind, []).append(target)
-    made: dict[Target, Arenas] = {}
     for group in [group for group in groups.values() if len(group) > 1]:
         first = group[0]
         arenas = Arenas(group, [target.weight.shape for target in group], first.dtype, first.weight.device)
-        made |= dict.fromkeys(group, arenas)
-    return made
+        for target in group:
+            target.arenas = arenas
 
 
 def make_lanes(
@@ -285,7 +287,7 @@ def _kind(target: Target) -> Any:
     """What the targets of one lane have in common; None for one that needs a lane of its own."""
     if target.replaced or not is_small(target):
         return None
-    return target.dtype, target.weight.device, target.decayed
+    return target.dtype, target.weight.device, target.decayed, id(target.arenas)
 
 
 def is_small(target: Target) -> bool:

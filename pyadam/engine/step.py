@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.engine.compiler import Program, inside_xla
+from pyadam.engine.compiler import Program, inside_xla, makes_one_loop
 from pyadam.engine.gradients import Rows, clipping, prepare
 from pyadam.engine.lanes import Lane, State, Target, is_small, make_lanes
 from pyadam.numerics import rounded, scalar
@@ -72,9 +72,9 @@ class Engine:
         ]
         for target, gradient in zip(targets, ready, strict=True):
             target.received |= gradient is not None
-        given = tuple(map(type, ready))
+        given = tuple(None if g is None else isinstance(g, Rows) for g in ready)
         taking_part = tuple(g is not None or x.pending for x, g in zip(targets, ready, strict=True))
-        key = (tuple(map(id, targets)), given, taking_part)
+        key = (tuple(map(id, targets)), given, taking_part, inside_xla())
         if key not in self._steps:
             self._steps[key] = self._make(list(targets), ready, taking_part)
         self._steps[key]([g for g in ready if g is not None], hyper)
@@ -91,7 +91,7 @@ class Engine:
             self._check_lazy(target)
             return True
         spec = self.spec
-        idle = (spec.weight_decay, spec.clipnorm, spec.global_clipnorm, target.constraint) == (None,) * 4
+        idle = not spec.weight_decay and (spec.clipnorm, spec.global_clipnorm, target.constraint) == (None,) * 3
         alone = not spec.use_ema and spec.calls_per_update == 1 and not target.rounded
         return idle and alone and self.rule.by_rows(spec) and not is_small(target) and not inside_xla()
 
@@ -121,9 +121,9 @@ class Engine:
         present = [g is not None for g in example]
         by_rows = [isinstance(g, Rows) for g in example]
         lanes = make_lanes(targets, taking_part, by_rows, self.rule.elementwise)
-        update = Program(lambda *a: self._update(lanes, copies, *a), devices, self.spec.jit_compile)
-        one_pass = update.single_pass and self.rule.elementwise and self.rule.single_pass
-        copies = max(len(lane.targets[0].state()) for lane in lanes) if one_pass else 0
+        one_loop = self.rule.elementwise and self.rule.single_pass and makes_one_loop(devices, self.spec.jit_compile)
+        views = max(len(lane.targets[0].state()) for lane in lanes) if one_loop else 0
+        update = Program(lambda *a: self._update(lanes, views, *a), devices, self.spec.jit_compile)
         self.programs.append(update)
         if every > 1:
             accumulate = Program(lambda *a: self._accumulate(lanes, *a), devices, self.spec.jit_compile)
@@ -193,7 +193,7 @@ class Engine:
     def _update(
         self,
         lanes: list[Lane],
-        copies: int,
+        views: int,
         gradients: Sequence[Any],
         carried: Sequence[State],
         t: Any,
@@ -203,7 +203,7 @@ class Engine:
 
         Args:
             lanes: what is updated.
-            copies: the number of a lane's states in a program of a single pass over memory, else 0. Each new value then
+            views: the number of a lane's states in a program of a single pass over memory, else 0. Each new value then
                 comes from its own view of gradient and state: XLA, which can't know that the views are the same, computes
                 values that share no part, and makes one loop of them.
             gradients: one a lane.
@@ -222,10 +222,13 @@ class Engine:
         moved = {x: self._gathered(x, g) for x, g in zip(lanes, given, strict=True) if x.takes_part and not x.replaced}
         limits = self._clipping(list(moved), list(moved.values())) if moved else []
         limit = dict(zip(moved, limits, strict=True))
-        views: list[Callable[[Any], Any]] = [partial(rounded, t=t + k) for k in range(copies)] or [lambda x: x]
 
-        def clipped(lane: Lane, gradient: Any) -> Any:
-            return rounded(limit[lane](self._gathered(lane, gradient)), t) if lane in limit else None
+        def seen(lane: Lane, g: Any, state: State, view: Callable[[Any], Any]) -> tuple[Any, State]:
+            """The clipped gradient and the state in a view."""
+            if lane in limit:
+                gathered = self._gathered(lane, None if g is None else view(g)) if views else moved[lane]
+                g = rounded(limit[lane](gathered), t)
+            return g, {name: view(value) for name, value in state.items()}
 
         coefficients = self._coefficients(h, t)
         written: list[State] = []
@@ -234,24 +237,16 @@ class Engine:
                 new = {"weight": self._gathered(lane, g)}
             else:
                 state = lane.read(lane.resident) | brought
-                news = [
-                    self._advance(
-                        h,
-                        coefficients(lane.dtype),
-                        t,
-                        lane.targets[0].decayed,
-                        {name: view(value) for name, value in state.items()},
-                        clipped(lane, None if g is None else view(g)),
-                    )
-                    for view in views
-                ]
+                each: list[Callable[[Any], Any]] = [partial(rounded, t=t + k) for k in range(views)] or [lambda x: x]
+                c, decayed = coefficients(lane.dtype), lane.targets[0].decayed
+                news = [self._advance(h, c, t, decayed, *seen(lane, g, state, view)) for view in each]
                 new = {name: news[k % len(news)][name] for k, name in enumerate(news[0])}
                 new = lane.rounded(new, t)
             lane.write({name: value for name, value in new.items() if name not in brought})
             written.append({name: value for name, value in new.items() if name in brought})
         return written
 
-    def _advance(self, h: SimpleNamespace, c: SimpleNamespace, t: Any, decayed: bool, state: State, g: Any) -> State:
+    def _advance(self, h: SimpleNamespace, c: SimpleNamespace, t: Any, decayed: bool, g: Any, state: State) -> State:
         """Decay, rule and average, on tensors: what changes of a state."""
         new: State = {}
         w = state["weight"]

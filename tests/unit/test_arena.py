@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import pyadam
 from pyadam.engine.arena import Part
+from pyadam.engine.lanes import make_lanes
 
 ALL = {"use_ema": True, "gradient_accumulation_steps": 2, "amsgrad": True}
 
@@ -94,3 +95,13 @@ def test_a_saved_model_takes_the_optimizer_along(tmp_path):
     parts = [v for v in model.optimizer.variables if isinstance(model.optimizer._native(v), Part)]
     assert len(parts) == 8
     assert all(v._copy is None for v in parts)  # of the copies that were saved none is left
+
+
+def test_variables_that_come_later_have_arenas_of_their_own():
+    """And those that were there stay where they are: all state is the program's own, but the weights."""
+    optimizer, vs = pyadam.Adam(), [keras.Variable(np.ones(size, "float32")) for size in (4, 5, 2, 7)]
+    optimizer.apply([tf.ones(4), tf.ones(5)], vs[:2])
+    optimizer.apply([tf.ones(v.shape) for v in vs], vs)
+    targets = list(optimizer._engine.targets.values())
+    lanes = make_lanes(targets, [True] * 4, [False] * 4, pack=True)
+    assert [(lane.indices, lane.carried) for lane in lanes] == [([0, 1], ["weight"]), ([2, 3], ["weight"])]

@@ -102,7 +102,8 @@ def test_asking_too_late_leaves_the_options_of_xla_alone(given):
 
 
 def test_the_environment_asks_as_well():
-    done = run_python("import pyadam.xla; print(pyadam.xla.is_single_pass())", PYADAM_SINGLE_PASS="1")
+    compiled = "import tensorflow as tf; tf.function(lambda x: x + 1, jit_compile=True)(1.0)"
+    done = run_python(f"import pyadam; {compiled}; print(pyadam.xla.is_single_pass())", PYADAM_SINGLE_PASS="1")
     assert done.stdout.strip() == "True", done.stderr
 
 

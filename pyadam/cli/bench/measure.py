@@ -147,8 +147,13 @@ def take_turns(cell: Cell, entrants: Mapping[str, Entrant], plan: Plan, progress
         for number in range(plan.rounds):
             progress(f"round {number + 1} of {plan.rounds}")
             took = {}
-            for name, worker in workers.items():
-                answer = worker.ask(steps[name])
+            for name, worker in list(workers.items()):
+                try:
+                    answer = worker.ask(steps[name])
+                except RuntimeError as error:
+                    cell.missing[name] = f"failed, {error}"
+                    del workers[name], cell.results[name]
+                    continue
                 took[name] = statistics.median(answer["seconds"])
                 cell.results[name].bytes = max(cell.results[name].bytes, answer["bytes"])
             for name, seconds in took.items():
