@@ -67,6 +67,7 @@ class LossScale:
     """What the classes of both generations share. Beside it a class has its Keras' own class as a base."""
 
     spec_type = LossScaleSpec
+    __signature__ = LossScaleSpec.signature()
 
     dynamic_growth_steps: int
     inner_optimizer: Any
@@ -74,8 +75,7 @@ class LossScale:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls.__doc__ = LossScaleSpec.documentation()
-        cls.__signature__ = LossScaleSpec.signature()  # type: ignore[attr-defined]
+        cls.__doc__ = cls.__doc__ or LossScaleSpec.documentation()
 
     @staticmethod
     def _fits(optimizer: Any) -> bool:
