@@ -7,6 +7,7 @@ from typing import Any
 from pyadam import specs
 from pyadam.generation import legacy
 from pyadam.reference import documentation
+from pyadam.specs.base import dressed
 
 __all__ = ["optimizer_loss_scale", *(spec.r_name for spec in specs.SPECS.values())]
 
@@ -23,17 +24,15 @@ def _make_function(spec: type[specs.Spec]) -> Callable[..., Any]:
         values = specs.bind(spec, signature, args, kwargs)
         return getattr(_classes(), spec.__name__)(**{name: getattr(values, name) for name in specs.arguments(spec)})
 
-    function.__name__ = function.__qualname__ = spec.r_name
-    function.__doc__ = documentation(spec)
-    function.__signature__ = signature  # type: ignore[attr-defined]
-    return function
+    return dressed(function, spec.r_name, documentation(spec), signature)
 
 
-def optimizer_loss_scale(*args: Any, **kwargs: Any) -> Any:  # noqa: D103 it has the spec's
-    return _classes().LossScaleOptimizer(*args, **kwargs)
+def _make_loss_scale(spec: type[specs.LossScaleOptimizer]) -> Callable[..., Any]:
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return getattr(_classes(), spec.__name__)(*args, **kwargs)
+
+    return dressed(function, spec.r_name, spec.documentation(), spec.signature())
 
 
-optimizer_loss_scale.__doc__ = specs.LossScaleOptimizer.documentation()
-optimizer_loss_scale.__signature__ = specs.LossScaleOptimizer.signature()  # type: ignore[attr-defined]
-
+optimizer_loss_scale = _make_loss_scale(specs.LossScaleOptimizer)
 globals().update({spec.r_name: _make_function(spec) for spec in specs.SPECS.values()})

@@ -82,10 +82,7 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
             )
 
     def _add_scalar(self, name: str, start: float, dtype: Any) -> Any:
-        scalar = self.add_variable((), keras.initializers.Constant(start), dtype=dtype.name, name=name)
-        self._order[id(scalar)] = (9,)
-        setattr(self, f"_{name}", scalar)  # under the name that Keras' checkpoints know
-        return scalar
+        return self.add_variable((), keras.initializers.Constant(start), dtype=dtype.name, name=name)
 
 
 class _PartVariable(keras.Variable):  # type: ignore[misc]
@@ -93,6 +90,7 @@ class _PartVariable(keras.Variable):  # type: ignore[misc]
 
     def __init__(self, part: Part, name: str) -> None:
         self._part = part
+        self._copy: Any = None
         super().__init__("zeros", part.shape, part.dtype.name, trainable=False, autocast=False, name=name)
 
     def _initialize_with_initializer(self, initializer: Any) -> None:
@@ -115,7 +113,7 @@ class _PartVariable(keras.Variable):  # type: ignore[misc]
     def _restore_from_tensors(self, restored_tensors: dict[str, Any]) -> Any:
         self.assign(restored_tensors["VARIABLE_VALUE"])
 
-    # A SavedModel, which takes the optimizer along with its model, holds a variable of its own.
+    # A SavedModel, which takes the optimizer along with its model, holds a variable of its own: a copy, while it is written.
 
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> Any:
         if save_type == "savedmodel":
@@ -129,6 +127,7 @@ class _PartVariable(keras.Variable):  # type: ignore[misc]
 
     def _write_object_proto(self, proto: Any, options: Any) -> None:
         self._copy._write_object_proto(proto, options)
+        self._copy = None
 
 
 globals().update(make_classes(Optimizer, keras.saving.register_keras_serializable(package="pyadam"), __name__))

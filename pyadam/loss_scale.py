@@ -1,15 +1,17 @@
 """What loss scaling does at a step, for both generations of Keras; the classes are in ``loss_scale_keras3`` and its twin."""
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from pyadam.engine.compiler import Program
 from pyadam.engine.gradients import compute_dtype
+from pyadam.saving import untracked
+from pyadam.specs.loss_scale import LossScaleOptimizer as LossScaleSpec
 
-__all__ = ["Scaling", "divided", "turn_off"]
+__all__ = ["LossScale", "Scaling", "divided"]
 
 
 def divided(gradient: Any, scale: Any) -> Any:
@@ -18,17 +20,6 @@ def divided(gradient: Any, scale: Any) -> Any:
         return tf.IndexedSlices(divided(gradient.values, scale), gradient.indices, gradient.dense_shape)
     dtype = compute_dtype(gradient.dtype)
     return tf.cast(gradient, dtype) / tf.cast(scale, dtype)
-
-
-def turn_off(owner: str, optimizer: Any) -> None:
-    """Sets ``loss_scale_factor`` of the optimizer inside to None: the gradients would be divided twice."""
-    factor = getattr(optimizer, "loss_scale_factor", None)
-    if factor is not None:
-        warnings.warn(
-            f"{owner}: loss_scale_factor={factor} of the inner optimizer is set to None, its scale takes that place",
-            stacklevel=4,
-        )
-        optimizer.loss_scale_factor = None
 
 
 def _all_finite(gradients: Sequence[Any]) -> Any:
@@ -70,3 +61,45 @@ class Scaling:
         full = good >= self.growth_steps
         self.scale.assign(tf.where(finite, tf.where(full, grown, scale), tf.maximum(scale / 2.0, 1.0)))
         self.counter.assign(tf.where(finite & ~full, good, tf.zeros_like(good)))
+
+
+class LossScale:
+    """What the classes of both generations share. Beside it a class has its Keras' own class as a base."""
+
+    spec_type = LossScaleSpec
+    __signature__ = LossScaleSpec.signature()
+
+    dynamic_growth_steps: int
+    inner_optimizer: Any
+    _scaling: Any = None  # a Scaling, from the build on
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.__doc__ = cls.__doc__ or LossScaleSpec.documentation()
+
+    @staticmethod
+    def _fits(optimizer: Any) -> bool:
+        """Whether an object is an optimizer of this Keras, without a loss scale."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"pyadam.{type(self).__name__}({self.inner_optimizer!r})"
+
+    def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> LossScaleSpec:
+        """The spec of a call. The optimizer inside loses its own factor: the gradients would be divided twice."""
+        spec = LossScaleSpec.bind(args, kwargs, self._fits)
+        inner = spec.inner_optimizer
+        factor = getattr(inner, "loss_scale_factor", None)
+        if factor is not None:
+            warnings.warn(
+                f"{type(self).__name__}: loss_scale_factor={factor} of the inner optimizer is set to None, "
+                "its scale takes that place",
+                stacklevel=4,
+            )
+            inner.loss_scale_factor = None
+        return spec
+
+    def _make_scaling(self, scale: Any, counter: Any, devices: Iterable[str]) -> None:
+        """Makes what takes the steps, once its Keras has made the variables."""
+        jit_compile = getattr(self.inner_optimizer, "jit_compile", True)
+        untracked(self, _scaling=Scaling(scale, counter, self.dynamic_growth_steps, devices, jit_compile))

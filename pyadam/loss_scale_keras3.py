@@ -6,35 +6,26 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pyadam.loss_scale import Scaling, divided, turn_off
+from pyadam.loss_scale import LossScale, divided
 from pyadam.saving import path, untracked
 from pyadam.shell import check_strategy, matched
-from pyadam.specs.loss_scale import LossScaleOptimizer as LossScaleSpec
 from pyadam.state import LoadedState, check_state, mark
 
 __all__ = ["LossScaleOptimizer"]
 
 
 @keras.saving.register_keras_serializable("pyadam")
-class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):  # type: ignore[misc]  # noqa: D101 it has the spec's
-    __doc__ = LossScaleSpec.documentation()
-    __signature__ = LossScaleSpec.signature()
-    spec_type = LossScaleSpec
-
+class LossScaleOptimizer(LossScale, keras.optimizers.LossScaleOptimizer):  # type: ignore[misc]  # noqa: D101 it has the spec's
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        spec = LossScaleSpec.bind(args, kwargs, self._fits)
-        turn_off(type(self).__name__, spec.inner_optimizer)
+        spec = self._bind(args, kwargs)
         super().__init__(spec.inner_optimizer, spec.initial_scale, spec.dynamic_growth_steps, spec.name)
-        untracked(self, _scaling=None, _deferred=None)
+        untracked(self, _deferred=None)
 
     @staticmethod
     def _fits(optimizer: Any) -> bool:
         return isinstance(optimizer, keras.optimizers.Optimizer) and not isinstance(
             optimizer, keras.optimizers.LossScaleOptimizer
         )
-
-    def __repr__(self) -> str:
-        return f"pyadam.{type(self).__name__}({self.inner_optimizer!r})"
 
     def build(self, variables: Sequence[Any]) -> None:
         """Creates the scale, its counter and the state of the optimizer inside for these model variables."""
@@ -43,11 +34,9 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):  # type: ignore[m
             return
         super().build(variables)
         devices = [v.value.device if isinstance(v, keras.Variable) else v.device for v in variables]
-        jit_compile = getattr(self.inner_optimizer, "jit_compile", True)
-        growth_steps = self.dynamic_growth_steps
-        scaling = Scaling(self.dynamic_scale.value, self.step_counter.value, growth_steps, devices, jit_compile)
+        self._make_scaling(self.dynamic_scale.value, self.step_counter.value, devices)
         deferred = self._deferred
-        untracked(self, _scaling=scaling, _deferred=None)
+        untracked(self, _deferred=None)
         if deferred is not None:
             self.load_own_variables(deferred)
 

@@ -8,35 +8,26 @@ import tensorflow as tf
 import tf_keras
 from tf_keras.src.mixed_precision.loss_scale_optimizer import LossScaleOptimizerV3
 
-from pyadam.loss_scale import Scaling, divided, turn_off
+from pyadam.loss_scale import LossScale, divided
 from pyadam.saving import untracked
 from pyadam.shell import check_strategy
-from pyadam.specs.loss_scale import LossScaleOptimizer as LossScaleSpec
 from pyadam.state import mark, marked
 
 __all__ = ["LossScaleOptimizer"]
 
 
 @tf_keras.saving.register_keras_serializable("pyadam")
-class LossScaleOptimizer(LossScaleOptimizerV3):  # type: ignore[misc]  # noqa: D101 it has the spec's
-    __doc__ = LossScaleSpec.documentation()
-    __signature__ = LossScaleSpec.signature()
-    spec_type = LossScaleSpec
-
+class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]  # noqa: D101 it has the spec's
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        spec = LossScaleSpec.bind(args, kwargs, self._fits)
-        turn_off(type(self).__name__, spec.inner_optimizer)
+        spec = self._bind(args, kwargs)
         super().__init__(
             spec.inner_optimizer, initial_scale=spec.initial_scale, dynamic_growth_steps=spec.dynamic_growth_steps
         )
-        untracked(self, name=spec.name or "loss_scale_optimizer", _scaling=None)
+        untracked(self, name=spec.name or "loss_scale_optimizer")
 
     @staticmethod
     def _fits(optimizer: Any) -> bool:
         return isinstance(optimizer, tf_keras.optimizers.Optimizer) and not isinstance(optimizer, LossScaleOptimizerV3)
-
-    def __repr__(self) -> str:
-        return f"pyadam.{type(self).__name__}({self.inner_optimizer!r})"
 
     @property
     def dynamic_scale(self) -> Any:
@@ -70,11 +61,7 @@ class LossScaleOptimizer(LossScaleOptimizerV3):  # type: ignore[misc]  # noqa: D
         with tf.init_scope():
             self.build([v for _, v in pairs])
             if self._scaling is None:
-                devices = [v.device for _, v in pairs]
-                jit_compile = getattr(self.inner_optimizer, "jit_compile", True)
-                scale, counter = self._loss_scale.current_loss_scale, self._loss_scale.counter
-                scaling = Scaling(scale, counter, self.dynamic_growth_steps, devices, jit_compile)
-                untracked(self, _scaling=scaling)
+                self._make_scaling(self.dynamic_scale, self._loss_scale.counter, [v.device for _, v in pairs])
 
         def apply() -> None:
             self.inner_optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)

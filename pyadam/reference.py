@@ -14,7 +14,7 @@ def documentation(spec: type[specs.Spec]) -> str:
     rule = RULES[spec]
     _, _, mathematics = (inspect.getdoc(rule.update) or "").partition("\n\n")
     mathematics = mathematics.partition("\n\nSource:")[0]
-    scalars = inspect.getdoc(rule.scalars) or ""
+    scalars, _, _ = (inspect.getdoc(rule.scalars) or "").partition("\n\n")
     arguments = described(specs.arguments(spec), name="the class's name in lower case")
     lines = [inspect.getdoc(spec) or "", "", mathematics, "", f"With {scalars}", "", *arguments]
     lines += [

@@ -37,7 +37,7 @@ class Saving:
     _learning_rate: Any
     _iterations: Any
     _variables: list[Any]
-    _order: dict[int, tuple[int, ...]]  # id of a state variable -> its place among ``variables``
+    _order: dict[int, tuple[float, ...]]  # id of a state variable -> its place among ``variables``
     _deferred: LoadedState | None  # a state that was loaded before the build
 
     def _is_variable(self, value: Any) -> bool:
@@ -86,7 +86,8 @@ class Saving:
         if not hasattr(value, "get_config") and self._saving.get_registered_object(registered) is None:
             raise ValueError(
                 f"{type(self).__name__}: {name} is the function {getattr(value, '__name__', value)}, which a config can't "
-                "hold; register it with self._saving.register_keras_serializable(), or use a learning-rate schedule"
+                "hold; register it with "
+                f"{self._saving.__name__.split('.')[0]}.saving.register_keras_serializable(), or use a learning-rate schedule"
             )
         return self._saving.serialize_keras_object(value)
 

@@ -14,7 +14,17 @@ from typing import Any, ClassVar
 
 from pyadam.arguments import Count, Flag, ListOf, Name, Number, shown
 from pyadam.generation import host
-from pyadam.specs.base import NON_NEGATIVE, UNIT_INTERVAL, argument, described, laid_on, optional
+from pyadam.specs.base import (
+    NON_NEGATIVE,
+    UNIT_INTERVAL,
+    argument,
+    check_fields,
+    default_of,
+    described,
+    dressed,
+    laid_on,
+    optional,
+)
 
 __all__ = ["SCHEDULES", "ScheduleSpec", "new_class"]
 
@@ -58,9 +68,7 @@ class ScheduleSpec:
         cls.r_name = "learning_rate_schedule" + re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), cls.__name__)
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = field.metadata["kind"].check(type(self).__name__, field.name, getattr(self, field.name))
-            object.__setattr__(self, field.name, value)
+        check_fields(self)
 
     @classmethod
     def arguments(cls) -> dict[str, "dataclasses.Field[Any]"]:
@@ -74,7 +82,7 @@ class ScheduleSpec:
         kinds = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
         return inspect.Signature(
             [
-                inspect.Parameter(name, kinds[name == "name"], default=_default(field))
+                inspect.Parameter(name, kinds[name == "name"], default=default_of(field))
                 for name, field in cls.arguments().items()
             ]
         )
@@ -98,10 +106,6 @@ class ScheduleSpec:
         """The schedule, of the Keras in use."""
         given = {name: value for name in self.arguments() if (value := getattr(self, name)) is not None}
         return getattr(host().optimizers.schedules, type(self).__name__)(**given)
-
-
-def _default(field: "dataclasses.Field[Any]") -> Any:
-    return inspect.Parameter.empty if field.default is REQUIRED else field.default
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,10 +215,7 @@ def _make_function(spec: type[ScheduleSpec]) -> Callable[..., Any]:
     def function(*args: Any, **kwargs: Any) -> Any:
         return spec(**laid_on(signature, spec.__name__, args, kwargs)).build()
 
-    function.__name__ = function.__qualname__ = spec.r_name
-    function.__doc__ = spec.documentation()
-    function.__signature__ = signature  # type: ignore[attr-defined]
-    return function
+    return dressed(function, spec.r_name, spec.documentation(), signature)
 
 
 globals().update({name: _make_function(spec) for name, spec in SCHEDULES.items()})

@@ -4,6 +4,7 @@ A class of this kind owns variables and hands every step to the engine. What dif
 variable is made, saved and named, is left to the subclasses.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
@@ -49,7 +50,7 @@ class Shell(Averages, Hyperparameters):
         raise NotImplementedError
 
     def _add_scalar(self, name: str, start: float, dtype: Any) -> Any:
-        """A scalar variable of the optimizer as a whole; the last of its variables."""
+        """A scalar variable of the optimizer as a whole."""
         raise NotImplementedError
 
     def _set_up(self, spec: specs.Spec, iterations: Any) -> None:
@@ -138,7 +139,7 @@ class Shell(Averages, Hyperparameters):
             make_arenas(targets)
         numbered = list(enumerate(zip(new, targets, strict=True), len(self._engine.targets)))
 
-        def add(place: tuple[int, ...], v: Any, target: Target, slot: Slot) -> tuple[Any, Any]:
+        def add(place: tuple[float, ...], v: Any, target: Target, slot: Slot) -> tuple[Any, Any]:
             part = target.arenas.part(target, slot) if target.arenas and slot.shape is None else None
             state = self._add_state(v, slot, part)
             self._order[id(state)] = place
@@ -169,6 +170,8 @@ class Shell(Averages, Hyperparameters):
             wide = any(target.dtype == tf.float64 for target in self._engine.targets.values())
             for name, start in self._rule.shared.items():
                 scalar = self._add_scalar(name, start, tf.float64 if wide else tf.float32)
+                self._order[id(scalar)] = (math.inf,)  # the last of its variables
+                setattr(self, f"_{name}", scalar)  # under the name that checkpoints of either Keras know
                 self._engine.shared[name] = self._native(scalar)
 
     def _check_dtype(self, variable: Any) -> None:

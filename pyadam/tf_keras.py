@@ -131,10 +131,7 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
             return self._add(f"{slot.name}/{path(weight).split(':')[0]}", slot.start, shape, dtype)
 
     def _add_scalar(self, name: str, start: float, dtype: Any) -> Any:
-        scalar = self._add(name, start, (), dtype)
-        self._order[id(scalar)] = (9,)
-        setattr(self, f"_{name}", scalar)  # under the name that tf_keras' checkpoints know
-        return scalar
+        return self._add(name, start, (), dtype)
 
     def _add(self, name: str, start: float, shape: Any, dtype: Any) -> Any:
         variable = tf.Variable(tf.fill(shape, tf.constant(start, dtype)), name=name, trainable=False)

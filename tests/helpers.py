@@ -1,4 +1,9 @@
-"""Variables and gradients for tests."""
+"""Variables, gradients, comparisons and processes for tests."""
+
+import os
+import subprocess
+import sys
+import textwrap
 
 import keras
 import numpy as np
@@ -6,6 +11,7 @@ import tensorflow as tf
 
 RNG = np.random.default_rng(0)
 START = RNG.bit_generator.state
+WIDTH = 3  # of tables
 
 
 def restart():
@@ -16,9 +22,27 @@ def variables(*shapes, dtype="float32"):
     return [keras.Variable(RNG.normal(size=shape), dtype=dtype, name=f"v{i}") for i, shape in enumerate(shapes)]
 
 
+def table(rows, dtype="float32"):
+    """What an embedding has for weights."""
+    return keras.Variable(np.random.default_rng(7).standard_normal((rows, WIDTH)), dtype=dtype)
+
+
 def gradients_of(vs):
     return [tf.cast(RNG.normal(size=v.shape), v.dtype) for v in vs]
 
 
 def values(vs):
     return [np.array(tf.cast(v if isinstance(v, tf.Variable) else v.value, tf.float64)) for v in vs]
+
+
+def assert_same(a, b):
+    assert len(a) == len(b)
+    for x, y in zip(a, b, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def run_python(code, **environment):
+    """A process of its own that runs the code, without what the user's environment asks of XLA."""
+    inherited = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "PYADAM_SINGLE_PASS")}
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    return subprocess.run(command, env=inherited | environment, capture_output=True, text=True, check=False)

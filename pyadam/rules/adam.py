@@ -92,7 +92,7 @@ def adamax(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
 
 
 def lamb_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
-    """The bias corrections 1 / (1 - beta_1^t) and 1 / (1 - beta_2^t)."""
+    """the bias corrections 1 / (1 - beta_1^t) and 1 / (1 - beta_2^t)."""
     c = {
         "lr": lr,
         "gain_1": 1.0 - h.beta_1,

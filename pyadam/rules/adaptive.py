@@ -52,15 +52,15 @@ def rmsprop(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace
     v <- rho v + (1 - rho) g^2;  d = lr g / sqrt(v + epsilon);  with momentum p: d <- p d_before + d;  w <- w - d
 
     Centred, the square of a running mean m of g is taken off v under the root: a variance in the place of the second moment.
-    It is had as rho ((v - m^2) + (1 - rho) (g - m)^2) from the old v and m, the same number: where m^2 is most of v, the
-    difference of the new ones would be little but the rounding of both, which is the compiler's. The minimum of m^2 and v is
-    m^2, but for rounding; it keeps the product from being contracted with the difference, and the root real.
 
     Source: Tieleman and Hinton (2012), lecture 6.5; centred: Graves (2013), equations 38 to 45.
     """
     v = s.velocity + (1.0 - h.rho) * (g * g - s.velocity)
     new, spread = {"velocity": v}, v
     if hasattr(s, "average_gradient"):
+        # The variance is had as rho ((v - m^2) + (1 - rho) (g - m)^2) from the old v and m, the same number: where m^2 is most
+        # of v, the difference of the new ones would be little but the rounding of both, which is the compiler's. The minimum of
+        # m^2 and v is m^2, but for rounding; it keeps the product from being contracted with the difference, and the root real.
         mean, apart = s.average_gradient, g - s.average_gradient
         new["average_gradient"] = mean + (1.0 - h.rho) * apart
         spread = h.rho * ((s.velocity - tf.minimum(mean * mean, s.velocity)) + (1.0 - h.rho) * (apart * apart))

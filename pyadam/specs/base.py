@@ -11,7 +11,7 @@ import difflib
 import inspect
 import textwrap
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,11 +23,15 @@ __all__ = [
     "argument",
     "arguments",
     "bind",
+    "check_fields",
     "class_signature",
+    "default_of",
     "described",
+    "dressed",
     "function_signature",
     "laid_on",
     "optional",
+    "signature_of",
 ]
 
 POSITIVE = Number(low=0.0, low_open=True)
@@ -43,6 +47,18 @@ def argument(default: Any, kind: Kind, doc: str) -> Any:
 def optional(kind: Kind) -> Kind:
     """The same kind, where None (R: NULL) is allowed as well and means "off"."""
     return dataclasses.replace(kind, optional=True)
+
+
+def check_fields(spec: Any) -> None:
+    """Replaces the value of each field by what its kind makes of it.
+
+    Raises:
+        TypeError: a value of the wrong type.
+        ValueError: a value out of its range.
+    """
+    for field in dataclasses.fields(spec):
+        kind: Kind = field.metadata["kind"]
+        object.__setattr__(spec, field.name, kind.check(type(spec).__name__, field.name, getattr(spec, field.name)))
 
 
 def weight_decay_field(default: float | None, kind: Kind = optional(NON_NEGATIVE)) -> Any:  # noqa: B008
@@ -113,10 +129,7 @@ class Spec:
     )
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            kind: Kind = field.metadata["kind"]
-            value = getattr(self, field.name)
-            object.__setattr__(self, field.name, kind.check(type(self).__name__, field.name, value))
+        check_fields(self)
         if not self.name:
             object.__setattr__(self, "name", type(self).__name__.lower())
         clips = {name: getattr(self, name) for name in ("clipnorm", "clipvalue", "global_clipnorm")}
@@ -158,11 +171,24 @@ def described(fields: Mapping[str, "dataclasses.Field[Any]"], **defaults: str) -
     return lines
 
 
+def default_of(field: "dataclasses.Field[Any]") -> Any:
+    """The default of a field as a signature has it."""
+    return inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+
+
+def dressed(function: Callable[..., Any], name: str, doc: str, signature: inspect.Signature) -> Callable[..., Any]:
+    """The function with the name, docstring and signature that ``help`` and ``inspect`` show."""
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    function.__signature__ = signature  # type: ignore[attr-defined]
+    return function
+
+
 def class_signature(spec: type[Spec]) -> inspect.Signature:
     """The Keras 3 signature: ``Adam(learning_rate=0.001, ..., name="adam", *, jit_compile=True, ...)``."""
     defaults = {name: field.default for name, field in arguments(spec).items()}
     defaults["name"] = spec.__name__.lower()
-    return _signature(defaults, keyword_only=NEW_TO_KERAS)
+    return signature_of(defaults, keyword_only=NEW_TO_KERAS)
 
 
 def function_signature(spec: type[Spec]) -> inspect.Signature:
@@ -173,10 +199,11 @@ def function_signature(spec: type[Spec]) -> inspect.Signature:
         if name == spec.ignored_after:
             defaults |= spec.ignored
     last = {name: defaults.pop(name) for name in ("jit_compile", "name", *spec.last)}
-    return _signature(defaults | last | {"name": spec.__name__}, keyword_only=_NEW_TO_R)
+    return signature_of(defaults | last | {"name": spec.__name__}, keyword_only=_NEW_TO_R)
 
 
-def _signature(defaults: Mapping[str, Any], keyword_only: Iterable[str]) -> inspect.Signature:
+def signature_of(defaults: Mapping[str, Any], keyword_only: Iterable[str] = ()) -> inspect.Signature:
+    """The signature with these defaults, which takes any other names as well, for `laid_on` to tell which are known."""
     late = list(keyword_only)
     parameters = [
         inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)

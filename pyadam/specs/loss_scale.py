@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from pyadam.arguments import Count, Inner, Kind, Name, Number
-from pyadam.specs.base import Spec, argument, described, laid_on, optional
+from pyadam.arguments import Count, Inner, Name, Number
+from pyadam.specs.base import Spec, argument, check_fields, default_of, described, laid_on, optional, signature_of
 
 __all__ = ["LossScaleOptimizer"]
 
@@ -52,9 +52,7 @@ class LossScaleOptimizer:
     name: str | None = argument(None, optional(Name()), "Name of the optimizer; without one, Keras' own.")
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            kind: Kind = field.metadata["kind"]
-            object.__setattr__(self, field.name, kind.check(type(self).__name__, field.name, getattr(self, field.name)))
+        check_fields(self)
 
     @classmethod
     def arguments(cls) -> dict[str, "dataclasses.Field[Any]"]:
@@ -64,15 +62,7 @@ class LossScaleOptimizer:
     @classmethod
     def signature(cls) -> inspect.Signature:
         """Keras 3's signature, the class's and the function's."""
-        parameters = [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.POSITIONAL_OR_KEYWORD,
-                default=inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default,
-            )
-            for name, field in cls.arguments().items()
-        ]
-        return inspect.Signature([*parameters, inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)])
+        return signature_of({name: default_of(field) for name, field in cls.arguments().items()})
 
     @classmethod
     def bind(

@@ -92,6 +92,9 @@ def test_a_saved_model_takes_the_optimizer_along(tmp_path):
     assert sum(tuple(shape) == (4, 3) for shape in held.values()) == 3  # the weight and its two slots
     loaded = tf.saved_model.load(str(tmp_path))
     np.testing.assert_allclose(loaded.signatures["serving_default"](tf.constant(x))["output_0"], model(x), rtol=1e-6)
+    parts = [v for v in model.optimizer.variables if isinstance(model.optimizer._native(v), Part)]
+    assert len(parts) == 8
+    assert all(v._copy is None for v in parts)  # of the copies that were saved none is left
 
 
 def test_variables_that_come_later_have_arenas_of_their_own():

@@ -16,11 +16,12 @@ from pyadam.cli.bench.columns import COLUMNS, RATE
 from pyadam.cli.bench.fit import NETWORKS, measure_fit
 from pyadam.cli.bench.growth import AXES, points
 from pyadam.cli.bench.measure import Cell, Plan, Result, batches, measure
-from pyadam.cli.bench.models import MODELS, Rows, find
+from pyadam.cli.bench.models import MODELS, find
 from pyadam.cli.bench.peers import FLOOR, PEERS, REFERENCE
 from pyadam.cli.bench.process import Worker, python
 from pyadam.cli.bench.results import load, save
 from pyadam.cli.bench.worker import answers
+from pyadam.cli.parity.inputs import Rows
 
 DENSE, ROWS = "3x40+2x700", "300x8@160"
 WITH_DECAY = {"adamw", "adamw-clip", "adamw-clip-ema"}
@@ -123,7 +124,9 @@ def test_peers_clip_the_same(peer, trained, monkeypatch):
 
 
 def test_the_floor_leaves_subnormal_numbers_alone(trained):
-    trained(FLOOR, DENSE, "adam")
+    floor = trained(FLOOR, DENSE, "adam")
+    if isinstance(floor, str):
+        pytest.skip(floor)
     assert np.float32(1e-40) * np.float32(1.0) != 0
 
 

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
-from test_tf_keras import MODES, X, Y, arrays, assert_same, make_model, train
+from family import EVERY
+from helpers import assert_same
+from models import MODES, X, Y, arrays, fit, make_model
 
 import pyadam
 import pyadam.tf_keras
-from pyadam import specs
 
-OPTIMIZERS = list(specs.SPECS)
 GENERATIONS = {"Keras 3": (pyadam, keras), "tf_keras": (pyadam.tf_keras, tf_keras)}
 INF, NAN = float("inf"), float("nan")
 
@@ -80,7 +80,7 @@ def test_keras_own_scale_has_no_floor():
     assert scales == [2.0**-5, 1.0]
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize(
     "arguments", [{}, {"use_ema": True, "gradient_accumulation_steps": 2, "weight_decay": 0.1}], ids=str
 )
@@ -148,7 +148,7 @@ def test_fit_moves_as_without_a_scale(generation, mode, wrapping):
     module, host = generation
     ends = []
     for optimizer in (wrappings(module, host)[wrapping](), module.Adam(0.05)):
-        ends.append(train(make_model(optimizer, host, **{"jit_compile": False, **MODES[mode]}), 4).get_weights())
+        ends.append(fit(make_model(optimizer, host, **{"jit_compile": False, **MODES[mode]}), 4).get_weights())
     for a, b in zip(*ends, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=2e-6)
 
@@ -213,10 +213,10 @@ def test_files_resume(generation, kind, name, pair, tmp_path):
         return make_model(scale(inner(0.05), initial_scale=64.0, dynamic_growth_steps=2), host)
 
     writer, reader = pair.split(" to ")
-    first = train(fresh(writer))
+    first = fit(fresh(writer))
     if kind == "keras" and writer == reader:
         first.save(tmp_path / "m.keras")
-        second = host.models.load_model(tmp_path / "m.keras", custom_objects=custom)
+        second = host.models.load_model(tmp_path / "m.keras")
         assert type(second.optimizer) is module.LossScaleOptimizer
     else:
         second = fresh(reader)
@@ -228,18 +228,18 @@ def test_files_resume(generation, kind, name, pair, tmp_path):
             saved = tf.train.Checkpoint(model=first, optimizer=first.optimizer).save(str(tmp_path / "c"))
             tf.train.Checkpoint(model=second, optimizer=second.optimizer).restore(saved).expect_partial()
     assert_same(arrays(first), arrays(second))
-    assert int(train(second).optimizer.iterations) == 6
+    assert int(fit(second).optimizer.iterations) == 6
 
 
 def test_a_file_of_tf_keras_holds_the_scale_and_what_it_had_before(tmp_path):
     def fresh(module=pyadam.tf_keras):
         scale = module.LossScaleOptimizer if module is pyadam.tf_keras else tf_keras.mixed_precision.LossScaleOptimizer
         inner = pyadam.tf_keras.Adam(0.05)
-        model = make_model(scale(inner, initial_scale=64.0, dynamic_growth_steps=2))
+        model = make_model(scale(inner, initial_scale=64.0, dynamic_growth_steps=2), tf_keras)
         model.optimizer.build(model.trainable_variables)
         return model
 
-    first = train(fresh(), steps=5)
+    first = fit(fresh(), steps=5)
     assert (float(first.optimizer.dynamic_scale), int(first.optimizer.dynamic_counter)) == (256.0, 1)
     files = [tmp_path / "m.keras", tmp_path / "m.weights.h5"]
     for file in files:
@@ -256,13 +256,10 @@ def test_a_file_of_tf_keras_holds_the_scale_and_what_it_had_before(tmp_path):
     assert float(third.optimizer.dynamic_scale) == 64.0
 
 
-custom = {"mean_square": make_model.__globals__["mean_square"]}
-
-
 @pytest.mark.parametrize("built", [True, False])
 def test_state_of_another_optimizer_is_refused(built, tmp_path):
-    train(make_model(pyadam.LossScaleOptimizer(pyadam.Adamax()), keras)).save_weights(tmp_path / "m.weights.h5")
-    model = make_model(pyadam.LossScaleOptimizer(pyadam.Adam()), keras)
+    fit(make_model(pyadam.LossScaleOptimizer(pyadam.Adamax()))).save_weights(tmp_path / "m.weights.h5")
+    model = make_model(pyadam.LossScaleOptimizer(pyadam.Adam()))
     message = "LossScaleOptimizer: the saved state is that of another optimizer: .* found loss scale of adamax"
     if built:
         model.optimizer.build(model.trainable_variables)

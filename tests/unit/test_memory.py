@@ -2,14 +2,13 @@
 
 import os
 import re
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from family import EVERY
+from helpers import run_python
 
 import pyadam
 from pyadam import specs
@@ -50,9 +49,7 @@ print(grown, len(re.findall(r"\\[4096,4096\\]\\S* copy\\(", optimizer._engine.pr
 @pytest.mark.parametrize("single_pass", ["0", "1"])
 @pytest.mark.parametrize("case", CASES)
 def test_steps_need_no_memory_beyond_the_state(case, single_pass):
-    environment = {**os.environ, "PYADAM_SINGLE_PASS": single_pass}
-    code = STEPS.format(optimizer=CASES[case])
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    done = run_python(STEPS.format(optimizer=CASES[case]), PYADAM_SINGLE_PASS=single_pass)
     assert done.returncode == 0, done.stderr
     grown, copies = map(int, done.stdout.split())
     assert copies == 0

@@ -4,12 +4,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import WIDTH, table
 
 import pyadam
 from pyadam.engine.gradients import Rows
 from pyadam.engine.lanes import SMALL
 
-ROWS, WIDTH = 2 * SMALL, 3
+ROWS = 2 * SMALL
 BY_ROWS = [
     ("SGD", {}),
     ("SGD", {"clipvalue": 0.5, "loss_scale_factor": 4.0}),
@@ -34,10 +35,6 @@ def slices(rng, n, dtype="float32"):
     )
 
 
-def table(dtype="float32"):
-    return keras.Variable(np.random.default_rng(1).standard_normal((ROWS, WIDTH)), dtype=dtype)
-
-
 def seen(optimizer):
     """What the engine has made of the gradients so far."""
     return {kind for _, given, _ in optimizer._engine._steps for kind in given}
@@ -47,20 +44,13 @@ def seen(optimizer):
 @pytest.mark.parametrize(("name", "arguments"), BY_ROWS)
 def test_rows_move_as_in_a_dense_step(name, arguments, dtype):
     rng = np.random.default_rng(2)
-    v, w = table(dtype), table(dtype)
+    v, w = table(ROWS, dtype), table(ROWS, dtype)
+    wide = "float64" if dtype == "float64" else "float32"
     by_rows, dense = (getattr(pyadam, name)(0.1, **arguments) for _ in range(2))
     for n in (7, 40, 1, 33):
         g = slices(rng, n, dtype)
         by_rows.apply([g], [v])
-        dense.apply(
-            [
-                tf.cast(
-                    tf.convert_to_tensor(tf.cast(g, "float64" if dtype == "float64" else "float32")),
-                    dtype if dtype == "float64" else "float32",
-                )
-            ],
-            [w],
-        )
+        dense.apply([tf.convert_to_tensor(tf.cast(g, wide))], [w])
     assert seen(by_rows) == {Rows}
     assert Rows not in seen(dense)
     for a, b in zip([v, *by_rows.variables], [w, *dense.variables], strict=True):
@@ -70,14 +60,14 @@ def test_rows_move_as_in_a_dense_step(name, arguments, dtype):
 @pytest.mark.parametrize(("name", "arguments"), DENSE)
 def test_where_every_row_moves_the_step_is_dense(name, arguments):
     optimizer = getattr(pyadam, name)(0.1, **arguments)
-    optimizer.apply([slices(np.random.default_rng(2), 7)], [table()])
+    optimizer.apply([slices(np.random.default_rng(2), 7)], [table(ROWS)])
     assert Rows not in seen(optimizer)
 
 
 def test_few_sizes_are_compiled():
     """Seven numbers of rows are four powers of two."""
     rng = np.random.default_rng(2)
-    v, optimizer = table(), pyadam.SGD(0.1)
+    v, optimizer = table(ROWS), pyadam.SGD(0.1)
     for n in (5, 6, 7, 8, 3, 2, 1):
         optimizer.apply([slices(rng, n)], [v])
     (program,) = optimizer._engine.programs
@@ -100,7 +90,7 @@ def test_an_embedding_in_fit_and_beside_dense_weights():
 
 
 def test_no_rows_at_all_change_nothing_but_the_count():
-    v, optimizer = table(), pyadam.SGD(0.1)
+    v, optimizer = table(ROWS), pyadam.SGD(0.1)
     before = v.numpy()
     empty = tf.IndexedSlices(tf.zeros((0, WIDTH)), tf.zeros([0], tf.int64), tf.constant([ROWS, WIDTH]))
     optimizer.apply([empty], [v])
@@ -111,7 +101,7 @@ def test_no_rows_at_all_change_nothing_but_the_count():
 def test_rows_of_another_width_are_refused():
     g = tf.IndexedSlices(tf.ones((2, WIDTH + 1)), tf.constant([0, 1]), tf.constant([ROWS, WIDTH + 1]))
     with pytest.raises(ValueError, match=rf"must have the variable's shape \({ROWS}, {WIDTH}\)"):
-        pyadam.SGD().apply([g], [table()])
+        pyadam.SGD().apply([g], [table(ROWS)])
 
 
 SMALL_ROWS = 5
@@ -152,7 +142,7 @@ def test_an_index_that_is_no_row_is_refused_by_name(graph, beyond, rows, name):
 
 
 def test_slices_without_a_dense_shape_have_the_variables():
-    v, w = table(), table()
+    v, w = table(ROWS), table(ROWS)
     whole = slices(np.random.default_rng(2), 7)
     pyadam.SGD(0.1).apply([tf.IndexedSlices(whole.values, whole.indices)], [v])
     pyadam.SGD(0.1).apply([whole], [w])

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from family import EVERY, ONE_OF_EACH_KIND, theirs
+from helpers import assert_same
+from models import arrays, make_model, train
 
 import pyadam
 from pyadam import specs
@@ -16,31 +18,6 @@ from pyadam.arguments import DynamicNumber
 from pyadam.specs import arguments
 
 STATES = [{}, {"use_ema": True}, {"gradient_accumulation_steps": 2}]
-X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
-Y = np.random.default_rng(1).normal(size=(32, 2)).astype("float32")
-
-
-def make_model(optimizer):
-    keras.utils.set_random_seed(5)
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="tanh"), keras.layers.Dense(2)])
-    model.compile(optimizer=optimizer, loss="mse")
-    return model
-
-
-def train(model, steps):
-    for _ in range(steps):
-        model.train_on_batch(X, Y)
-    return model
-
-
-def arrays(model):
-    return [np.array(v) for v in [*model.trainable_variables, *model.optimizer.variables]]
-
-
-def assert_same(a, b):
-    assert len(a) == len(b)
-    for x, y in zip(a, b, strict=True):
-        np.testing.assert_array_equal(x, y)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -240,7 +217,8 @@ def test_config_follows_the_learning_rate():
 
 
 def test_config_refuses_unregistered_functions_by_name():
-    with pytest.raises(ValueError, match=r"Adam: beta_1 is the function <lambda>, which a config can't hold"):
+    message = "Adam: beta_1 is the function <lambda>, which a config can't hold; register it with "
+    with pytest.raises(ValueError, match=message + r"keras\.saving\.register_keras_serializable\(\), or use"):
         pyadam.Adam(beta_1=lambda: 0.9).get_config()
 
 

@@ -1,12 +1,11 @@
 """The signatures asked for: Keras 3's for the classes, R keras 2.11's for the functions, to the name, order and default."""
 
 import inspect
-import subprocess
-import sys
 
 import keras
 import pytest
 from family import theirs
+from helpers import run_python
 from r_signatures import SIGNATURES
 
 import pyadam
@@ -75,5 +74,5 @@ def test_every_public_name_is_documented():
 
 @pytest.mark.parametrize("module", ["pyadam", "pyadam.specs", "pyadam.arguments"])
 def test_specs_import_without_tensorflow(module):
-    code = f"import sys, {module}; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    done = run_python(f"import sys, {module}; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)")
+    assert done.returncode == 0, done.stderr

@@ -1,15 +1,18 @@
 """Slots in bfloat16: what stochastic rounding does, that its bits follow from step, slot and element, and what is stored."""
 
+import functools
 import importlib
 import pickle
 import re
 
 import keras
 import ml_dtypes
+import models
 import numpy as np
 import pytest
 import tensorflow as tf
 from family import EVERY
+from helpers import assert_same, values
 
 import pyadam
 from pyadam.engine.rounding import random_bits, stochastically_rounded
@@ -23,16 +26,6 @@ FACES = [("keras", "pyadam"), ("tf_keras", "pyadam.tf_keras")]
 def drawn(shapes=SHAPES, seed=0):
     rng = np.random.default_rng(seed)
     return [np.asarray(rng.standard_normal(shape), "float32") for shape in shapes]
-
-
-def values(variables):
-    return [np.array(tf.cast(tf.convert_to_tensor(v), "float64")) for v in variables]
-
-
-def assert_same(a, b):
-    assert len(a) == len(b)
-    for x, y in zip(a, b, strict=True):
-        np.testing.assert_array_equal(x, y)
 
 
 def stepped(optimizer, vs, steps=5, present=None):
@@ -288,19 +281,11 @@ def test_a_config_has_it_where_it_is_set(library):
 # --- files ---------------------------------------------------------------------------------------------------------------
 
 
-def make_model(library, optimizer):
-    library.utils.set_random_seed(5)
-    layers = [library.layers.Dense(80, activation="tanh"), library.layers.Dense(2)]
-    model = library.Sequential([library.layers.InputLayer((70,)), *layers])
-    model.compile(optimizer=optimizer, loss="mse")
-    return model
+make_model = functools.partial(models.make_model, sizes=(70, 80, 2))  # small variables and a large one
 
 
 def train(model, steps):
-    x, y = drawn([(32, 70), (32, 2)])
-    for _ in range(steps):
-        model.train_on_batch(x, y)
-    return model
+    return models.train(model, steps, *drawn([(32, 70), (32, 2)]))
 
 
 def state(model):
@@ -323,24 +308,24 @@ def through(kind, first, second, folder):
 @pytest.mark.parametrize(("library", "ours"), FACES)
 def test_training_goes_on_to_the_bit(library, ours, kind, tmp_path):
     library, adam = importlib.import_module(library), importlib.import_module(ours).Adam
-    whole = train(make_model(library, adam(0.01, **BF16)), 6)
-    half = train(make_model(library, adam(0.01, **BF16)), 3)
+    whole = train(make_model(adam(0.01, **BF16), library), 6)
+    half = train(make_model(adam(0.01, **BF16), library), 3)
     if kind == "keras":
         half.save(tmp_path / "m.keras")
         resumed = library.models.load_model(tmp_path / "m.keras")
     elif kind == "pickle":
-        resumed = make_model(library, pickle.loads(pickle.dumps(half.optimizer)))
+        resumed = make_model(pickle.loads(pickle.dumps(half.optimizer)), library)
         resumed.set_weights(half.get_weights())
         resumed.optimizer.build(resumed.trainable_variables)
     else:
-        resumed = through(kind, half, make_model(library, adam(0.01, **BF16)), tmp_path)
+        resumed = through(kind, half, make_model(adam(0.01, **BF16), library), tmp_path)
     assert resumed.optimizer.slot_dtype == "bfloat16"
     assert_same(state(resumed), state(half))
     assert_same(state(train(resumed, 3)), state(whole))
 
 
 def test_a_saved_model_holds_the_slots(tmp_path):
-    model = train(make_model(keras, pyadam.Adam(0.01, **BF16)), 1)
+    model = train(make_model(pyadam.Adam(0.01, **BF16)), 1)
     tf.saved_model.save(model, str(tmp_path))
     reader = tf.train.load_checkpoint(str(tmp_path / "variables" / "variables"))
     held = [name for name, dtype in reader.get_variable_to_dtype_map().items() if dtype == tf.bfloat16]
@@ -353,9 +338,9 @@ def test_a_saved_model_holds_the_slots(tmp_path):
 @pytest.mark.parametrize(("library", "ours"), FACES)
 def test_state_goes_over_from_float32_to_the_nearest_and_back_as_it_is(library, ours, tmp_path):
     library, adam = importlib.import_module(library), importlib.import_module(ours).Adam
-    whole = train(make_model(library, adam(0.01)), 3)
-    half = through("weights.h5", whole, make_model(library, adam(0.01, **BF16)), tmp_path)
-    back = through("weights.h5", half, make_model(library, adam(0.01)), tmp_path)
+    whole = train(make_model(adam(0.01), library), 3)
+    half = through("weights.h5", whole, make_model(adam(0.01, **BF16), library), tmp_path)
+    back = through("weights.h5", half, make_model(adam(0.01), library), tmp_path)
     assert_same(state(half), state(back))
     for a, b, v in zip(
         values(half.optimizer.variables), values(whole.optimizer.variables), half.optimizer.variables, strict=True
@@ -365,15 +350,15 @@ def test_state_goes_over_from_float32_to_the_nearest_and_back_as_it_is(library, 
 
 
 def test_keras_own_class_takes_the_state(tmp_path):
-    half = train(make_model(keras, pyadam.Adam(0.01, **BF16)), 3)
-    theirs = through("weights.h5", half, make_model(keras, keras.optimizers.Adam(0.01)), tmp_path)
+    half = train(make_model(pyadam.Adam(0.01, **BF16)), 3)
+    theirs = through("weights.h5", half, make_model(keras.optimizers.Adam(0.01)), tmp_path)
     assert_same(state(half), state(theirs))
 
 
 def test_a_checkpoint_keeps_its_dtype(tmp_path):
     """TensorFlow itself refuses: its checkpoints convert nothing."""
-    whole = train(make_model(keras, pyadam.Adam(0.01)), 1)
+    whole = train(make_model(pyadam.Adam(0.01)), 1)
     with pytest.raises(
         tf.errors.InvalidArgumentError, match="expected dtype bfloat16 does not equal original dtype float"
     ):
-        through("checkpoint", whole, make_model(keras, pyadam.Adam(0.01, **BF16)), tmp_path)
+        through("checkpoint", whole, make_model(pyadam.Adam(0.01, **BF16)), tmp_path)

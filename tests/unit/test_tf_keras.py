@@ -2,11 +2,7 @@
 
 import copy
 import json
-import os
 import pickle
-import subprocess
-import sys
-import textwrap
 import warnings
 
 import keras
@@ -14,6 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from family import EVERY
+from helpers import assert_same, run_python
+from models import MODES, X, Y, arrays, fit, make_model
 
 import pyadam
 import pyadam.tf_keras
@@ -22,11 +21,8 @@ from pyadam.cli.parity.cases import Case
 from pyadam.cli.parity.inputs import Rows, draw, typed
 from pyadam.cli.parity.values import EXERCISED, NEEDS, Clock, PerStep, Schedule, by_kind
 
-OPTIMIZERS = list(specs.SPECS)
-SHARED = [name for name in OPTIMIZERS if hasattr(tf_keras.optimizers, name)]
+SHARED = [name for name in EVERY if hasattr(tf_keras.optimizers, name)]
 CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
-X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
-Y = np.random.default_rng(1).normal(size=(32, 2)).astype("float32")
 
 
 def bundles(name):
@@ -44,7 +40,7 @@ def bundles(name):
 
 CASES = [
     Case(f"{name} {label}", name, given, dtypes, gradients=gradients, steps=12)
-    for name in OPTIMIZERS
+    for name in EVERY
     for label, given, dtypes, gradients in [
         ("defaults", {}, ("float32",), "dense"),
         *zip(
@@ -106,46 +102,13 @@ def test_the_bits_of_keras_3(case):
 # --- training ------------------------------------------------------------------------------------------------------------
 
 
-def mean_square(y, prediction):
-    return tf.reduce_mean(tf.square(y - prediction))
-
-
-def make_model(optimizer, host=tf_keras, **compile_arguments):
-    """The same small model in either Keras, from the same first weights."""
-    host.utils.set_random_seed(5)
-    layers = host.layers
-    model = host.Sequential([host.Input((4,)), layers.Dense(3, activation="tanh"), layers.Dense(2)])
-    rng = np.random.default_rng(6)
-    model.set_weights([rng.normal(size=w.shape).astype("float32") for w in model.get_weights()])
-    model.compile(optimizer=optimizer, loss=mean_square, **compile_arguments)
-    return model
-
-
-def train(model, steps=3):
-    model.fit(X, Y, batch_size=len(X), epochs=steps, shuffle=False, verbose=0)
-    return model
-
-
-def arrays(model):
-    return [*model.get_weights(), *(np.array(v) for v in model.optimizer.variables)]
-
-
-def assert_same(a, b):
-    assert len(a) == len(b)
-    for x, y in zip(a, b, strict=True):
-        np.testing.assert_array_equal(x, y)
-
-
-MODES = {"graph": {}, "eager": {"run_eagerly": True}, "compiled": {"jit_compile": True}}
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("mode", MODES)
 def test_a_model_ends_with_the_same_weights_in_both_generations(name, mode):
     ends = []
     for module, host in ((pyadam, keras), (pyadam.tf_keras, tf_keras)):
         optimizer = getattr(module, name)(0.05, weight_decay=0.01, global_clipnorm=0.5)
-        model = train(make_model(optimizer, host, **{"jit_compile": False, **MODES[mode]}), steps=5)
+        model = fit(make_model(optimizer, host, **{"jit_compile": False, **MODES[mode]}), steps=5)
         assert int(optimizer.iterations) == 5
         ends.append(model.get_weights())
     for a, b in zip(*ends, strict=True):  # compiled as a whole, the host's own gradients differ in the last bit
@@ -154,7 +117,7 @@ def test_a_model_ends_with_the_same_weights_in_both_generations(name, mode):
 
 def test_averages_are_taken_at_the_end_of_fit():
     models = [make_model(m.Adam(0.05, use_ema=True), h) for m, h in ((pyadam, keras), (pyadam.tf_keras, tf_keras))]
-    assert_same(*(train(model).get_weights() for model in models))
+    assert_same(*(fit(model).get_weights() for model in models))
 
 
 def test_tf_keras_nadam_advances_its_product_once_a_variable_in_a_graph():
@@ -176,7 +139,7 @@ def test_tf_keras_nadam_advances_its_product_once_a_variable_in_a_graph():
     np.testing.assert_allclose([weights["pyadam"], weights["tf_keras"]], [0.675, 0.694], atol=5e-4)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", EVERY)
 def test_minimize_and_a_custom_loop_step_alike(name):
     ends = []
     for way in ("minimize", "minimize with a tape", "apply_gradients", "apply"):
@@ -225,7 +188,7 @@ def test_callbacks_and_schedules_move_a_model_as_in_keras_3():
         history = model.fit(x, y, batch_size=len(x), epochs=4, shuffle=False, verbose=0, callbacks=[callback]).history
         np.testing.assert_allclose(next(history[k] for k in ("lr", "learning_rate") if k in history)[-1], 0.1 / 16)
         rate = host.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)
-        other = train(make_model(module.SGD(rate), host), steps=4)
+        other = fit(make_model(module.SGD(rate), host), steps=4)
         np.testing.assert_allclose(float(other.optimizer.learning_rate), 0.1 / 4, rtol=1e-6)
         ends.append([*model.get_weights(), *other.get_weights()])
     assert_same(*ends)
@@ -233,8 +196,8 @@ def test_callbacks_and_schedules_move_a_model_as_in_keras_3():
 
 def test_a_function_as_learning_rate_is_called_at_every_step_of_a_graph():
     calls = []
-    model = make_model(pyadam.tf_keras.SGD(lambda: calls.append(1) or 0.1 / len(calls)))
-    train(model, steps=4)
+    model = make_model(pyadam.tf_keras.SGD(lambda: calls.append(1) or 0.1 / len(calls)), tf_keras)
+    fit(model, steps=4)
     assert len(calls) == 4
 
 
@@ -248,7 +211,7 @@ def save_and_load(model, kind, folder, fresh):
     file = str(folder / "m") + ("" if kind == "checkpoint" else f".{kind}")
     if kind in ("h5", "keras"):
         model.save(file)
-        return tf_keras.models.load_model(file, custom_objects={"mean_square": mean_square})
+        return tf_keras.models.load_model(file)
     other = fresh()
     other.optimizer.build(other.trainable_variables)
     if kind == "checkpoint":
@@ -262,34 +225,34 @@ def save_and_load(model, kind, folder, fresh):
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning")
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_model_resumes_from_its_file_to_the_bit(name, tmp_path):
     def fresh():
-        return make_model(getattr(pyadam.tf_keras, name)(0.05, use_ema=True, ema_overwrite_frequency=2))
+        return make_model(getattr(pyadam.tf_keras, name)(0.05, use_ema=True, ema_overwrite_frequency=2), tf_keras)
 
-    half = train(fresh())
+    half = fit(fresh())
     loaded = [save_and_load(half, kind, tmp_path, fresh) for kind in FILES]
     for each in loaded:
         assert type(each.optimizer) is type(half.optimizer)
         assert_same(arrays(each), arrays(half))
-    whole = arrays(train(half))
+    whole = arrays(fit(half))
     for each in loaded:
-        assert_same(arrays(train(each)), whole)
+        assert_same(arrays(fit(each)), whole)
 
 
 @pytest.mark.parametrize("module", [pyadam.tf_keras, tf_keras.optimizers], ids=["pyadam", "tf_keras"])
 @pytest.mark.parametrize("name", ["Adafactor", "Adam", "Nadam", "SGD"])
 def test_a_saved_model_holds_the_weights_and_the_optimizers_arguments(name, module, tmp_path):
     """And no more: tf_keras brings back no state of its own optimizers either."""
-    model = train(make_model(getattr(module, name)(0.05, clipnorm=1.0)), steps=1)
+    model = fit(make_model(getattr(module, name)(0.05, clipnorm=1.0), tf_keras), steps=1)
     model.save(tmp_path / "m")
-    loaded = tf_keras.models.load_model(tmp_path / "m", custom_objects={"mean_square": mean_square})
+    loaded = tf_keras.models.load_model(tmp_path / "m")
     assert type(loaded.optimizer) is type(model.optimizer)
     assert_same(loaded.get_weights(), model.get_weights())
     assert float(loaded.optimizer.learning_rate) == np.float32(0.05)
     assert loaded.optimizer.clipnorm == 1.0
     assert int(loaded.optimizer.iterations) == 0
-    train(loaded, steps=1)
+    fit(loaded, steps=1)
 
 
 @pytest.mark.parametrize("name", SHARED)
@@ -297,14 +260,14 @@ def test_a_saved_model_holds_the_weights_and_the_optimizers_arguments(name, modu
 def test_a_file_of_either_resumes_in_the_other(name, writer, tmp_path):
     modules = {"tf_keras": tf_keras.optimizers, "pyadam": pyadam.tf_keras}
     (reader,) = modules.keys() - {writer}
-    first = train(make_model(getattr(modules[writer], name)(0.01)))
+    first = fit(make_model(getattr(modules[writer], name)(0.01), tf_keras))
     saved = tf.train.Checkpoint(model=first, optimizer=first.optimizer).save(str(tmp_path / "c"))
     first.save(tmp_path / "m.keras")
     state, weights = [np.array(v) for v in first.optimizer.variables], first.get_weights()
     for kind in ("checkpoint", "set_weights", "keras"):
         if (name, kind, reader) == ("Nadam", "keras", "tf_keras"):
             continue  # tf_keras' own leaves such a file alone, with a warning: it holds the product, a variable more
-        second = make_model(getattr(modules[reader], name)(0.01))
+        second = make_model(getattr(modules[reader], name)(0.01), tf_keras)
         second.optimizer.build(second.trainable_variables)
         if kind == "checkpoint":
             tf.train.Checkpoint(model=second, optimizer=second.optimizer).restore(saved).expect_partial()
@@ -320,7 +283,7 @@ def test_a_file_of_either_resumes_in_the_other(name, writer, tmp_path):
         both = min(len(state), len(found)) if name == "Nadam" else None
         assert_same([*weights, *state[:both]], [*second.get_weights(), *found[:both]])
     if name != "Nadam":
-        resumed, whole = train(second), train(first)
+        resumed, whole = fit(second), fit(first)
         for x, y in zip(resumed.get_weights(), whole.get_weights(), strict=True):
             np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
 
@@ -329,12 +292,12 @@ PRODUCT_AFTER_3 = np.prod([0.9 * (1 - 0.5 * 0.96**t) for t in range(1, 4)])
 
 
 def test_state_that_does_not_fit_is_an_error():
-    model = train(make_model(pyadam.tf_keras.Adam()))
+    model = fit(make_model(pyadam.tf_keras.Adam(), tf_keras))
     with pytest.raises(ValueError, match=r"Adam: the saved state does not fit: expected 9 variables .*found 8"):
         model.optimizer.set_weights([np.array(v) for v in model.optimizer.variables][:-1])
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", EVERY)
 def test_configs_go_round_as_json(name):
     schedule = tf_keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
     for given in (
@@ -357,7 +320,7 @@ def test_configs_go_round_as_json(name):
 
 
 def test_pickle_keeps_the_state():
-    model = train(make_model(pyadam.tf_keras.Nadam(0.3, clipvalue=2.0)))
+    model = fit(make_model(pyadam.tf_keras.Nadam(0.3, clipvalue=2.0), tf_keras))
     for other in (pickle.loads(pickle.dumps(model.optimizer)), copy.deepcopy(model.optimizer)):
         assert other.get_config() == model.optimizer.get_config()
         other.build(model.trainable_variables)
@@ -367,17 +330,6 @@ def test_pickle_keeps_the_state():
 # --- which generation ----------------------------------------------------------------------------------------------------
 
 
-def run_python(code, **environment):
-    run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return run.stdout.split() if run.returncode == 0 else run.stderr
-
-
 def test_the_functions_follow_tensorflows_switch():
     code = """
         import pyadam
@@ -385,8 +337,9 @@ def test_the_functions_follow_tensorflows_switch():
         schedule = pyadam.learning_rate_schedule_exponential_decay(0.1, 10, 0.5)
         print(type(pyadam.optimizer_sgd(schedule)).__module__)
     """
-    assert run_python(code, TF_USE_LEGACY_KERAS="1") == ["pyadam.tf_keras", "pyadam.keras3", "2", "pyadam.tf_keras"]
-    assert run_python(code, TF_USE_LEGACY_KERAS="0") == ["pyadam.keras3", "pyadam.keras3", "3", "pyadam.keras3"]
+    for switch, found in (("1", "pyadam.tf_keras pyadam.keras3 2"), ("0", "pyadam.keras3 pyadam.keras3 3")):
+        done = run_python(code, TF_USE_LEGACY_KERAS=switch)
+        assert done.stdout.split() == [*found.split(), found.split()[0]], done.stderr
 
 
 def test_without_tf_keras_an_error_says_what_to_install():
@@ -396,5 +349,5 @@ def test_without_tf_keras_an_error_says_what_to_install():
         import pyadam
         pyadam.optimizer_adam()
     """
-    error = run_python(code, TF_USE_LEGACY_KERAS="1")
+    error = run_python(code, TF_USE_LEGACY_KERAS="1").stderr
     assert "ImportError: pyadam.tf_keras needs tf_keras, the second generation of Keras: pip install tf_keras" in error

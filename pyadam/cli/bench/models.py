@@ -8,25 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyadam.cli.bench.columns import Column
+from pyadam.cli.parity.inputs import Rows
 
-__all__ = ["MODELS", "Model", "Rows", "find"]
+__all__ = ["MODELS", "Model", "find"]
 
 Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A gradient that has some rows of a matrix: distinct ``indices``, and their ``values``."""
-
-    indices: np.ndarray
-    values: np.ndarray
-    shape: Shape
-
-    def dense(self) -> np.ndarray:
-        """The whole gradient, zero in the other rows."""
-        whole = np.zeros(self.shape, np.float32)
-        whole[self.indices] = self.values
-        return whole
 
 
 @dataclass(frozen=True)
@@ -71,7 +57,7 @@ class Model:
                 yield _away_from_zero(rng.random(shape, np.float32))
             else:
                 indices = rng.choice(shape[0], self.rows, replace=False).astype(np.int32)
-                yield Rows(indices, _away_from_zero(rng.random((self.rows, *shape[1:]), np.float32)), shape)
+                yield Rows(_away_from_zero(rng.random((self.rows, *shape[1:]), np.float32)), indices, shape)
 
 
 def _away_from_zero(uniform: np.ndarray) -> np.ndarray:

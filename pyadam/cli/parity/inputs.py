@@ -21,8 +21,8 @@ class Rows:
     shape: tuple[int, ...]
 
     def dense(self) -> np.ndarray:
-        """The gradient that it stands for: slices of the same row are summed."""
-        full = np.zeros(self.shape)
+        """The gradient that it stands for, in the dtype of `values`: slices of the same row are summed."""
+        full = np.zeros(self.shape, self.values.dtype)
         np.add.at(full, self.indices, self.values)
         return full
 

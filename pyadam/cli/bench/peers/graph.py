@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pyadam.cli.bench.models import Rows
+from pyadam.cli.parity.inputs import Rows
 
 __all__ = ["Gradients"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from pyadam.cli.bench.columns import RATE, Column
-from pyadam.cli.bench.models import Rows
 from pyadam.cli.bench.peers import NotOffered
+from pyadam.cli.parity.inputs import Rows
 
 _SOURCE = Path(__file__).with_name("floor.c")
 _ARRAYS = ("w", "m", "v", "top", "average", "g")

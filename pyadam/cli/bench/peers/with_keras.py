@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from pyadam.cli.bench.columns import RATE, Column
-from pyadam.cli.bench.models import Rows
 from pyadam.cli.bench.peers import NotOffered
 from pyadam.cli.bench.peers.graph import Gradients
+from pyadam.cli.parity.inputs import Rows
 from pyadam.rules import RULES
 from pyadam.specs import SPECS
 from pyadam.xla import is_single_pass

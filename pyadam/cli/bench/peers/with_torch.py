@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from pyadam.cli.bench.columns import RATE, Column
-from pyadam.cli.bench.models import Rows
 from pyadam.cli.bench.peers import NotOffered
+from pyadam.cli.parity.inputs import Rows
 
 
 class Run:
