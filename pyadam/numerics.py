@@ -36,11 +36,12 @@ def after(t: Any, value: Any) -> Any:
 
 
 def sum_of_squares(x: Any) -> Any:
-    """The sum of all elements' squares, a scalar: in float64, where a float32 square is exact, of 16 neighbours and then of all.
+    """The sum of all elements' squares, a scalar: in float64, of 16 neighbours each, and then of those.
 
     XLA's own sum over a whole tensor on a CPU first writes all squares to memory, then sums windows of 32 by 32 element by
-    element. It also takes its terms in an order that depends on what else the loop computes; in float64 that does not show in
-    a float32 result. The absolute values, which change nothing, keep XLA from making one sum of both.
+    element. It also takes its terms in an order that depends on what else the loop computes; in float64, where the square of
+    a float32 number is exact, that does not show in a float32 result. The absolute values, which change nothing, keep XLA
+    from making one sum of both.
     """
     if not x.shape.num_elements():
         return tf.reduce_sum(x * x)
