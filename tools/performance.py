@@ -48,7 +48,11 @@ def dense(file):
 
 def models(file):
     picture = "![Speed and ratio of each peer on each model](models.svg)"
-    return ["Adam on every model.", machine(file), picture, *tables(dense(file), SHOWN)]
+    shown = dense(file)
+    peers = max((cell.results for cell in shown), key=len)
+    turns = [len(cell.results[name].turns) for cell in shown for name in cell.results]
+    measured = f"Adam on {len(shown)} models and with up to {len(peers)} peers, {min(turns)} rounds or more."
+    return [measured, machine(file), picture, *tables(shown, SHOWN)]
 
 
 def rows(file):
