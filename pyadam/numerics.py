@@ -14,6 +14,11 @@ def scalar(value: Any, dtype: Any) -> Any:
     return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)
 
 
+def _infinity(t: Any, dtype: Any) -> Any:
+    """Infinity, of which a compiler can't know that it is one; ``t`` is any positive scalar tensor."""
+    return tf.cast(t, dtype) * scalar(float("inf"), dtype)
+
+
 def rounded(value: Any, t: Any) -> Any:
     """The value, which a compiler may not draw into a sum that follows, nor know to be equal to another ``rounded``.
 
@@ -22,7 +27,7 @@ def rounded(value: Any, t: Any) -> Any:
     product apart; it costs nothing that could be measured, since the update waits for memory. ``t`` is any positive
     scalar tensor.
     """
-    return tf.minimum(value, tf.cast(t, value.dtype) * scalar(float("inf"), value.dtype))
+    return tf.minimum(value, _infinity(t, value.dtype))
 
 
 def after(t: Any, value: Any) -> Any:
@@ -32,7 +37,7 @@ def after(t: Any, value: Any) -> Any:
     slot for it.
     """
     first = tf.reshape(value, [-1])[:1]
-    return t + tf.cast(tf.reduce_any(first > tf.cast(t, value.dtype) * float("inf")), t.dtype)
+    return t + tf.cast(tf.reduce_any(first > _infinity(t, value.dtype)), t.dtype)
 
 
 def sum_of_squares(x: Any) -> Any:

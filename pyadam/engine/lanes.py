@@ -173,9 +173,9 @@ class Lane:
 
         ``waiting`` says that no slot may be overwritten before ``t`` is there.
         """
-        new = dict(state)
-        for place, (name, variable) in enumerate(self.targets[0].slots.items()):
-            if name in new and variable.dtype == tf.bfloat16:
+        new, target = dict(state), self.targets[0]
+        for place, name in enumerate(target.slots):
+            if name in new and name in target.rounded:
                 bits = random_bits(t, place, *self._elements(new[name].shape))
                 new[name] = stochastically_rounded(new[name], bits)
             elif name in new and waiting:

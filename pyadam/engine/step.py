@@ -230,6 +230,7 @@ class Engine:
                 g = rounded(limit[lane](gathered), t)
             return g, {name: view(value) for name, value in state.items()}
 
+        each: list[Callable[[Any], Any]] = [partial(rounded, t=t + k) for k in range(views)] or [lambda x: x]
         coefficients = self._coefficients(h, t)
         written: list[State] = []
         for lane, brought, g in zip(lanes, carried, given, strict=True):
@@ -237,7 +238,6 @@ class Engine:
                 new = {"weight": self._gathered(lane, g)}
             else:
                 state = lane.read(lane.resident) | brought
-                each: list[Callable[[Any], Any]] = [partial(rounded, t=t + k) for k in range(views)] or [lambda x: x]
                 c, decayed = coefficients(lane.dtype), lane.targets[0].decayed
                 news = [self._advance(h, c, t, decayed, *seen(lane, g, state, view)) for view in each]
                 new = {name: news[k % len(news)][name] for k, name in enumerate(news[0])}

@@ -34,7 +34,8 @@ v = keras.Variable(tf.ones([4096, 4096]))  # 64 MiB
 gradient = tf.ones([4096, 4096])
 optimizer = pyadam.{optimizer}
 step = tf.function(lambda g: optimizer.apply([g], [v]), autograph=False)
-step(gradient)
+for _ in range(16):  # threads keep small blocks that they freed; 64 MiB go back to the system
+    step(gradient)
 gc.collect()
 Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
 before = memory("VmRSS")
@@ -53,7 +54,7 @@ def test_steps_need_no_memory_beyond_the_state(case, single_pass):
     assert done.returncode == 0, done.stderr
     grown, copies = map(int, done.stdout.split())
     assert copies == 0
-    assert grown < 16 << 20, f"{grown / 2**20:.0f} MiB beyond what was in use after the first step"
+    assert grown < 16 << 20, f"{grown / 2**20:.0f} MiB beyond what was in use after the first steps"
 
 
 @pytest.mark.parametrize(("name", "own"), TAKEN)
