@@ -33,11 +33,14 @@ def rounded(value: Any, t: Any) -> Any:
 def after(t: Any, value: Any) -> Any:
     """``t``, once the value is there: what is computed from it comes later, of which XLA can't know that it needs not.
 
-    State is overwritten in place. A loop of the weight that reads a slot's old value has to be over by then, or XLA copies the
-    slot for it.
+    State is overwritten in place. A loop that reads an old value has to be over by then, or XLA copies it. What is asked of the
+    value is asked in a conditional, since outside of one XLA would compute the one element anew and not wait for the others.
     """
-    first = tf.reshape(value, [-1])[:1]
-    return t + tf.cast(tf.reduce_any(first > _infinity(t, value.dtype)), t.dtype)
+
+    def beyond() -> Any:
+        return t + tf.cast(tf.reshape(value, [-1])[0] > _infinity(t, value.dtype), t.dtype)
+
+    return tf.cond(t > 0, beyond, lambda: t)
 
 
 def sum_of_squares(x: Any) -> Any:

@@ -27,7 +27,8 @@ class Rows(NamedTuple):
     """A gradient of some rows of a variable, each of them once.
 
     Attributes:
-        values: a gradient a row, then zeros up to a power of two rows, so that few sizes have to be compiled.
+        values: a gradient a row, then zeros up to a power of two rows, or all, so that few sizes have to be compiled: it is
+            that of the rows as given, repeated ones among them, since their number is the same for most batches.
         index: the rows, then zeros.
         count: how many there are.
     """
@@ -37,10 +38,10 @@ class Rows(NamedTuple):
     count: Any
 
 
-def prepare(owner: str, path: str, weight: Any, gradient: Any, by_rows: bool) -> Any:
+def prepare(owner: str, path: str, weight: Any, gradient: Any, by_rows: bool, others_move: bool) -> Any:
     """A gradient as a dense tensor of the weight's shape; the rows of a sparse one that name the same index are summed.
 
-    With ``by_rows`` a sparse gradient becomes `Rows`.
+    With ``by_rows`` a sparse gradient becomes `Rows`; ``others_move`` says whether the step goes over the other rows, too.
 
     Raises:
         TypeError: the gradient is not numeric.
@@ -52,10 +53,10 @@ def prepare(owner: str, path: str, weight: Any, gradient: Any, by_rows: bool) ->
         shape = weight.shape.as_list() if gradient.dense_shape is None else gradient.dense_shape
         gradient = tf.IndexedSlices(values, tf.convert_to_tensor(gradient.indices), tf.convert_to_tensor(shape))
         _check_shape(owner, path, weight, gradient)
-        indices = _checked_rows(owner, path, weight, gradient.indices, by_rows)
+        indices = _checked_rows(owner, path, weight, gradient.indices, by_rows and not others_move)
         gradient = tf.IndexedSlices(values, indices, gradient.dense_shape)
     if sparse and by_rows and gradient.values.shape[1:].is_compatible_with(weight.shape[1:]):
-        return _merged(gradient, weight.shape[1:])
+        return _merged(gradient, weight.shape)
     try:
         dense = tf.convert_to_tensor(gradient)
     except (TypeError, ValueError) as error:
@@ -74,12 +75,12 @@ def _check_shape(owner: str, path: str, weight: Any, gradient: Any) -> None:
         )
 
 
-def _checked_rows(owner: str, path: str, weight: Any, indices: Any, by_rows: bool) -> Any:
+def _checked_rows(owner: str, path: str, weight: Any, indices: Any, by_rows_alone: bool) -> Any:
     """The indices, once none is outside of the weight: a ValueError where their values are known, else an assertion.
 
-    In a graph that goes by rows TensorFlow refuses them where it gathers the rows, and a second check would cost time at every
-    step. Elsewhere than on a CPU the host would wait for the device, so there TensorFlow leaves out what is no row. So it does
-    where a train step is compiled as a whole: such programs have no assertions.
+    In a graph that goes by rows alone TensorFlow refuses them where it gathers the rows, and a second check would cost time at
+    every step. Elsewhere than on a CPU the host would wait for the device, so there TensorFlow leaves out what is no row. So it
+    does where a train step is compiled as a whole: such programs have no assertions.
     """
     if "CPU" not in weight.device:
         return indices
@@ -90,23 +91,23 @@ def _checked_rows(owner: str, path: str, weight: Any, indices: Any, by_rows: boo
         if found.size and (found.min() < 0 or found.max() >= rows):
             raise ValueError(f"{words} {found.min()} to {found.max()}")
         return indices
-    if by_rows:
+    if by_rows_alone:
         return indices
     low, high = tf.reduce_min(indices), tf.reduce_max(indices)
     with tf.control_dependencies([tf.debugging.Assert((low >= 0) & (high < rows), [words, low, "to", high])]):
         return tf.identity(indices)
 
 
-def _merged(slices: Any, rest: Any) -> Rows:
+def _merged(slices: Any, shape: Any) -> Rows:
     index, place = tf.unique(slices.indices)
     count, given = tf.size(index), slices.indices.shape.num_elements()
-    if given is None:
-        size = 2 ** tf.cast(
-            tf.math.ceil(tf.math.log(tf.cast(tf.maximum(count, 1), tf.float64)) / math.log(2.0)), tf.int32
-        )
+    if given is None:  # half a row less, so that no logarithm is a whole number, which might be rounded up
+        rows = tf.cast(tf.maximum(tf.size(slices.indices), 1), tf.float64) - 0.5
+        power = 2 ** tf.maximum(tf.cast(tf.math.ceil(tf.math.log(rows) / math.log(2.0)), tf.int32), 0)
+        size = tf.minimum(power, shape[0])
     else:
-        size = 1 << max(given - 1, 0).bit_length()
-    values = tf.math.unsorted_segment_sum(tf.ensure_shape(slices.values, [None, *rest]), place, size)
+        size = min(1 << max(given - 1, 0).bit_length(), shape[0])
+    values = tf.math.unsorted_segment_sum(tf.ensure_shape(slices.values, [None, *shape[1:]]), place, size)
     return Rows(values, tf.pad(index, [[0, size - count]]), count)
 
 

@@ -6,10 +6,10 @@ weight. One of which only some rows move is alone, too.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +17,7 @@ import tensorflow as tf
 from pyadam.engine.arena import Arenas, Part
 from pyadam.engine.gradients import Rows, compute_dtype
 from pyadam.engine.rounding import random_bits, stochastically_rounded
-from pyadam.numerics import rounded
+from pyadam.numerics import after, rounded
 
 __all__ = ["SMALL", "Lane", "Target", "is_small", "make_arenas", "make_lanes"]
 
@@ -94,11 +94,13 @@ class Lane:
         indices: their places among the targets of the step.
         targets: the targets; all alike in dtype, decay, and taking part or not.
         takes_part: whether they have a gradient; without one only their averages advance.
+        viewed: whether each new value is computed by itself even where that makes a loop of each.
     """
 
     indices: list[int]
     targets: list[Target]
     takes_part: bool
+    viewed: ClassVar[bool] = False
 
     @property
     def packed(self) -> bool:
@@ -134,6 +136,14 @@ class Lane:
         """Whether its "gradient" is the next value of its one variable."""
         return self.targets[0].replaced
 
+    def gradient(self, given: Sequence[Any]) -> Any:
+        """The lane's gradient, of those of a step, as its program takes it; None if it has none."""
+        return self.join([given[i] for i in self.indices])
+
+    def typed(self, gradient: Any) -> Any:
+        """The gradient inside the program, in the dtype of the arithmetic."""
+        return None if gradient is None else tf.cast(gradient, self.dtype)
+
     def join(self, values: Sequence[Any]) -> Any:
         """One value a target, laid end to end in the dtype of the arithmetic; None counts as zeros, if not all are."""
         if not self.packed:
@@ -168,18 +178,19 @@ class Lane:
         """Assigns the sum of the gradients since the last update."""
         self._write([target.accumulator for target in self.targets], value)
 
-    def stored(self, state: State, t: Any, waiting: bool) -> State:
+    def stored(self, state: State, t: Any, weight_first: bool) -> State:
         """A new state, its slots as they are stored: bfloat16 ones rounded by the random bits of update ``t``.
 
-        ``waiting`` says that no slot may be overwritten before ``t`` is there.
+        ``weight_first`` says that no slot may be overwritten before the new weight is there.
         """
         new, target = dict(state), self.targets[0]
+        wait = after(t, new["weight"]) if weight_first else t
         for place, name in enumerate(target.slots):
             if name in new and name in target.rounded:
-                bits = random_bits(t, place, *self._elements(new[name].shape))
+                bits = random_bits(wait, place, *self._elements(new[name].shape))
                 new[name] = stochastically_rounded(new[name], bits)
-            elif name in new and waiting:
-                new[name] = rounded(new[name], t)
+            elif name in new and weight_first:
+                new[name] = rounded(new[name], wait)
         return new
 
     def _elements(self, shape: Any) -> list[Any]:
@@ -231,13 +242,10 @@ class RowLane(Lane):
         """All of the state."""
         return list(self.targets[0].state())
 
-    def join(self, values: Sequence[Any]) -> Any:
-        """The gradients of the rows, which `read` and `write` are about from now on; other values are of these rows already."""
-        (value,) = values
-        if not isinstance(value, Rows):
-            return value
-        self._rows = value
-        return value.values
+    def gradient(self, given: Sequence[Any]) -> Any:
+        """The gradients of the rows, which `read` and `write` are about from now on."""
+        self._rows = super().gradient(given)
+        return self._rows.values
 
     def _read(self, variables: list[Any]) -> Any:
         return tf.cast(tf.gather(variables[0], self._rows.index), self.dtype)
@@ -245,6 +253,35 @@ class RowLane(Lane):
     def _write(self, variables: list[Any], value: Any) -> None:
         (variable,), (_, index, count) = variables, self._rows
         variable.scatter_update(tf.IndexedSlices(tf.cast(value[:count], variable.dtype), index[:count]))
+
+
+class OtherRowsLane(Lane):
+    """All rows of one variable, as they move without a gradient; a `RowLane` scatters those that have one over them.
+
+    A dense gradient, as large as the variable and mostly zeros, is never made. Without it XLA's loops would share parts in
+    other ways, with copies here and there; so each new value has a loop of its own, which reads old values, in our order.
+    """
+
+    viewed: ClassVar[bool] = True
+
+    def gradient(self, given: Sequence[Any]) -> Any:
+        """None: the program needs none."""
+        return None
+
+    def typed(self, gradient: Any) -> Any:
+        """Zeros, which no compiled program writes to memory."""
+        return tf.zeros(self.targets[0].weight.shape, self.dtype)
+
+    def stored(self, state: State, t: Any, weight_first: bool) -> State:
+        """The new state; with ``weight_first`` it is written from the end: the average, the weight, the slots.
+
+        For values come from those before them. So whatever reads an old value is there before that is overwritten.
+        """
+        new, wait = dict(state), t
+        for name in reversed(state) if weight_first else ():
+            new[name] = rounded(new[name], wait)
+            wait = after(wait, new[name])
+        return new
 
 
 def _whole_arena(variables: list[Any]) -> Any:
@@ -272,18 +309,36 @@ def make_arenas(targets: Sequence[Target]) -> None:
 
 
 def make_lanes(
-    targets: Sequence[Target], taking_part: Sequence[bool], by_rows: Sequence[bool], pack: bool
+    targets: Sequence[Target],
+    taking_part: Sequence[bool],
+    by_rows: Sequence[bool],
+    others_move: Callable[[Target], bool],
+    pack: bool,
 ) -> list[Lane]:
-    """The lanes of a step; ``pack`` says whether small variables may share one."""
+    """The lanes of a step.
+
+    Args:
+        targets: the variables of the step.
+        taking_part: whether each has a gradient.
+        by_rows: whether that is of some rows.
+        others_move: whether the other rows of such a variable move, too.
+        pack: whether small variables may share a lane.
+    """
     groups: dict[Any, list[int]] = {}
     for i, (target, takes_part) in enumerate(zip(targets, taking_part, strict=True)):
         if takes_part or target.average is not None:
             kind = _kind(target) if pack and not by_rows[i] else None
             groups.setdefault(i if kind is None else (*kind, takes_part), []).append(i)
-    return [
-        (RowLane if by_rows[group[0]] else Lane)(group, [targets[i] for i in group], taking_part[group[0]])
-        for group in groups.values()
-    ]
+    lanes: list[Lane] = []
+    for group in groups.values():
+        members, takes_part = [targets[i] for i in group], taking_part[group[0]]
+        if not by_rows[group[0]]:
+            lanes.append(Lane(group, members, takes_part))
+            continue
+        lanes.append(RowLane(group, members, takes_part))
+        if others_move(members[0]):
+            lanes.append(OtherRowsLane(group, members, takes_part))
+    return lanes
 
 
 def _kind(target: Target) -> Any:

@@ -16,10 +16,12 @@ import tensorflow as tf
 from pyadam.engine.compiler import Program, inside_xla, makes_one_loop
 from pyadam.engine.gradients import Rows, clipping, prepare
 from pyadam.engine.lanes import Lane, State, Target, is_small, make_lanes
-from pyadam.numerics import after, rounded, scalar
+from pyadam.numerics import rounded, scalar
 from pyadam.rules import Rule
 
 __all__ = ["Engine", "Target"]
+
+_UNKNOWN = 4096  # the number of a sparse gradient's rows, where it is not known before the step runs
 
 
 class Engine:
@@ -67,7 +69,7 @@ class Engine:
                 and those given as functions (float64).
         """
         ready = [
-            None if g is None else prepare(self.owner, x.path, x.weight, g, self._by_rows(x, g))
+            None if g is None else prepare(self.owner, x.path, x.weight, g, self._by_rows(x, g), self._others_move(x))
             for x, g in zip(targets, gradients, strict=True)
         ]
         for target, gradient in zip(targets, ready, strict=True):
@@ -80,10 +82,11 @@ class Engine:
         self._steps[key]([g for g in ready if g is not None], hyper)
 
     def _by_rows(self, target: Target, gradient: Any) -> bool:
-        """Whether the gradient is sparse and rows without gradient stay as they are, so that a step may leave them alone.
+        """Whether the gradient is sparse and stays so: its rows are updated apart from the others.
 
-        In a lazy rule they stay by definition, in others where a gradient of 0 would not move them. A norm over rows sums in
-        another order than one over the whole gradient; there the dense way keeps those others' bits.
+        A norm over rows sums in another order than one over the whole gradient; there the dense way keeps its bits. Where the
+        other rows move, each new value needs a loop of its own that has the dense loops' bits, and a compiler; and it is worth
+        it for a quarter of the rows at most.
         """
         if target.replaced or not isinstance(gradient, tf.IndexedSlices):
             return False
@@ -91,9 +94,20 @@ class Engine:
             self._check_lazy(target)
             return True
         spec = self.spec
-        idle = not spec.weight_decay and (spec.clipnorm, spec.global_clipnorm, target.constraint) == (None,) * 3
-        alone = not spec.use_ema and spec.calls_per_update == 1 and not target.rounded
-        return idle and alone and self.rule.by_rows(spec) and not is_small(target) and not inside_xla()
+        norms = spec.clipnorm is not None or spec.global_clipnorm is not None
+        apart = self.rule.elementwise and not norms and spec.calls_per_update == 1 and not target.rounded
+        if not apart or is_small(target) or inside_xla():
+            return False
+        if not self._others_move(target):
+            return True
+        few = 4 * (tf.convert_to_tensor(gradient.indices).shape.num_elements() or _UNKNOWN) <= target.weight.shape[0]
+        return few and self.rule.single_pass and spec.jit_compile and not spec.ema_overwrite_frequency
+
+    def _others_move(self, target: Target) -> bool:
+        """Whether rows without gradient move: where a gradient of 0 would move them, but by definition not in a lazy rule."""
+        spec = self.spec
+        decays = target.decayed and bool(spec.weight_decay)
+        return not self.rule.lazy and (decays or spec.use_ema or not self.rule.idle(spec))
 
     def _check_lazy(self, target: Target) -> None:
         """Refuses a sparse gradient where the rule is lazy, and something moves or needs all rows of the variable."""
@@ -120,10 +134,9 @@ class Engine:
         devices = [x.weight.device for x in targets]
         present = [g is not None for g in example]
         by_rows = [isinstance(g, Rows) for g in example]
-        lanes = make_lanes(targets, taking_part, by_rows, self.rule.elementwise)
+        lanes = make_lanes(targets, taking_part, by_rows, self._others_move, self.rule.elementwise)
         one_loop = self.rule.elementwise and self.rule.single_pass and makes_one_loop(devices, self.spec.jit_compile)
-        views = max(len(lane.targets[0].state()) for lane in lanes) if one_loop else 0
-        update = Program(lambda *a: self._update(lanes, views, *a), devices, self.spec.jit_compile)
+        update = Program(lambda *a: self._update(lanes, one_loop, *a), devices, self.spec.jit_compile)
         self.programs.append(update)
         if every > 1:
             accumulate = Program(lambda *a: self._accumulate(lanes, *a), devices, self.spec.jit_compile)
@@ -142,7 +155,7 @@ class Engine:
         def step(present_gradients: list[Any], hyper: dict[str, Any]) -> None:
             found = iter(present_gradients)
             by_target = [next(found) if p else None for p in present]
-            gradients = [lane.join([by_target[i] for i in lane.indices]) for lane in lanes]
+            gradients = [lane.gradient(by_target) for lane in lanes]
             call = self.iterations + 1
             if every == 1:
                 whole_update(gradients, call, hyper)
@@ -193,7 +206,7 @@ class Engine:
     def _update(
         self,
         lanes: list[Lane],
-        views: int,
+        one_loop: bool,
         gradients: Sequence[Any],
         carried: Sequence[State],
         t: Any,
@@ -203,9 +216,8 @@ class Engine:
 
         Args:
             lanes: what is updated.
-            views: the number of a lane's states in a program of a single pass over memory, else 0. Each new value then
-                comes from its own view of gradient and state: XLA, which can't know that the views are the same, computes
-                values that share no part, and makes one loop of them.
+            one_loop: whether XLA makes one loop of values that share no part. Each new value then comes from its own view
+                of gradient and state: XLA can't know that the views are the same.
             gradients: one a lane.
             carried: the carried state of each lane.
             t: the number of the update.
@@ -218,19 +230,18 @@ class Engine:
         values["learning_rate_is_constant"] = not callable(self.spec.learning_rate)
         h = SimpleNamespace(**(values | {name: tf.cast(value, tf.float64) for name, value in hyper.items()}))
 
-        given = [None if g is None else tf.cast(g, lane.dtype) for lane, g in zip(lanes, gradients, strict=True)]
+        given = [lane.typed(g) for lane, g in zip(lanes, gradients, strict=True)]
         moved = {x: self._gathered(x, g) for x, g in zip(lanes, given, strict=True) if x.takes_part and not x.replaced}
         limits = self._clipping(list(moved), list(moved.values())) if moved else []
         limit = dict(zip(moved, limits, strict=True))
 
-        def seen(lane: Lane, g: Any, state: State, view: Callable[[Any], Any]) -> tuple[Any, State]:
+        def seen(lane: Lane, g: Any, state: State, view: Callable[[Any], Any] | None) -> tuple[Any, State]:
             """The clipped gradient and the state in a view."""
             if lane in limit:
-                gathered = self._gathered(lane, None if g is None else view(g)) if views else moved[lane]
+                gathered = self._gathered(lane, None if g is None else view(g)) if view else moved[lane]
                 g = rounded(limit[lane](gathered), t)
-            return g, {name: view(value) for name, value in state.items()}
+            return g, {name: view(value) for name, value in state.items()} if view else state
 
-        each: list[Callable[[Any], Any]] = [partial(rounded, t=t + k) for k in range(views)] or [lambda x: x]
         coefficients = self._coefficients(h, t)
         written: list[State] = []
         for lane, brought, g in zip(lanes, carried, given, strict=True):
@@ -239,17 +250,19 @@ class Engine:
             else:
                 state = lane.read(lane.resident) | brought
                 c, decayed = coefficients(lane.dtype), lane.targets[0].decayed
-                news = [self._advance(h, c, t, decayed, *seen(lane, g, state, view)) for view in each]
+                views = [partial(rounded, t=t + k) for k in range(len(state))] if one_loop or lane.viewed else [None]
+                news = [self._advance(h, c, t, decayed, *seen(lane, g, state, view)) for view in views]
                 new = {name: news[k % len(news)][name] for k, name in enumerate(news[0])}
-                first = self._weight_first(lane, views) and "weight" in new
-                new = lane.stored(new, after(t, new["weight"]) if first else t, first)
+                first = self._weight_first(lane, one_loop) and "weight" in new
+                new = lane.stored(new, t, first)
             lane.write({name: value for name, value in new.items() if name not in brought})
             written.append({name: value for name, value in new.items() if name in brought})
         return written
 
-    def _weight_first(self, lane: Lane, views: int) -> bool:
+    def _weight_first(self, lane: Lane, one_loop: bool) -> bool:
         """Whether a loop of the weight's own reads slots that other loops overwrite; on a GPU one loop makes all."""
-        own_loop = bool(lane.targets[0].rounded) or (self.rule.weight_first(self.spec) and not views)
+        reads_old = self.rule.weight_first(self.spec) or lane.viewed
+        own_loop = bool(lane.targets[0].rounded) or (reads_old and not one_loop)
         return own_loop and "CPU" in lane.targets[0].weight.device
 
     def _advance(self, h: SimpleNamespace, c: SimpleNamespace, t: Any, decayed: bool, g: Any, state: State) -> State:

@@ -18,7 +18,7 @@ RULES: dict[type[specs.Spec], Rule] = {
         magnified=lambda h: 5.0,  # means of rows, columns and rows' means, and two root mean squares
         elementwise=False,
     ),
-    specs.Adagrad: Rule("adagrad", _PLAIN, adaptive.adagrad, adaptive.adagrad_slots, by_rows=lambda h: True),
+    specs.Adagrad: Rule("adagrad", _PLAIN, adaptive.adagrad, adaptive.adagrad_slots, idle=lambda h: True),
     specs.Adam: Rule("adam", adam.adam_scalars, adam.adam, adam.adam_slots),
     specs.AdamW: Rule("adam", adam.adam_scalars, adam.adam, adam.adam_slots),
     specs.Adamax: Rule("adamax", adam.adamax_scalars, adam.adamax, slots(("momentum", "norm"))),
@@ -50,7 +50,5 @@ RULES: dict[type[specs.Spec], Rule] = {
         adaptive.rmsprop_slots,
         weight_first=lambda h: h.centered,
     ),
-    specs.SGD: Rule(
-        "sgd", momentum.momentum_scalars, momentum.sgd, momentum.sgd_slots, by_rows=lambda h: not h.momentum
-    ),
+    specs.SGD: Rule("sgd", momentum.momentum_scalars, momentum.sgd, momentum.sgd_slots, idle=lambda h: not h.momentum),
 }

@@ -62,7 +62,7 @@ class Rule:
         elementwise: whether each element's update depends on that element alone; then variables may be laid end to end.
         single_pass: whether XLA makes one loop of all its new values where it may, with the bits of separate loops. For that no
             two products may meet in a sum, which compilers round as they like.
-        by_rows: ``(h) -> bool``: whether a gradient of 0 leaves weight and slots as they are, to the bit.
+        idle: ``(h) -> bool``: whether a gradient of 0 leaves weight and slots as they are, to the bit.
         weight_first: ``(h) -> bool``: whether the new weight comes from slots' old values; a loop of its own reads them before
             they are overwritten.
         lazy: whether a sparse gradient moves its rows alone even where a gradient of 0 would move the others.
@@ -77,6 +77,6 @@ class Rule:
     magnified: Callable[[Any], float] = lambda h: 0.0
     elementwise: bool = True
     single_pass: bool = True
-    by_rows: Callable[[Any], bool] = lambda h: False
+    idle: Callable[[Any], bool] = lambda h: False
     weight_first: Callable[[Any], bool] = lambda h: False
     lazy: bool = False

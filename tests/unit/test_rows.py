@@ -1,28 +1,51 @@
-"""Sparse gradients: where rows without gradient stay as they are, a step touches the others alone, to the same bits."""
+"""Sparse gradients: their rows are updated apart from the others, which stay or move as without gradient, to the same bits."""
+
+import math
+import re
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from family import EVERY
 from helpers import WIDTH, table
 
 import pyadam
+from pyadam.engine.gradients import prepare
 from pyadam.engine.lanes import SMALL
+from pyadam.rules import RULES
+from pyadam.specs import SPECS
 
 ROWS = 2 * SMALL
-BY_ROWS = [
+EACH = {name: RULES[SPECS[name]] for name in EVERY}
+ALONE = [
     ("SGD", {}),
     ("SGD", {"clipvalue": 0.5, "loss_scale_factor": 4.0}),
     ("Adagrad", {}),
     ("Adagrad", {"epsilon": 0.1}),
 ]
-DENSE = [
-    ("SGD", {"momentum": 0.9}),
+WITH_ALL_ROWS = [
+    ("SGD", {"momentum": 0.9, "nesterov": True}),
     ("SGD", {"weight_decay": 0.1}),
     ("Adagrad", {"use_ema": True}),
-    ("Adam", {}),
+    ("Adam", {"amsgrad": True, "clipvalue": 0.5, "loss_scale_factor": 4.0}),
+    ("AdamW", {"use_ema": True}),
+    ("RMSprop", {"centered": True, "momentum": 0.9}),
+    *(
+        (name, {})
+        for name, rule in EACH.items()
+        if rule.elementwise and rule.single_pass and not (rule.idle(SPECS[name]()) or rule.lazy)
+    ),
+]
+BY_ROWS = ALONE + WITH_ALL_ROWS
+DENSE = [
     ("SGD", {"global_clipnorm": 1.0}),
-    ("SGD", {"gradient_accumulation_steps": 2}),
+    ("Adam", {"clipnorm": 1.0}),
+    ("Adam", {"gradient_accumulation_steps": 2}),
+    ("Adam", {"slot_dtype": "bfloat16"}),
+    ("Adam", {"jit_compile": False}),
+    ("Adam", {"use_ema": True, "ema_overwrite_frequency": 2}),
+    *((name, {}) for name, rule in EACH.items() if not (rule.elementwise and rule.single_pass)),
 ]
 
 
@@ -46,6 +69,7 @@ def test_rows_move_as_in_a_dense_step(name, arguments, dtype):
     v, w = table(ROWS, dtype), table(ROWS, dtype)
     wide = "float64" if dtype == "float64" else "float32"
     by_rows, dense = (getattr(pyadam, name)(0.1, **arguments) for _ in range(2))
+    v.constraint = w.constraint = keras.constraints.MaxNorm(1.5)
     for n in (7, 40, 1, 33):
         g = slices(rng, n, dtype)
         by_rows.apply([g], [v])
@@ -56,11 +80,48 @@ def test_rows_move_as_in_a_dense_step(name, arguments, dtype):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b))
 
 
+@pytest.mark.parametrize(("name", "arguments"), BY_ROWS)
+def test_no_gradient_of_all_rows_is_made(name, arguments):
+    """All that a program takes beside the rows is state, in place; where the other rows stay, not even that."""
+    optimizer = getattr(pyadam, name)(0.1, **arguments)
+    optimizer.apply([slices(np.random.default_rng(2), 7)], [table(ROWS)])
+    (program,) = optimizer._engine.programs
+    hlo = program.hlo()
+    states = sum(math.prod(v.shape) == ROWS * WIDTH for v in optimizer.variables) + 1
+    entry = hlo[hlo.index("\nENTRY") :]
+    assert len(re.findall(rf"\[{ROWS},{WIDTH}\]\S* parameter\(", entry)) == (
+        0 if (name, arguments) in ALONE else states
+    )
+    assert not re.search(rf"\[{ROWS},{WIDTH}\]\S* (copy|broadcast|scatter)\(", entry)
+
+
 @pytest.mark.parametrize(("name", "arguments"), DENSE)
-def test_where_every_row_moves_the_step_is_dense(name, arguments):
+def test_where_rows_can_not_be_told_apart_the_step_is_dense(name, arguments):
     optimizer = getattr(pyadam, name)(0.1, **arguments)
     optimizer.apply([slices(np.random.default_rng(2), 7)], [table(ROWS)])
     assert seen(optimizer) == {False}
+
+
+@pytest.mark.parametrize(("rows", "n", "apart"), [(ROWS, ROWS // 4, True), (ROWS, ROWS // 4 + 1, False)])
+def test_where_the_other_rows_move_too_only_few_are_worth_it(rows, n, apart):
+    for name, expected in (("Adam", apart), ("Adagrad", True)):
+        optimizer = getattr(pyadam, name)(0.1)
+        optimizer.apply([slices(np.random.default_rng(2), n)], [table(rows)])
+        assert seen(optimizer) == {expected}
+
+
+@pytest.mark.parametrize(("rows", "apart"), [(4 * 4096, True), (4 * 4096 - 1, False)])
+def test_a_number_of_rows_that_is_not_known_is_taken_for_4096(rows, apart):
+    v, optimizer = table(rows), pyadam.Adam(0.1)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])
+    def step(indices):
+        optimizer.apply(
+            [tf.IndexedSlices(tf.ones([tf.size(indices), WIDTH]), indices, tf.constant([rows, WIDTH]))], [v]
+        )
+
+    step(tf.constant([3, 1, 3]))
+    assert seen(optimizer) == {apart}
 
 
 def test_few_sizes_are_compiled():
@@ -73,12 +134,27 @@ def test_few_sizes_are_compiled():
     assert program.traces <= 4
 
 
-def test_an_embedding_in_fit_and_beside_dense_weights():
+def test_the_size_is_that_of_the_rows_as_given_known_beforehand_or_not():
+    """Unless the variable has fewer."""
+
+    def size(indices):
+        given = tf.IndexedSlices(tf.ones([tf.size(indices), WIDTH]), indices, tf.constant([ROWS, WIDTH]))
+        return tf.shape(prepare("", "", v, given, by_rows=True, others_move=True).values)[0]
+
+    v = tf.Variable(tf.zeros([ROWS, WIDTH]))
+    unknown = tf.function(size, input_signature=[tf.TensorSpec([None], tf.int32)])
+    for n in [*range(18), ROWS - 1, ROWS, ROWS + 1, 3 * ROWS]:
+        repeated = tf.range(n) // 2 % ROWS
+        assert int(size(repeated)) == int(unknown(repeated)) == min(1 << max(n - 1, 0).bit_length(), ROWS)
+
+
+@pytest.mark.parametrize(("name", "rows"), [("Adagrad", ROWS), ("Adam", 2 * ROWS)])
+def test_an_embedding_in_fit_and_beside_dense_weights(name, rows):
     def trained(**arguments):
         keras.utils.set_random_seed(3)
-        model = keras.Sequential([keras.layers.Embedding(ROWS, WIDTH), keras.layers.Flatten(), keras.layers.Dense(1)])
-        model.compile(pyadam.Adagrad(0.1), "mse", **arguments)
-        x = np.random.default_rng(4).integers(0, ROWS, (50, 4))
+        model = keras.Sequential([keras.layers.Embedding(rows, WIDTH), keras.layers.Flatten(), keras.layers.Dense(1)])
+        model.compile(getattr(pyadam, name)(0.1), "mse", **arguments)
+        x = np.random.default_rng(4).integers(0, rows, (50, 4))
         model.fit(x, np.ones((50, 1)), batch_size=16, epochs=2, verbose=0)  # the last batch is smaller
         return model
 
@@ -132,7 +208,7 @@ def test_an_index_that_is_no_row_is_refused_by_name(graph, beyond, rows, name):
     indices = [0, rows] if beyond else [0, -1]
     got = rf"{min(indices)} ?to ?{max(indices)}" if not graph else rf"\[{min(indices)}\] \[to\] \[{max(indices)}\]"
     words = rf"{name}: the indices of the gradient of table must be in \[0, {rows - 1}\], got some from\]? {got}"
-    if graph and (rows, name) == (ROWS, "SGD"):  # by rows
+    if graph and (rows, name) == (ROWS, "SGD"):  # by rows alone
         words = rf"indices\[1\] = {indices[1]} is not in \[0, {rows}\)"
     with pytest.raises(tf.errors.InvalidArgumentError if graph else ValueError, match=words):
         (tf.function(step) if graph else step)(tf.constant(indices))
