@@ -38,7 +38,8 @@ def after(t: Any, value: Any) -> Any:
     """
 
     def beyond() -> Any:
-        return t + tf.cast(tf.reshape(value, [-1])[0] > _infinity(t, value.dtype), t.dtype)
+        first = tf.reshape(value, [-1])[:1]
+        return t + tf.cast(tf.reduce_any(first > _infinity(t, value.dtype)), t.dtype)
 
     return tf.cond(t > 0, beyond, lambda: t)
 
