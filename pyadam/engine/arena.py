@@ -10,7 +10,17 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["Arena", "Arenas", "Part"]
+__all__ = ["Arena", "Arenas", "Part", "scatter_update"]
+
+
+def scatter_update(variable: Any, rows: Any) -> None:
+    """Overwrites some rows of a tf.Variable, given as tf.IndexedSlices.
+
+    A scatter of TensorFlow's has all later reads of the variable copy it, for the sake of readers beside it: every forward pass
+    would copy the whole table of an embedding. A step has no readers beside it, so that is taken back.
+    """
+    variable.scatter_update(rows)
+    tf.raw_ops.DisableCopyOnRead(resource=variable.handle)
 
 
 class Arena:
@@ -49,7 +59,7 @@ class Part:
         width = self.shape[1:].num_elements()
         first = self._slice.start + rows.indices * width
         place = first[:, None] + tf.range(width, dtype=first.dtype)
-        self.arena.memory.scatter_update(tf.IndexedSlices(tf.reshape(rows.values, [-1]), tf.reshape(place, [-1])))
+        scatter_update(self.arena.memory, tf.IndexedSlices(tf.reshape(rows.values, [-1]), tf.reshape(place, [-1])))
 
     def __repr__(self) -> str:
         return repr(self.read_value())

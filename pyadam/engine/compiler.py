@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from pyadam import xla_flags
 
-__all__ = ["Program", "can_compile", "inside_xla", "is_single_pass", "makes_one_loop", "single_pass"]
+__all__ = ["Program", "can_compile", "compiles", "inside_xla", "is_single_pass", "makes_one_loop", "single_pass"]
 
 _TOO_LATE = (
     "pyadam: a single pass over memory is not to be had: XLA reads its options before it compiles for the first time in a "
@@ -92,10 +92,11 @@ def _fuses() -> bool:
 def makes_one_loop(devices: Iterable[str], jit_compile: bool) -> bool:
     """Whether a `Program` with these arguments has one loop for values that share no part."""
     places = set(devices)
-    return _compiles(places, jit_compile) and "CPU" in "".join(places) and not inside_xla() and is_single_pass()
+    return compiles(places, jit_compile) and "CPU" in "".join(places) and not inside_xla() and is_single_pass()
 
 
-def _compiles(places: set[str], jit_compile: bool) -> bool:
+def compiles(places: set[str], jit_compile: bool) -> bool:
+    """Whether a `Program` that touches these devices is compiled."""
     return jit_compile and len(places) <= 1 and all(can_compile(place) for place in places)
 
 
@@ -109,9 +110,7 @@ class Program:
     """
 
     def __init__(self, function: Callable[..., Any], devices: Iterable[str], jit_compile: bool) -> None:
-        self._function = tf.function(
-            function, jit_compile=_compiles(set(devices), jit_compile) or None, autograph=False
-        )
+        self._function = tf.function(function, jit_compile=compiles(set(devices), jit_compile) or None, autograph=False)
         self._arguments: Any = None
 
     def __call__(self, *arguments: Any) -> Any:

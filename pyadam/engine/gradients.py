@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from pyadam.numerics import scalar, sum_of_squares
 
-__all__ = ["Rows", "clip", "clipping", "compute_dtype", "prepare"]
+__all__ = ["Rows", "Way", "clip", "clipping", "compute_dtype", "prepare"]
 
 
 def compute_dtype(dtype: Any) -> Any:
@@ -21,6 +22,14 @@ def compute_dtype(dtype: Any) -> Any:
     if not dtype.is_floating:
         raise TypeError(f"variables must hold float16, bfloat16, float32 or float64 numbers, got {dtype.name}")
     return tf.float64 if dtype == tf.float64 else tf.float32
+
+
+class Way(Enum):
+    """How a gradient goes into a step."""
+
+    DENSE = "as a tensor of the variable's shape"
+    ROWS = "by its rows; the others stay as they are"
+    ALL_ROWS = "by its rows; the others move as without a gradient"
 
 
 class Rows(NamedTuple):
@@ -38,10 +47,10 @@ class Rows(NamedTuple):
     count: Any
 
 
-def prepare(owner: str, path: str, weight: Any, gradient: Any, by_rows: bool, others_move: bool) -> Any:
+def prepare(owner: str, path: str, weight: Any, gradient: Any, way: Way) -> Any:
     """A gradient as a dense tensor of the weight's shape; the rows of a sparse one that name the same index are summed.
 
-    With ``by_rows`` a sparse gradient becomes `Rows`; ``others_move`` says whether the step goes over the other rows, too.
+    A sparse one that goes by its rows becomes `Rows`.
 
     Raises:
         TypeError: the gradient is not numeric.
@@ -53,9 +62,9 @@ def prepare(owner: str, path: str, weight: Any, gradient: Any, by_rows: bool, ot
         shape = weight.shape.as_list() if gradient.dense_shape is None else gradient.dense_shape
         gradient = tf.IndexedSlices(values, tf.convert_to_tensor(gradient.indices), tf.convert_to_tensor(shape))
         _check_shape(owner, path, weight, gradient)
-        indices = _checked_rows(owner, path, weight, gradient.indices, by_rows and not others_move)
+        indices = _checked_rows(owner, path, weight, gradient.indices, way)
         gradient = tf.IndexedSlices(values, indices, gradient.dense_shape)
-    if sparse and by_rows and gradient.values.shape[1:].is_compatible_with(weight.shape[1:]):
+    if sparse and way is not Way.DENSE and gradient.values.shape[1:].is_compatible_with(weight.shape[1:]):
         return _merged(gradient, weight.shape)
     try:
         dense = tf.convert_to_tensor(gradient)
@@ -75,12 +84,12 @@ def _check_shape(owner: str, path: str, weight: Any, gradient: Any) -> None:
         )
 
 
-def _checked_rows(owner: str, path: str, weight: Any, indices: Any, by_rows_alone: bool) -> Any:
+def _checked_rows(owner: str, path: str, weight: Any, indices: Any, way: Way) -> Any:
     """The indices, once none is outside of the weight: a ValueError where their values are known, else an assertion.
 
-    In a graph that goes by rows alone TensorFlow refuses them where it gathers the rows, and a second check would cost time at
-    every step. Elsewhere than on a CPU the host would wait for the device, so there TensorFlow leaves out what is no row. So it
-    does where a train step is compiled as a whole: such programs have no assertions.
+    In a graph TensorFlow refuses them where it gathers rows. Where nothing but rows is touched, a check that names the variable
+    would cost time at every step. Elsewhere than on a CPU the host would wait for the device, so there TensorFlow leaves out
+    what is no row. So it does where a train step is compiled as a whole: such programs have no assertions.
     """
     if "CPU" not in weight.device:
         return indices
@@ -91,7 +100,7 @@ def _checked_rows(owner: str, path: str, weight: Any, indices: Any, by_rows_alon
         if found.size and (found.min() < 0 or found.max() >= rows):
             raise ValueError(f"{words} {found.min()} to {found.max()}")
         return indices
-    if by_rows_alone:
+    if way is Way.ROWS:
         return indices
     low, high = tf.reduce_min(indices), tf.reduce_max(indices)
     with tf.control_dependencies([tf.debugging.Assert((low >= 0) & (high < rows), [words, low, "to", high])]):
@@ -108,7 +117,8 @@ def _merged(slices: Any, shape: Any) -> Rows:
     else:
         size = min(1 << max(given - 1, 0).bit_length(), shape[0])
     values = tf.math.unsorted_segment_sum(tf.ensure_shape(slices.values, [None, *shape[1:]]), place, size)
-    return Rows(values, tf.pad(index, [[0, size - count]]), count)
+    index = tf.ensure_shape(tf.pad(index, [[0, size - count]]), [None if tf.is_tensor(size) else size])
+    return Rows(values, index, count)
 
 
 def clipping(

@@ -2,11 +2,11 @@
 
 A large variable is a lane of its own and is updated in place. Small ones of one kind are laid end to end and share a lane, for
 the reason that docs/performance.md gives. Elementwise rules give the same numbers either way; saved state stays one variable a
-weight. One of which only some rows move is alone, too.
+weight. One whose gradient is of some rows has a lane for those, and another if the others move as well.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow as tf
 
-from pyadam.engine.arena import Arenas, Part
-from pyadam.engine.gradients import Rows, compute_dtype
+from pyadam.engine.arena import Arenas, Part, scatter_update
+from pyadam.engine.gradients import Rows, Way, compute_dtype
 from pyadam.engine.rounding import random_bits, stochastically_rounded
 from pyadam.numerics import after, rounded
 
@@ -178,18 +178,18 @@ class Lane:
         """Assigns the sum of the gradients since the last update."""
         self._write([target.accumulator for target in self.targets], value)
 
-    def stored(self, state: State, t: Any, weight_first: bool) -> State:
+    def stored(self, state: State, t: Any, ordered: bool) -> State:
         """A new state, its slots as they are stored: bfloat16 ones rounded by the random bits of update ``t``.
 
-        ``weight_first`` says that no slot may be overwritten before the new weight is there.
+        ``ordered`` says that the weight's loop reads old slots: none is overwritten before the new weight is there.
         """
         new, target = dict(state), self.targets[0]
-        wait = after(t, new["weight"]) if weight_first else t
+        wait = after(t, new["weight"]) if ordered else t
         for place, name in enumerate(target.slots):
             if name in new and name in target.rounded:
                 bits = random_bits(wait, place, *self._elements(new[name].shape))
                 new[name] = stochastically_rounded(new[name], bits)
-            elif name in new and weight_first:
+            elif name in new and ordered:
                 new[name] = rounded(new[name], wait)
         return new
 
@@ -248,11 +248,16 @@ class RowLane(Lane):
         return self._rows.values
 
     def _read(self, variables: list[Any]) -> Any:
-        return tf.cast(tf.gather(variables[0], self._rows.index), self.dtype)
+        # of the value, not of the variable: TensorFlow's gather of a variable copies it, if its value is in use elsewhere
+        return tf.cast(tf.gather(tf.convert_to_tensor(variables[0]), self._rows.index), self.dtype)
 
     def _write(self, variables: list[Any], value: Any) -> None:
         (variable,), (_, index, count) = variables, self._rows
-        variable.scatter_update(tf.IndexedSlices(tf.cast(value[:count], variable.dtype), index[:count]))
+        rows = tf.IndexedSlices(tf.cast(value[:count], variable.dtype), index[:count])
+        if isinstance(variable, Part):
+            variable.scatter_update(rows)
+        else:
+            scatter_update(variable, rows)
 
 
 class OtherRowsLane(Lane):
@@ -272,16 +277,24 @@ class OtherRowsLane(Lane):
         """Zeros, which no compiled program writes to memory."""
         return tf.zeros(self.targets[0].weight.shape, self.dtype)
 
-    def stored(self, state: State, t: Any, weight_first: bool) -> State:
-        """The new state; with ``weight_first`` it is written from the end: the average, the weight, the slots.
+    def stored(self, state: State, t: Any, ordered: bool) -> State:
+        """The new state; if ``ordered``, it is written from its end: the average, the weight, the slots.
 
-        For values come from those before them. So whatever reads an old value is there before that is overwritten.
+        Since each value may come from those before it, whatever reads an old value is there before that is overwritten.
         """
         new, wait = dict(state), t
-        for name in reversed(state) if weight_first else ():
+        for name in reversed(state) if ordered else ():
             new[name] = rounded(new[name], wait)
             wait = after(wait, new[name])
         return new
+
+
+_LANES: dict[Way | None, tuple[type[Lane], ...]] = {
+    None: (Lane,),
+    Way.DENSE: (Lane,),
+    Way.ROWS: (RowLane,),
+    Way.ALL_ROWS: (RowLane, OtherRowsLane),
+}
 
 
 def _whole_arena(variables: list[Any]) -> Any:
@@ -309,35 +322,26 @@ def make_arenas(targets: Sequence[Target]) -> None:
 
 
 def make_lanes(
-    targets: Sequence[Target],
-    taking_part: Sequence[bool],
-    by_rows: Sequence[bool],
-    others_move: Callable[[Target], bool],
-    pack: bool,
+    targets: Sequence[Target], taking_part: Sequence[bool], ways: Sequence[Way | None], pack: bool
 ) -> list[Lane]:
     """The lanes of a step.
 
     Args:
         targets: the variables of the step.
-        taking_part: whether each has a gradient.
-        by_rows: whether that is of some rows.
-        others_move: whether the other rows of such a variable move, too.
+        taking_part: whether each has a gradient, in this call or an accumulated one.
+        ways: how each one's gradient of this call goes into the step, or None.
         pack: whether small variables may share a lane.
     """
     groups: dict[Any, list[int]] = {}
     for i, (target, takes_part) in enumerate(zip(targets, taking_part, strict=True)):
         if takes_part or target.average is not None:
-            kind = _kind(target) if pack and not by_rows[i] else None
+            kind = _kind(target) if pack and ways[i] in (None, Way.DENSE) else None
             groups.setdefault(i if kind is None else (*kind, takes_part), []).append(i)
     lanes: list[Lane] = []
     for group in groups.values():
         members, takes_part = [targets[i] for i in group], taking_part[group[0]]
-        if not by_rows[group[0]]:
-            lanes.append(Lane(group, members, takes_part))
-            continue
-        lanes.append(RowLane(group, members, takes_part))
-        if others_move(members[0]):
-            lanes.append(OtherRowsLane(group, members, takes_part))
+        for kind in _LANES[ways[group[0]]]:
+            lanes.append(kind(group, members, takes_part))
     return lanes
 
 

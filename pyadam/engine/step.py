@@ -13,8 +13,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.engine.compiler import Program, inside_xla, makes_one_loop
-from pyadam.engine.gradients import Rows, clipping, prepare
+from pyadam.engine.compiler import Program, compiles, inside_xla, makes_one_loop
+from pyadam.engine.gradients import Way, clipping, prepare
 from pyadam.engine.lanes import Lane, State, Target, is_small, make_lanes
 from pyadam.numerics import rounded, scalar
 from pyadam.rules import Rule
@@ -43,6 +43,7 @@ class Engine:
         self.targets: dict[Any, Target] = {}
         self.shared: dict[str, Any] = {}
         self._elements = 0
+        self._devices: set[str] = set()
         self.configure(spec)
 
     def configure(self, spec: Any) -> None:
@@ -56,6 +57,7 @@ class Engine:
         """Takes new targets, with their state, under the shell's keys."""
         for target in targets.values():
             target.first = self._elements
+            self._devices.add(target.weight.device)
             self._elements += target.weight.shape.num_elements()
         self.targets |= targets
 
@@ -68,46 +70,43 @@ class Engine:
             hyper: current values of the hyperparameters that may change from step to step: ``learning_rate`` (float32)
                 and those given as functions (float64).
         """
+        ways = tuple(None if g is None else self._way(x, g) for x, g in zip(targets, gradients, strict=True))
         ready = [
-            None if g is None else prepare(self.owner, x.path, x.weight, g, self._by_rows(x, g), self._others_move(x))
-            for x, g in zip(targets, gradients, strict=True)
+            None if way is None else prepare(self.owner, x.path, x.weight, g, way)
+            for x, g, way in zip(targets, gradients, ways, strict=True)
         ]
         for target, gradient in zip(targets, ready, strict=True):
             target.received |= gradient is not None
-        given = tuple(None if g is None else isinstance(g, Rows) for g in ready)
         taking_part = tuple(g is not None or x.pending for x, g in zip(targets, ready, strict=True))
-        key = (tuple(map(id, targets)), given, taking_part, inside_xla())
+        key = (tuple(map(id, targets)), ways, taking_part, inside_xla())
         if key not in self._steps:
-            self._steps[key] = self._make(list(targets), ready, taking_part)
+            self._steps[key] = self._make(list(targets), ways, taking_part)
         self._steps[key]([g for g in ready if g is not None], hyper)
 
-    def _by_rows(self, target: Target, gradient: Any) -> bool:
-        """Whether the gradient is sparse and stays so: its rows are updated apart from the others.
+    def _way(self, target: Target, gradient: Any) -> Way:
+        """How a gradient goes into the step: a sparse one by its rows, wherever that is exact and worth it.
 
         A norm over rows sums in another order than one over the whole gradient; there the dense way keeps its bits. Where the
-        other rows move, each new value needs a loop of its own that has the dense loops' bits, and a compiler; and it is worth
-        it for a quarter of the rows at most.
+        other rows move, each new value needs a loop of its own that has the dense loops' bits; and it is worth it for a quarter
+        of the rows at most.
         """
+        spec = self.spec
         if target.replaced or not isinstance(gradient, tf.IndexedSlices):
-            return False
+            return Way.DENSE
         if self.rule.lazy:
             self._check_lazy(target)
-            return True
-        spec = self.spec
+            return Way.ROWS
         norms = spec.clipnorm is not None or spec.global_clipnorm is not None
         apart = self.rule.elementwise and not norms and spec.calls_per_update == 1 and not target.rounded
         if not apart or is_small(target) or inside_xla():
-            return False
-        if not self._others_move(target):
-            return True
-        few = 4 * (tf.convert_to_tensor(gradient.indices).shape.num_elements() or _UNKNOWN) <= target.weight.shape[0]
-        return few and self.rule.single_pass and spec.jit_compile and not spec.ema_overwrite_frequency
-
-    def _others_move(self, target: Target) -> bool:
-        """Whether rows without gradient move: where a gradient of 0 would move them, but by definition not in a lazy rule."""
-        spec = self.spec
-        decays = target.decayed and bool(spec.weight_decay)
-        return not self.rule.lazy and (decays or spec.use_ema or not self.rule.idle(spec))
+            return Way.DENSE
+        if self.rule.idle(spec) and not spec.use_ema and not (spec.weight_decay and target.decayed):
+            return Way.ROWS
+        overwritten = spec.use_ema and spec.ema_overwrite_frequency  # weight and average come from one another
+        loops = self.rule.single_pass and not overwritten and compiles(self._devices, spec.jit_compile)
+        given = tf.convert_to_tensor(gradient.indices).shape.num_elements()
+        few = 4 * (_UNKNOWN if given is None else given) <= target.weight.shape[0]
+        return Way.ALL_ROWS if loops and few else Way.DENSE
 
     def _check_lazy(self, target: Target) -> None:
         """Refuses a sparse gradient where the rule is lazy, and something moves or needs all rows of the variable."""
@@ -128,13 +127,12 @@ class Engine:
                     f"{self.owner}: the gradient of {target.path} is sparse, which can't be combined with {what}; {remedy}"
                 )
 
-    def _make(self, targets: list[Target], example: Sequence[Any], taking_part: Sequence[bool]) -> Any:
-        """The function of one step over these targets, for gradients that are dense, rows or missing as in the example."""
+    def _make(self, targets: list[Target], ways: Sequence[Way | None], taking_part: Sequence[bool]) -> Any:
+        """The function of one step over these targets, for gradients that go into it in these ways, or are missing."""
         every = self.spec.calls_per_update
         devices = [x.weight.device for x in targets]
-        present = [g is not None for g in example]
-        by_rows = [isinstance(g, Rows) for g in example]
-        lanes = make_lanes(targets, taking_part, by_rows, self._others_move, self.rule.elementwise)
+        present = [way is not None for way in ways]
+        lanes = make_lanes(targets, taking_part, ways, self.rule.elementwise)
         one_loop = self.rule.elementwise and self.rule.single_pass and makes_one_loop(devices, self.spec.jit_compile)
         update = Program(lambda *a: self._update(lanes, one_loop, *a), devices, self.spec.jit_compile)
         self.programs.append(update)
@@ -253,17 +251,16 @@ class Engine:
                 views = [partial(rounded, t=t + k) for k in range(len(state))] if one_loop or lane.viewed else [None]
                 news = [self._advance(h, c, t, decayed, *seen(lane, g, state, view)) for view in views]
                 new = {name: news[k % len(news)][name] for k, name in enumerate(news[0])}
-                first = self._weight_first(lane, one_loop) and "weight" in new
-                new = lane.stored(new, t, first)
+                new = lane.stored(new, t, self._ordered(lane, one_loop) and "weight" in new)
             lane.write({name: value for name, value in new.items() if name not in brought})
             written.append({name: value for name, value in new.items() if name in brought})
         return written
 
-    def _weight_first(self, lane: Lane, one_loop: bool) -> bool:
-        """Whether a loop of the weight's own reads slots that other loops overwrite; on a GPU one loop makes all."""
-        reads_old = self.rule.weight_first(self.spec) or lane.viewed
-        own_loop = bool(lane.targets[0].rounded) or (reads_old and not one_loop)
-        return own_loop and "CPU" in lane.targets[0].weight.device
+    def _ordered(self, lane: Lane, one_loop: bool) -> bool:
+        """Whether loops read old state that other loops overwrite, so that these have to wait; on a GPU one loop makes all."""
+        read_apart = self.rule.weight_first(self.spec) or lane.viewed
+        own_loops = bool(lane.targets[0].rounded) or (read_apart and not one_loop)
+        return own_loops and "CPU" in lane.targets[0].weight.device
 
     def _advance(self, h: SimpleNamespace, c: SimpleNamespace, t: Any, decayed: bool, g: Any, state: State) -> State:
         """Decay, rule and average, on tensors: what changes of a state."""

@@ -52,7 +52,8 @@ class Rule:
     Attributes:
         layout: name of the state layout; optimizers with the same layout can load each other's state.
         scalars: ``(h, t, lr, shared) -> (c, shared)``: what is the same for all variables, once a step, in float64.
-        update: ``(h, c, w, g, s) -> (w, slots)``: the new weight and slots of one variable.
+        update: ``(h, c, w, g, s) -> (w, slots)``: the new weight and slots of one variable; no slot's new value comes from the
+            old one of a slot behind it.
         slots: ``(h, shape, path) -> groups``: the slots of a variable. Saved state holds the first group of all variables,
             then the second; within a group the slots of a variable stand side by side.
         shared: names and first values of the scalar variables that belong to the optimizer as a whole.

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from family import EVERY
-from helpers import WIDTH, table
+from helpers import WIDTH, assert_same, table, values
 
 import pyadam
-from pyadam.engine.gradients import prepare
+import pyadam.tf_keras
+from pyadam.engine.gradients import Way, prepare
 from pyadam.engine.lanes import SMALL
 from pyadam.rules import RULES
 from pyadam.specs import SPECS
@@ -51,18 +52,18 @@ DENSE = [
 
 def slices(rng, n, dtype="float32"):
     rows = rng.integers(0, ROWS, n)
-    rows[: n // 4] = rows[0]  # the same row more than once
+    rows[: n // 4] = rows[:1]  # the same row more than once
     return tf.IndexedSlices(
         tf.constant(rng.standard_normal((n, WIDTH)), dtype), tf.constant(rows), tf.constant([ROWS, WIDTH])
     )
 
 
 def seen(optimizer):
-    """Whether the engine has gone by rows so far, for each kind of gradient that it met."""
-    return {by_rows for _, given, *_ in optimizer._engine._steps for by_rows in given if by_rows is not None}
+    """The ways of all gradients so far."""
+    return {way for _, ways, *_ in optimizer._engine._steps for way in ways} - {None}
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
 @pytest.mark.parametrize(("name", "arguments"), BY_ROWS)
 def test_rows_move_as_in_a_dense_step(name, arguments, dtype):
     rng = np.random.default_rng(2)
@@ -74,10 +75,81 @@ def test_rows_move_as_in_a_dense_step(name, arguments, dtype):
         g = slices(rng, n, dtype)
         by_rows.apply([g], [v])
         dense.apply([tf.convert_to_tensor(tf.cast(g, wide))], [w])
-    assert seen(by_rows) == {True}
-    assert seen(dense) == {False}
-    for a, b in zip([v, *by_rows.variables], [w, *dense.variables], strict=True):
-        np.testing.assert_array_equal(keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b))
+    assert seen(by_rows) == {Way.ROWS if (name, arguments) in ALONE else Way.ALL_ROWS}
+    assert seen(dense) == {Way.DENSE}
+    assert_same(values([v, *by_rows.variables]), values([w, *dense.variables]))
+
+
+@pytest.mark.parametrize("name", ["Adagrad", "Adam"])
+def test_a_constraint_sees_all_rows(name):
+    v, w = table(ROWS), table(ROWS)
+    v.constraint = w.constraint = keras.constraints.MaxNorm(20.0)
+    by_rows, dense = (getattr(pyadam, name)(0.1) for _ in range(2))
+    rng = np.random.default_rng(2)
+    for n in (7, 40):
+        g = slices(rng, n)
+        by_rows.apply([g], [v])
+        dense.apply([tf.convert_to_tensor(g)], [w])
+    assert seen(by_rows).isdisjoint(seen(dense))
+    assert_same(values([v, *by_rows.variables]), values([w, *dense.variables]))
+    np.testing.assert_allclose(np.linalg.norm(v.numpy(), axis=0), 20.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("host", ["Keras 3", "tf_keras"])
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("graph", [False, True])
+def test_two_tables_beside_other_weights_in_both_generations(graph, scaled, host):
+    """One of the tables is left out of the weight decay; the others are dense: a large one, and two small ones in an arena."""
+    module, variable = (pyadam, keras.Variable) if host == "Keras 3" else (pyadam.tf_keras, tf.Variable)
+    shapes = ((ROWS, WIDTH), (2 * ROWS, WIDTH), (100, 100), (5,), (2, 2))
+
+    def trained(sparse):
+        rng = np.random.default_rng(3)
+        vs = [variable(rng.standard_normal(s).astype("float32"), name=f"v{i}") for i, s in enumerate(shapes)]
+        inner = optimizer = module.SGD(0.1, weight_decay=0.1)
+        inner.exclude_from_weight_decay(var_names=["v0"])
+        if scaled:
+            optimizer = module.LossScaleOptimizer(inner, initial_scale=1.0)
+        optimizer.build(vs)
+
+        def step(indices, rows):
+            slices = [tf.IndexedSlices(rows, indices, tf.constant(list(v.shape))) for v in vs[:2]]
+            gradients = slices if sparse else [tf.convert_to_tensor(g) for g in slices]
+            optimizer.apply_gradients(list(zip([*gradients, *(tf.ones(v.shape) for v in vs[2:])], vs, strict=True)))
+
+        step = tf.function(step) if graph else step
+        for n in (9, 9, 30):
+            step(tf.constant(rng.integers(0, ROWS, n)), tf.constant(rng.standard_normal((n, WIDTH)), tf.float32))
+        return inner, [np.array(v) for v in [*vs, *optimizer.variables]]
+
+    (by_rows, found), (dense, right) = trained(True), trained(False)
+    assert seen(by_rows) == set(Way)
+    assert seen(dense) == {Way.DENSE}
+    assert_same(found, right)
+
+
+@pytest.mark.parametrize("name", ["Adagrad", "Adam"])
+def test_a_number_of_rows_that_is_large_after_all(name):
+    """In a graph that was traced when it was not known."""
+    rows = 4 * 4096
+    v, w = table(rows), table(rows)
+    by_rows, dense = (getattr(pyadam, name)(0.1) for _ in range(2))
+    rng = np.random.default_rng(5)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, WIDTH], tf.float32)])
+    def step(indices, drawn):
+        by_rows.apply([tf.IndexedSlices(drawn, indices, tf.constant([rows, WIDTH]))], [v])
+
+    for n in (3, rows + 1, 2 * rows):
+        g = tf.IndexedSlices(
+            tf.constant(rng.standard_normal((n, WIDTH)), tf.float32),
+            tf.constant(rng.integers(0, rows, n)),
+            tf.constant([rows, WIDTH]),
+        )
+        step(g.indices, g.values)
+        dense.apply([tf.convert_to_tensor(g)], [w])
+    assert seen(by_rows).isdisjoint(seen(dense))
+    assert_same(values([v, *by_rows.variables]), values([w, *dense.variables]))
 
 
 @pytest.mark.parametrize(("name", "arguments"), BY_ROWS)
@@ -89,22 +161,23 @@ def test_no_gradient_of_all_rows_is_made(name, arguments):
     hlo = program.hlo()
     states = sum(math.prod(v.shape) == ROWS * WIDTH for v in optimizer.variables) + 1
     entry = hlo[hlo.index("\nENTRY") :]
-    assert len(re.findall(rf"\[{ROWS},{WIDTH}\]\S* parameter\(", entry)) == (
-        0 if (name, arguments) in ALONE else states
-    )
-    assert not re.search(rf"\[{ROWS},{WIDTH}\]\S* (copy|broadcast|scatter)\(", entry)
+    made = re.findall(rf" = \w+\[{ROWS},{WIDTH}\]\S* (\w+)\(", entry)
+    assert sorted(made) == ([] if (name, arguments) in ALONE else ["fusion"] * states + ["parameter"] * states)
+    assert not re.search(rf"\[{ROWS},{WIDTH}\]\S* copy\(", hlo)
 
 
 @pytest.mark.parametrize(("name", "arguments"), DENSE)
 def test_where_rows_can_not_be_told_apart_the_step_is_dense(name, arguments):
     optimizer = getattr(pyadam, name)(0.1, **arguments)
     optimizer.apply([slices(np.random.default_rng(2), 7)], [table(ROWS)])
-    assert seen(optimizer) == {False}
+    assert seen(optimizer) == {Way.DENSE}
 
 
-@pytest.mark.parametrize(("rows", "n", "apart"), [(ROWS, ROWS // 4, True), (ROWS, ROWS // 4 + 1, False)])
+@pytest.mark.parametrize(
+    ("rows", "n", "apart"), [(ROWS, 0, True), (ROWS, ROWS // 4, True), (ROWS, ROWS // 4 + 1, False)]
+)
 def test_where_the_other_rows_move_too_only_few_are_worth_it(rows, n, apart):
-    for name, expected in (("Adam", apart), ("Adagrad", True)):
+    for name, expected in (("Adam", Way.ALL_ROWS if apart else Way.DENSE), ("Adagrad", Way.ROWS)):
         optimizer = getattr(pyadam, name)(0.1)
         optimizer.apply([slices(np.random.default_rng(2), n)], [table(rows)])
         assert seen(optimizer) == {expected}
@@ -121,7 +194,7 @@ def test_a_number_of_rows_that_is_not_known_is_taken_for_4096(rows, apart):
         )
 
     step(tf.constant([3, 1, 3]))
-    assert seen(optimizer) == {apart}
+    assert seen(optimizer) == {Way.ALL_ROWS if apart else Way.DENSE}
 
 
 def test_few_sizes_are_compiled():
@@ -139,7 +212,7 @@ def test_the_size_is_that_of_the_rows_as_given_known_beforehand_or_not():
 
     def size(indices):
         given = tf.IndexedSlices(tf.ones([tf.size(indices), WIDTH]), indices, tf.constant([ROWS, WIDTH]))
-        return tf.shape(prepare("", "", v, given, by_rows=True, others_move=True).values)[0]
+        return tf.shape(prepare("", "", v, given, Way.ALL_ROWS).values)[0]
 
     v = tf.Variable(tf.zeros([ROWS, WIDTH]))
     unknown = tf.function(size, input_signature=[tf.TensorSpec([None], tf.int32)])
@@ -159,13 +232,14 @@ def test_an_embedding_in_fit_and_beside_dense_weights(name, rows):
         return model
 
     graph, eager = trained(), trained(run_eagerly=True)
-    assert True in seen(graph.optimizer)
+    assert seen(graph.optimizer) & {Way.ROWS, Way.ALL_ROWS}
     for a, b in zip(graph.weights, eager.weights, strict=True):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-7)
 
 
-def test_no_rows_at_all_change_nothing_but_the_count():
-    v, optimizer = table(ROWS), pyadam.SGD(0.1)
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def test_no_rows_at_all_change_nothing_but_the_count(name):
+    v, optimizer = table(ROWS), getattr(pyadam, name)(0.1)
     before = v.numpy()
     empty = tf.IndexedSlices(tf.zeros((0, WIDTH)), tf.zeros([0], tf.int64), tf.constant([ROWS, WIDTH]))
     optimizer.apply([empty], [v])

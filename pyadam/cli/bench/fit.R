@@ -18,22 +18,22 @@ while (length(line <- readLines(input, 1))) {
   command <- json$loads(line)
   if (is.list(command)) {
     before <- parts$peak_bytes()
-    widths <- command$widths
+    given <- command$network
     optimizer <- if (command$optimizer == "pyadam") {
       optimizer_adam(parts$RATE)
     } else {
       keras$optimizers$Adam(parts$RATE)
     }
-    model <- parts$network(widths, optimizer)
+    model <- do.call(parts$network, c(given, optimizer = optimizer))
     answer(missing = "")
   } else {
     first <- identical(command, "first")
     steps <- if (first) 1 else command + 1
-    given <- reticulate::r_to_py(parts)$data(widths, steps)
+    examples <- do.call(reticulate::r_to_py(parts)$data, c(steps, given))
     clock <- parts$Clock()
     seconds <- system.time(
       model |> fit(
-        given["x"], given["y"],
+        examples["x"], examples["y"],
         batch_size = parts$BATCH, shuffle = FALSE, verbose = 0,
         callbacks = list(clock)
       )

@@ -8,11 +8,12 @@ from pyadam.cli.bench.process import Worker, python
 
 __all__ = ["LANGUAGES", "NETWORKS", "measure_fit"]
 
-NETWORKS = {  # widths of the dense layers
-    "9 k: 64-64-64-10": (64, 64, 64, 10),
-    "1.3 M: 22 layers of 240": (240,) * 23,
-    "7.4 M: 3072-2048-512-10": (3072, 2048, 512, 10),
-    "7.4 M: 784-2048-2048-800": (784, 2048, 2048, 800),
+NETWORKS = {  # widths of the dense layers; of an embedding beneath them, the number of rows
+    "9 k: 64-64-64-10": {"widths": (64, 64, 64, 10)},
+    "1.3 M: 22 layers of 240": {"widths": (240,) * 23},
+    "7.4 M: 3072-2048-512-10": {"widths": (3072, 2048, 512, 10)},
+    "7.4 M: 784-2048-2048-800": {"widths": (784, 2048, 2048, 800)},
+    "64 M: embedding, 64-10": {"widths": (64, 10), "rows": 1_000_000},
 }
 LANGUAGES = {  # the program that trains in each
     "Python": python("fit_worker"),
@@ -28,7 +29,7 @@ def measure_fit(network: str, language: str, plan: Plan, progress: Progress) -> 
     take_turns(
         cell,
         {
-            name: Entrant(f"{title} in fit, {language}", start, {"optimizer": name, "widths": NETWORKS[network]})
+            name: Entrant(f"{title} in fit, {language}", start, {"optimizer": name, "network": NETWORKS[network]})
             for name, title in PEERS.items()
         },
         plan,

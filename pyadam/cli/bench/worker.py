@@ -24,12 +24,12 @@ __all__ = ["answers", "limit", "peak_bytes", "serve"]
 _STATUS = Path("/proc/self/status")
 
 
-def peak_bytes() -> int:
-    """The most memory that this process has had so far."""
+def peak_bytes() -> float:
+    """The most memory that this process has had so far; a float, since R's integers end at 2 GiB."""
     if _STATUS.exists():  # ru_maxrss would begin with what the parent process had
         line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return float(line.split()[1]) * 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
 
 
 def limit(threads: int) -> None:

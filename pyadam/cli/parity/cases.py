@@ -32,6 +32,7 @@ __all__ = ["Case", "r_call", "random_cases", "select", "table"]
 STEPS = 50
 SHAPES = ((3, 4), (5,), (), (0, 3))
 MORE_SHAPES = ((2, 3, 2), (1,), (0,), (1, 1), (40, 3), (2, 1, 2, 1), *SHAPES)
+LARGE = (1400, 3)
 HALVES = ("float16", "bfloat16")
 
 
@@ -99,7 +100,7 @@ class Case:
         return ""
 
 
-# Rows that hold all common arguments between them.
+# Rows that hold all common arguments between them, and a table of which a step sees but some rows (its size: engine/lanes.py).
 TOGETHER: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
     ("decay, clipnorm, loss scale", {"weight_decay": 0.01, "clipnorm": 0.5, "loss_scale_factor": 128.0}, {}),
     (
@@ -119,6 +120,7 @@ TOGETHER: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
         {},
     ),
     ("bfloat16 slots", {"slot_dtype": "bfloat16"}, {"dtypes": ("float32",)}),
+    ("sparse, large, decay", {"weight_decay": 0.01}, {"gradients": "sparse", "shapes": (LARGE, (5,)), "steps": 20}),
 )
 
 # Rows beside "one argument at a time": (label, arguments, other fields of the case). An argument that an optimizer does
