@@ -1,4 +1,4 @@
-"""Gradients as users have them, made ready for a step: checked, and dense."""
+"""Gradients as users have them, made ready for a step: checked, and dense or by rows."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -36,8 +36,8 @@ class Rows(NamedTuple):
     """A gradient of some rows of a variable, each of them once.
 
     Attributes:
-        values: a gradient a row, then zeros up to a power of two rows, or all, so that few sizes have to be compiled: it is
-            that of the rows as given, repeated ones among them, since their number is the same for most batches.
+        values: a gradient a row, then zeros. Their number is that of the rows as given, repeated ones too (it is the same for
+            most batches), rounded up to a power of two, at most that of the variable: so few sizes are compiled.
         index: the rows, then zeros.
         count: how many there are.
     """

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow as tf
 
-from pyadam.engine.arena import Arenas, Part, scatter_update
+from pyadam.engine.arena import Arenas, Part, gather, scatter_update
 from pyadam.engine.gradients import Rows, Way, compute_dtype
 from pyadam.engine.rounding import random_bits, stochastically_rounded
 from pyadam.numerics import after, rounded
@@ -248,16 +248,11 @@ class RowLane(Lane):
         return self._rows.values
 
     def _read(self, variables: list[Any]) -> Any:
-        # of the value, not of the variable: TensorFlow's gather of a variable copies it, if its value is in use elsewhere
-        return tf.cast(tf.gather(tf.convert_to_tensor(variables[0]), self._rows.index), self.dtype)
+        return tf.cast(gather(variables[0], self._rows.index), self.dtype)
 
     def _write(self, variables: list[Any], value: Any) -> None:
         (variable,), (_, index, count) = variables, self._rows
-        rows = tf.IndexedSlices(tf.cast(value[:count], variable.dtype), index[:count])
-        if isinstance(variable, Part):
-            variable.scatter_update(rows)
-        else:
-            scatter_update(variable, rows)
+        scatter_update(variable, tf.IndexedSlices(tf.cast(value[:count], variable.dtype), index[:count]))
 
 
 class OtherRowsLane(Lane):

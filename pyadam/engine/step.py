@@ -170,7 +170,7 @@ class Engine:
     def _accumulate(self, lanes: list[Lane], gradients: Sequence[Any]) -> None:
         for lane, g in zip(lanes, gradients, strict=True):
             if g is not None:
-                lane.write_accumulator(self._accumulated(lane, tf.cast(g, lane.dtype)))
+                lane.write_accumulator(self._accumulated(lane, lane.typed(g)))
 
     def _accumulated(self, lane: Lane, gradient: Any) -> Any:
         """The accumulator with this call's unscaled gradient in it."""

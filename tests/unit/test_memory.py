@@ -17,14 +17,17 @@ OWN = [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"amsgrad": T
 TAKEN = [(name, own) for name in EVERY for own in OWN if own.keys() <= specs.arguments(specs.SPECS[name]).keys()]
 
 DENSE = "gradient"
-LOOKED_UP = "tf.IndexedSlices(keras.ops.take(v, [5, 7, 5], axis=0), [5, 7, 5], [4096, 4096])"  # after a forward pass
+FORWARD = {"Keras 3": "keras.ops.take(v, [5, 7, 5], axis=0)", "tf_keras": "tf.nn.embedding_lookup(v.value, [5, 7, 5])"}
+LOOKED_UP = {host: f"tf.IndexedSlices({rows}, [5, 7, 5], [4096, 4096])" for host, rows in FORWARD.items()}
 CASES = {  # optimizer and gradient
     "Adam": ("Adam(1e-3)", DENSE),
     "AdamW, clip, average": ("AdamW(1e-3, global_clipnorm=1.0, use_ema=True)", DENSE),
     "SGD, momentum": ("SGD(1e-3, momentum=0.9)", DENSE),
-    "SGD, rows": ("SGD(1e-3)", LOOKED_UP),
-    "Adam, rows": ("Adam(1e-3)", LOOKED_UP),
-    "LazyAdam, rows": ("LazyAdam(1e-3)", LOOKED_UP),
+    **{
+        f"{name}, rows, {host}": (f"{name}(1e-3)", g)
+        for name in ("SGD", "Adam", "LazyAdam")
+        for host, g in LOOKED_UP.items()
+    },
 }
 STEPS = """
 import gc, re

@@ -70,7 +70,6 @@ def test_rows_move_as_in_a_dense_step(name, arguments, dtype):
     v, w = table(ROWS, dtype), table(ROWS, dtype)
     wide = "float64" if dtype == "float64" else "float32"
     by_rows, dense = (getattr(pyadam, name)(0.1, **arguments) for _ in range(2))
-    v.constraint = w.constraint = keras.constraints.MaxNorm(1.5)
     for n in (7, 40, 1, 33):
         g = slices(rng, n, dtype)
         by_rows.apply([g], [v])
@@ -92,7 +91,7 @@ def test_a_constraint_sees_all_rows(name):
         dense.apply([tf.convert_to_tensor(g)], [w])
     assert seen(by_rows).isdisjoint(seen(dense))
     assert_same(values([v, *by_rows.variables]), values([w, *dense.variables]))
-    np.testing.assert_allclose(np.linalg.norm(v.numpy(), axis=0), 20.0, rtol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(v.numpy(), axis=0), 20.0, rtol=1e-5)
 
 
 @pytest.mark.parametrize("host", ["Keras 3", "tf_keras"])
@@ -173,13 +172,11 @@ def test_where_rows_can_not_be_told_apart_the_step_is_dense(name, arguments):
     assert seen(optimizer) == {Way.DENSE}
 
 
-@pytest.mark.parametrize(
-    ("rows", "n", "apart"), [(ROWS, 0, True), (ROWS, ROWS // 4, True), (ROWS, ROWS // 4 + 1, False)]
-)
-def test_where_the_other_rows_move_too_only_few_are_worth_it(rows, n, apart):
+@pytest.mark.parametrize(("n", "apart"), [(0, True), (ROWS // 4, True), (ROWS // 4 + 1, False)])
+def test_where_the_other_rows_move_too_only_few_are_worth_it(n, apart):
     for name, expected in (("Adam", Way.ALL_ROWS if apart else Way.DENSE), ("Adagrad", Way.ROWS)):
         optimizer = getattr(pyadam, name)(0.1)
-        optimizer.apply([slices(np.random.default_rng(2), n)], [table(rows)])
+        optimizer.apply([slices(np.random.default_rng(2), n)], [table(ROWS)])
         assert seen(optimizer) == {expected}
 
 
@@ -204,7 +201,7 @@ def test_few_sizes_are_compiled():
     for n in (5, 6, 7, 8, 3, 2, 1):
         optimizer.apply([slices(rng, n)], [v])
     (program,) = optimizer._engine.programs
-    assert program.traces <= 4
+    assert program.traces == 4
 
 
 def test_the_size_is_that_of_the_rows_as_given_known_beforehand_or_not():
@@ -232,7 +229,7 @@ def test_an_embedding_in_fit_and_beside_dense_weights(name, rows):
         return model
 
     graph, eager = trained(), trained(run_eagerly=True)
-    assert seen(graph.optimizer) & {Way.ROWS, Way.ALL_ROWS}
+    assert (Way.ROWS if name == "Adagrad" else Way.ALL_ROWS) in seen(graph.optimizer)
     for a, b in zip(graph.weights, eager.weights, strict=True):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-7)
 

@@ -100,7 +100,8 @@ class Case:
         return ""
 
 
-# Rows that hold all common arguments between them, and a table of which a step sees but some rows (its size: engine/lanes.py).
+# Rows that hold all common arguments between them, and tables of which a step sees some rows: with more elements than variables
+# that share memory (engine/lanes.py), and four times as many rows as gradients have (inputs.py).
 TOGETHER: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
     ("decay, clipnorm, loss scale", {"weight_decay": 0.01, "clipnorm": 0.5, "loss_scale_factor": 128.0}, {}),
     (
@@ -120,6 +121,7 @@ TOGETHER: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
         {},
     ),
     ("bfloat16 slots", {"slot_dtype": "bfloat16"}, {"dtypes": ("float32",)}),
+    ("sparse, large", {}, {"gradients": "sparse", "shapes": (LARGE, (5,)), "steps": 20}),
     ("sparse, large, decay", {"weight_decay": 0.01}, {"gradients": "sparse", "shapes": (LARGE, (5,)), "steps": 20}),
 )
 
