@@ -55,7 +55,7 @@ print(grown, len(re.findall(r"\\[4096,4096\\]\\S* copy\\(", optimizer._engine.pr
 
 
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the peak can only be read on Linux")
-@pytest.mark.parametrize("single_pass", ["0", "1"])
+@pytest.mark.parametrize("single_pass", ["0", pytest.param("1", marks=pytest.mark.long)])
 @pytest.mark.parametrize("case", CASES)
 def test_steps_need_no_memory_beyond_the_state(case, single_pass):
     optimizer, gradient = CASES[case]

@@ -63,7 +63,10 @@ def seen(optimizer):
     return {way for _, ways, *_ in optimizer._engine._steps for way in ways} - {None}
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+LONG = [pytest.param(dtype, marks=pytest.mark.long) for dtype in ("float64", "float16")]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", *LONG])
 @pytest.mark.parametrize(("name", "arguments"), BY_ROWS)
 def test_rows_move_as_in_a_dense_step(name, arguments, dtype):
     rng = np.random.default_rng(2)
