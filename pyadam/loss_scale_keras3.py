@@ -18,7 +18,7 @@ __all__ = ["LossScaleOptimizer"]
 class LossScaleOptimizer(LossScale, keras.optimizers.LossScaleOptimizer):  # type: ignore[misc]  # noqa: D101 it has the spec's
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         spec = self._bind(args, kwargs)
-        super().__init__(spec.inner_optimizer, spec.initial_scale, spec.dynamic_growth_steps, spec.name)
+        super().__init__(spec.inner_optimizer, spec.initial_scale, spec.dynamic_growth_steps, name=spec.name)
         untracked(self, _deferred=None)
 
     @staticmethod
