@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
-from family import EVERY
+from family import ONE_OF_EACH_KIND
 from helpers import assert_same
 from models import MODES, X, Y, arrays, fit, make_model
 
@@ -80,7 +80,7 @@ def test_keras_own_scale_has_no_floor():
     assert scales == [2.0**-5, 1.0]
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 @pytest.mark.parametrize(
     "arguments", [{}, {"use_ema": True, "gradient_accumulation_steps": 2, "weight_decay": 0.1}], ids=str
 )
