@@ -10,26 +10,9 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["Arena", "Arenas", "Part", "gather", "scatter_update"]
+from pyadam.engine.rows import scatter_update
 
-
-# TensorFlow's operations that gather rows from a variable, or scatter some into it, have all later reads copy all of it, so
-# that no value changes under its reader. A forward pass would copy the table of an embedding at every step. The mode is
-# taken back. A value that was read earlier stays what it was all the same: the scatter itself copies while one is in use.
-
-
-def gather(variable: Any, index: Any) -> Any:
-    """Some rows of a tf.Variable or `Part`."""
-    if isinstance(variable, tf.Variable):
-        tf.raw_ops.DisableCopyOnRead(resource=variable.handle)
-    return tf.gather(tf.convert_to_tensor(variable), index)
-
-
-def scatter_update(variable: Any, rows: Any) -> None:
-    """Overwrites some rows of a tf.Variable or `Part`, given as tf.IndexedSlices."""
-    variable.scatter_update(rows)
-    if isinstance(variable, tf.Variable):
-        tf.raw_ops.DisableCopyOnRead(resource=variable.handle)
+__all__ = ["Arena", "Arenas", "Part"]
 
 
 class Arena:

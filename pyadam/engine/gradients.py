@@ -1,15 +1,15 @@
 """Gradients as users have them, made ready for a step: checked, and dense or by rows."""
 
-import math
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
+from pyadam.engine.rows import merged
 from pyadam.numerics import scalar, sum_of_squares
 
-__all__ = ["Rows", "Way", "clip", "clipping", "compute_dtype", "prepare"]
+__all__ = ["Way", "clip", "clipping", "compute_dtype", "prepare"]
 
 
 def compute_dtype(dtype: Any) -> Any:
@@ -32,21 +32,6 @@ class Way(Enum):
     ALL_ROWS = "by its rows; the others move as without a gradient"
 
 
-class Rows(NamedTuple):
-    """A gradient of some rows of a variable, each of them once.
-
-    Attributes:
-        values: a gradient a row, then zeros. Their number is that of the rows as given, repeated ones too (it is the same for
-            most batches), rounded up to a power of two, at most that of the variable: so few sizes are compiled.
-        index: the rows, then zeros.
-        count: how many there are.
-    """
-
-    values: Any
-    index: Any
-    count: Any
-
-
 def prepare(owner: str, path: str, weight: Any, gradient: Any, way: Way) -> Any:
     """A gradient as a dense tensor of the weight's shape; the rows of a sparse one that name the same index are summed.
 
@@ -65,7 +50,7 @@ def prepare(owner: str, path: str, weight: Any, gradient: Any, way: Way) -> Any:
         indices = _checked_rows(owner, path, weight, gradient.indices, way)
         gradient = tf.IndexedSlices(values, indices, gradient.dense_shape)
     if sparse and way is not Way.DENSE and gradient.values.shape[1:].is_compatible_with(weight.shape[1:]):
-        return _merged(gradient, weight.shape)
+        return merged(gradient, weight.shape)
     try:
         dense = tf.convert_to_tensor(gradient)
     except (TypeError, ValueError) as error:
@@ -105,20 +90,6 @@ def _checked_rows(owner: str, path: str, weight: Any, indices: Any, way: Way) ->
     low, high = tf.reduce_min(indices), tf.reduce_max(indices)
     with tf.control_dependencies([tf.debugging.Assert((low >= 0) & (high < rows), [words, low, "to", high])]):
         return tf.identity(indices)
-
-
-def _merged(slices: Any, shape: Any) -> Rows:
-    index, place = tf.unique(slices.indices)
-    count, given = tf.size(index), slices.indices.shape.num_elements()
-    if given is None:  # half a row less, so that no logarithm is a whole number, which might be rounded up
-        rows = tf.cast(tf.maximum(tf.size(slices.indices), 1), tf.float64) - 0.5
-        power = 2 ** tf.maximum(tf.cast(tf.math.ceil(tf.math.log(rows) / math.log(2.0)), tf.int32), 0)
-        size = tf.minimum(power, shape[0])
-    else:
-        size = min(1 << max(given - 1, 0).bit_length(), shape[0])
-    values = tf.math.unsorted_segment_sum(tf.ensure_shape(slices.values, [None, *shape[1:]]), place, size)
-    index = tf.ensure_shape(tf.pad(index, [[0, size - count]]), [None if tf.is_tensor(size) else size])
-    return Rows(values, index, count)
 
 
 def clipping(

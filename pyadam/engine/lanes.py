@@ -14,9 +14,10 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow as tf
 
-from pyadam.engine.arena import Arenas, Part, gather, scatter_update
-from pyadam.engine.gradients import Rows, Way, compute_dtype
+from pyadam.engine.arena import Arenas, Part
+from pyadam.engine.gradients import Way, compute_dtype
 from pyadam.engine.rounding import random_bits, stochastically_rounded
+from pyadam.engine.rows import Rows, gather, scatter_update
 from pyadam.numerics import after, rounded
 
 __all__ = ["SMALL", "Lane", "Target", "is_small", "make_arenas", "make_lanes"]
@@ -335,8 +336,7 @@ def make_lanes(
     lanes: list[Lane] = []
     for group in groups.values():
         members, takes_part = [targets[i] for i in group], taking_part[group[0]]
-        for kind in _LANES[ways[group[0]]]:
-            lanes.append(kind(group, members, takes_part))
+        lanes += [lane(group, members, takes_part) for lane in _LANES[ways[group[0]]]]
     return lanes
 
 

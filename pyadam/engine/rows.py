@@ -1,0 +1,57 @@
+"""Some rows of a variable: their gradients, each row once, and how they are read and overwritten.
+
+TensorFlow's operations that gather rows from a variable, or scatter some into it, have all later reads copy all of it, so that
+no value changes under its reader. A forward pass would copy the table of an embedding at every step. So the mode is taken back.
+A value that was read earlier stays what it was all the same: the scatter itself copies while one is in use.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+__all__ = ["Rows", "gather", "merged", "scatter_update"]
+
+
+class Rows(NamedTuple):
+    """A gradient of some rows of a variable, each of them once.
+
+    Attributes:
+        values: a gradient a row, then zeros. Their number is that of the rows as given, repeated ones too (it is the same for
+            most batches), rounded up to a power of two, at most that of the variable: so few sizes are compiled.
+        index: the rows, then zeros.
+        count: how many there are.
+    """
+
+    values: Any
+    index: Any
+    count: Any
+
+
+def merged(slices: Any, shape: Any) -> Rows:
+    """The rows of tf.IndexedSlices for a variable of this shape; those that name the same index are summed."""
+    index, place = tf.unique(slices.indices)
+    count, given = tf.size(index), slices.indices.shape.num_elements()
+    if given is None:  # half a row less, so that no logarithm is a whole number, which might be rounded up
+        rows = tf.cast(tf.maximum(tf.size(slices.indices), 1), tf.float64) - 0.5
+        power = 2 ** tf.maximum(tf.cast(tf.math.ceil(tf.math.log(rows) / math.log(2.0)), tf.int32), 0)
+        size = tf.minimum(power, shape[0])
+    else:
+        size = min(1 << max(given - 1, 0).bit_length(), shape[0])
+    values = tf.math.unsorted_segment_sum(tf.ensure_shape(slices.values, [None, *shape[1:]]), place, size)
+    index = tf.ensure_shape(tf.pad(index, [[0, size - count]]), [None if tf.is_tensor(size) else size])
+    return Rows(values, index, count)
+
+
+def gather(variable: Any, index: Any) -> Any:
+    """Some rows of a tf.Variable or `Part`."""
+    if isinstance(variable, tf.Variable):
+        tf.raw_ops.DisableCopyOnRead(resource=variable.handle)
+    return tf.gather(tf.convert_to_tensor(variable), index)
+
+
+def scatter_update(variable: Any, rows: Any) -> None:
+    """Overwrites some rows of a tf.Variable or `Part`, given as tf.IndexedSlices."""
+    variable.scatter_update(rows)
+    if isinstance(variable, tf.Variable):
+        tf.raw_ops.DisableCopyOnRead(resource=variable.handle)
