@@ -1,10 +1,13 @@
 """pyadam: TensorFlow optimizers as pure update rules, compiled into one program a step, the same in Python and in R.
 
-Importing the package, or ``pyadam.specs``, does not import TensorFlow; the first optimizer does.
+Importing the package, or ``pyadam.specs``, does not import TensorFlow; the first optimizer does. As soon as a Keras is imported,
+before or after this package, it knows the classes by name, and so loads models that were saved with one.
 """
 
 import importlib
 from typing import Any
+
+import wrapt
 
 from pyadam import schedules, specs, xla_flags
 from pyadam._version import __version__
@@ -59,3 +62,15 @@ def info() -> dict[str, str]:
         "keras_generation": "2" if legacy() else "3",
         "platform": platform.platform(),
     }
+
+
+def _register(keras: Any) -> None:
+    """Makes the classes for a Keras that has just been imported, which registers them there."""
+    if keras.__name__ == "tf_keras":
+        importlib.import_module("pyadam.tf_keras")
+    elif keras.config.backend() == "tensorflow":
+        importlib.import_module("pyadam.keras3")
+
+
+for _keras in ("keras", "tf_keras"):
+    wrapt.register_post_import_hook(_register, _keras)

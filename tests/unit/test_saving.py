@@ -139,14 +139,15 @@ def test_state_that_does_not_fit_is_an_error_and_nothing_changes(built, tmp_path
     model = make_model(pyadam.Adam(0.01))
     if built:
         model.optimizer.build(model.trainable_variables)
-        before = [np.array(v) for v in model.optimizer.variables]
-        with pytest.raises(ValueError, match="Adam: the saved state is that of another optimizer"):
-            model.load_weights(tmp_path / "m.weights.h5")
-        assert_same(before, [np.array(v) for v in model.optimizer.variables])
-    else:
+    before = [np.array(v) for v in model.optimizer.variables]
+    with pytest.raises(
+        ValueError, match="Adam: the saved state is that of another optimizer: expected the layout adam, fo"
+    ):
         model.load_weights(tmp_path / "m.weights.h5")
-        with pytest.raises(ValueError, match="expected the layout adam, found nadam"):
-            model.optimizer.build(model.trainable_variables)
+    assert_same(before, [np.array(v) for v in model.optimizer.variables])
+    with pytest.warns(UserWarning, match="expected the layout adam, found nadam"):
+        model.load_weights(tmp_path / "m.weights.h5", skip_mismatch=True)
+    train(model, 1)
 
 
 def test_set_weights_checks_count_and_shape():
@@ -156,7 +157,7 @@ def test_set_weights_checks_count_and_shape():
     with pytest.raises(ValueError, match=r"expected 10 variables .*, found 9"):
         model.optimizer.set_weights(weights[:-1])
     weights[2] = weights[2][:1]
-    with pytest.raises(ValueError, match=r"expected shape \(4, 3\) for .*kernel_momentum, found \(1, 3\)"):
+    with pytest.raises(ValueError, match=r"expected shape \(4, 3\) for momentum of .*kernel, found \(1, 3\)"):
         model.optimizer.set_weights(weights)
 
 
