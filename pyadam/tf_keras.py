@@ -7,7 +7,7 @@ learning rate is not among the variables.
 import dataclasses
 from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -20,11 +20,16 @@ except ImportError as error:
 from pyadam import specs
 from pyadam.engine.arena import Part
 from pyadam.engine.gradients import compute_dtype
-from pyadam.loss_scale_tf_keras import LossScaleOptimizer
 from pyadam.rules import Rule, Slot
 from pyadam.saving import path, untracked
 from pyadam.shell import Shell, make_classes
 from pyadam.state import LoadedState
+
+if TYPE_CHECKING:
+    from pyadam._tf_keras import *  # noqa: F403  what is made below, as checkers see it
+    from pyadam._typing import LearningRate
+else:
+    from pyadam.loss_scale_tf_keras import LossScaleOptimizer
 
 __all__ = ["LossScaleOptimizer", "Optimizer", *specs.SPECS]
 
@@ -101,7 +106,7 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
         return self._learning_rate if self._is_variable(self._learning_rate) else self._learning_rate()
 
     @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
+    def learning_rate(self, value: "LearningRate") -> None:
         self._set_learning_rate(value)
 
     lr = learning_rate  # tf_keras' own callbacks use the short name
