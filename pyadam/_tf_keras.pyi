@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pyadam._typing import AnyOptimizer, Count, DynamicNumber, Hyperparameter, LearningRate, Number
+from pyadam._typing import AnyOptimizer, Attribute, Count, DynamicNumber, LearningRate, Number, Value
 from pyadam.loss_scale_tf_keras import LossScaleOptimizer as _LossScaleOptimizer
 from pyadam.tf_keras import Optimizer
 
@@ -26,23 +26,25 @@ __all__ = [
 ]
 
 class _Optimizer(Optimizer):
-    weight_decay: Hyperparameter[float | None, Number | None]
+    iterations: Attribute[Value, Any]
+    """The number of updates so far."""
+    weight_decay: Attribute[float | None, Number | None]
     """Decoupled decay: weights shrink by learning_rate * weight_decay before each update."""
-    clipnorm: Hyperparameter[float | None, Number | None]
+    clipnorm: Attribute[float | None, Number | None]
     """Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it."""
-    clipvalue: Hyperparameter[float | None, Number | None]
+    clipvalue: Attribute[float | None, Number | None]
     """Largest absolute value of a gradient's element; a larger one is cut to it."""
-    global_clipnorm: Hyperparameter[float | None, Number | None]
+    global_clipnorm: Attribute[float | None, Number | None]
     """Largest Euclidean norm of all gradients taken together; scaled down as one vector."""
     use_ema: bool
     """Whether to keep an exponential moving average of the weights."""
-    ema_momentum: Hyperparameter[float, Number]
+    ema_momentum: Attribute[float, Number]
     """Share of the old average in average = momentum * average + (1 - momentum) * weight."""
-    ema_overwrite_frequency: Hyperparameter[int | None, Count | None]
+    ema_overwrite_frequency: Attribute[int | None, Count | None]
     """Updates between two overwrites of the weights by their averages; without it they are overwritten at the end of fit."""
-    loss_scale_factor: Hyperparameter[float | None, Number | None]
+    loss_scale_factor: Attribute[float | None, Number | None]
     """The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow."""
-    gradient_accumulation_steps: Hyperparameter[int | None, Count | None]
+    gradient_accumulation_steps: Attribute[int | None, Count | None]
     """Calls whose gradients are averaged into one update."""
     jit_compile: bool
     """Whether to compile the step with XLA into one program."""
@@ -82,9 +84,11 @@ class Adadelta(_Optimizer):
     Source: Zeiler (2012), ADADELTA: An Adaptive Learning Rate Method, https://arxiv.org/abs/1212.5701, algorithm 1.
     """
 
-    rho: Hyperparameter[float, Number]
+    learning_rate: Attribute[Value, LearningRate]
+    """Step size. A function is called at every step."""
+    rho: Attribute[float, Number]
     """Share of the old value in the running mean of squared gradients."""
-    epsilon: Hyperparameter[float, Number]
+    epsilon: Attribute[float, Number]
     """Added to both means of squares, inside their roots."""
     def __init__(
         self,
@@ -145,13 +149,15 @@ class Adafactor(_Optimizer):
     https://arxiv.org/abs/1804.04235, algorithms 4 and 5.
     """
 
-    beta_2_decay: Hyperparameter[float, Number]
+    learning_rate: Attribute[Value, LearningRate]
+    """Step size. A function is called at every step."""
+    beta_2_decay: Attribute[float, Number]
     """Power of the step number by which the mean of squares forgets."""
-    epsilon_1: Hyperparameter[float, Number]
+    epsilon_1: Attribute[float, Number]
     """Added to the squared gradient."""
-    epsilon_2: Hyperparameter[float, Number]
+    epsilon_2: Attribute[float, Number]
     """Least root mean square of a weight that its step is scaled by."""
-    clip_threshold: Hyperparameter[float, Number]
+    clip_threshold: Attribute[float, Number]
     """Largest root mean square of an update before the step size."""
     relative_step: bool
     """Whether a constant learning rate is limited to 1 / sqrt(t) at the update of number t."""
@@ -212,9 +218,11 @@ class Adagrad(_Optimizer):
     Optimization, https://jmlr.org/papers/v12/duchi11a.html, figure 1.
     """
 
-    initial_accumulator_value: Hyperparameter[float, Number]
+    learning_rate: Attribute[Value, LearningRate]
+    """Step size. A function is called at every step."""
+    initial_accumulator_value: Attribute[float, Number]
     """First value of the sums of squared gradients."""
-    epsilon: Hyperparameter[float, Number]
+    epsilon: Attribute[float, Number]
     """Added to the mean of squares, inside the root."""
     def __init__(
         self,
@@ -274,11 +282,13 @@ class Adam(_Optimizer):
     2.
     """
 
-    beta_1: Hyperparameter[Any, DynamicNumber]
+    learning_rate: Attribute[Value, LearningRate]
+    """Step size. A function is called at every step."""
+    beta_1: Attribute[Value, DynamicNumber]
     """Decay rate of the first moment m."""
-    beta_2: Hyperparameter[Any, DynamicNumber]
+    beta_2: Attribute[Value, DynamicNumber]
     """Decay rate of the second moment v."""
-    epsilon: Hyperparameter[float, Number]
+    epsilon: Attribute[float, Number]
     """Added to the root of v, outside the bias correction ("epsilon hat" of the paper)."""
     amsgrad: bool
     """Whether to divide by the largest v seen so far (Reddi et al., 2018)."""
@@ -341,11 +351,13 @@ class AdamW(_Optimizer):
     algorithm 2, line 12.
     """
 
-    beta_1: Hyperparameter[Any, DynamicNumber]
+    learning_rate: Attribute[Value, LearningRate]
+    """Step size. A function is called at every step."""
+    beta_1: Attribute[Value, DynamicNumber]
     """Decay rate of the first moment m."""
-    beta_2: Hyperparameter[Any, DynamicNumber]
+    beta_2: Attribute[Value, DynamicNumber]
     """Decay rate of the second moment v."""
-    epsilon: Hyperparameter[float, Number]
+    epsilon: Attribute[float, Number]
     """Added to the root of v, outside the bias correction ("epsilon hat" of the paper)."""
     amsgrad: bool
     """Whether to divide by the largest v seen so far (Reddi et al., 2018)."""
@@ -406,11 +418,13 @@ class Adamax(_Optimizer):
     7.1 and algorithm 2.
     """
 
-    beta_1: Hyperparameter[Any, DynamicNumber]
+    learning_rate: Attribute[Value, LearningRate]
+    """Step size. A function is called at every step."""
+    beta_1: Attribute[Value, DynamicNumber]
     """Decay rate of the first moment m."""
-    beta_2: Hyperparameter[Any, DynamicNumber]
+    beta_2: Attribute[Value, DynamicNumber]
     """Decay rate of the infinity norm u."""
-    epsilon: Hyperparameter[float, Number]
+    epsilon: Attribute[float, Number]
     """Added to u."""
     def __init__(
         self,
@@ -474,17 +488,19 @@ class Ftrl(_Optimizer):
     https://research.google.com/pubs/archive/41159.pdf, algorithm 1.
     """
 
-    learning_rate_power: Hyperparameter[float, Number]
+    learning_rate: Attribute[Value, LearningRate]
+    """Step size. A function is called at every step."""
+    learning_rate_power: Attribute[float, Number]
     """Power of the sum of squares that scales the step; 0 for none."""
-    initial_accumulator_value: Hyperparameter[float, Number]
+    initial_accumulator_value: Attribute[float, Number]
     """First value of the sums of squared gradients."""
-    l1_regularization_strength: Hyperparameter[float, Number]
+    l1_regularization_strength: Attribute[float, Number]
     """Strength of the L1 term of the leader's problem."""
-    l2_regularization_strength: Hyperparameter[float, Number]
+    l2_regularization_strength: Attribute[float, Number]
     """Strength of the L2 term of the leader's problem."""
-    l2_shrinkage_regularization_strength: Hyperparameter[float, Number]
+    l2_shrinkage_regularization_strength: Attribute[float, Number]
     """Strength of an L2 term that enters as a gradient of the weight, and so shrinks it."""
-    beta: Hyperparameter[float, Number]
+    beta: Attribute[float, Number]
     """The paper's beta, divided by the learning rate and added to the L2 term."""
     def __init__(
         self,
@@ -545,11 +561,13 @@ class Lamb(_Optimizer):
     https://arxiv.org/abs/1904.00962, algorithm 2.
     """
 
-    beta_1: Hyperparameter[Any, DynamicNumber]
+    learning_rate: Attribute[Value, LearningRate]
+    """Step size. A function is called at every step."""
+    beta_1: Attribute[Value, DynamicNumber]
     """Decay rate of the first moment m."""
-    beta_2: Hyperparameter[Any, DynamicNumber]
+    beta_2: Attribute[Value, DynamicNumber]
     """Decay rate of the second moment v."""
-    epsilon: Hyperparameter[float, Number]
+    epsilon: Attribute[float, Number]
     """Added to the root of the bias-corrected v."""
     def __init__(
         self,
@@ -620,11 +638,13 @@ class LazyAdam(_Optimizer):
     https://www.tensorflow.org/addons/api_docs/python/tfa/optimizers/LazyAdam.
     """
 
-    beta_1: Hyperparameter[Any, DynamicNumber]
+    learning_rate: Attribute[Value, LearningRate]
+    """Step size. A function is called at every step."""
+    beta_1: Attribute[Value, DynamicNumber]
     """Decay rate of the first moment m."""
-    beta_2: Hyperparameter[Any, DynamicNumber]
+    beta_2: Attribute[Value, DynamicNumber]
     """Decay rate of the second moment v."""
-    epsilon: Hyperparameter[float, Number]
+    epsilon: Attribute[float, Number]
     """Added to the root of v, outside the bias correction ("epsilon hat" of the paper)."""
     amsgrad: bool
     """Whether to divide by the largest v seen so far (Reddi et al., 2018)."""
@@ -685,9 +705,11 @@ class Lion(_Optimizer):
     algorithm 2.
     """
 
-    beta_1: Hyperparameter[Any, DynamicNumber]
+    learning_rate: Attribute[Value, LearningRate]
+    """Step size. A function is called at every step."""
+    beta_1: Attribute[Value, DynamicNumber]
     """Share of the momentum in the direction of the step."""
-    beta_2: Hyperparameter[Any, DynamicNumber]
+    beta_2: Attribute[Value, DynamicNumber]
     """Decay rate of the momentum."""
     def __init__(
         self,
@@ -760,33 +782,35 @@ class Muon(_Optimizer):
     size: Liu et al. (2025), Muon is Scalable for LLM Training, https://arxiv.org/abs/2502.16982, equation 4.
     """
 
-    adam_beta_1: Hyperparameter[Any, DynamicNumber]
+    learning_rate: Attribute[Value, LearningRate]
+    """Step size. A function is called at every step."""
+    adam_beta_1: Attribute[Value, DynamicNumber]
     """Adam's beta_1, for the variables that Adam updates."""
-    adam_beta_2: Hyperparameter[Any, DynamicNumber]
+    adam_beta_2: Attribute[Value, DynamicNumber]
     """Adam's beta_2."""
-    adam_weight_decay: Hyperparameter[float | None, Number | None]
+    adam_weight_decay: Attribute[float | None, Number | None]
     """Decoupled decay of the variables that Adam updates."""
-    epsilon: Hyperparameter[float, Number]
+    epsilon: Attribute[float, Number]
     """Adam's epsilon."""
-    exclude_layers: Hyperparameter[list[str] | None, Sequence[str] | None]
+    exclude_layers: Attribute[list[str] | None, Sequence[str] | None]
     """Matrices whose path one of them matches are left to Adam."""
     exclude_embeddings: bool
     """Whether matrices with "embedding" in their path are left to Adam."""
-    muon_a: Hyperparameter[float, Number]
+    muon_a: Attribute[float, Number]
     """First coefficient of the Newton-Schulz polynomial."""
-    muon_b: Hyperparameter[float, Number]
+    muon_b: Attribute[float, Number]
     """Second coefficient of the Newton-Schulz polynomial."""
-    muon_c: Hyperparameter[float, Number]
+    muon_c: Attribute[float, Number]
     """Third coefficient of the Newton-Schulz polynomial."""
-    adam_lr_ratio: Hyperparameter[float, Number]
+    adam_lr_ratio: Attribute[float, Number]
     """Adam's learning rate, as a multiple of learning_rate."""
-    momentum: Hyperparameter[float, Number]
+    momentum: Attribute[float, Number]
     """Share of the old momentum."""
-    ns_steps: Hyperparameter[int, Count]
+    ns_steps: Attribute[int, Count]
     """Iterations of Newton and Schulz."""
     nesterov: bool
     """Whether to look one momentum step ahead."""
-    rms_rate: Hyperparameter[float | None, Number | None]
+    rms_rate: Attribute[float | None, Number | None]
     """Steps are scaled by rms_rate * sqrt(max(rows, columns)); without it not at all."""
     def __init__(
         self,
@@ -856,11 +880,13 @@ class Nadam(_Optimizer):
     https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ, algorithm 2, with the momentum schedule of section 2.
     """
 
-    beta_1: Hyperparameter[Any, DynamicNumber]
+    learning_rate: Attribute[Value, LearningRate]
+    """Step size. A function is called at every step."""
+    beta_1: Attribute[Value, DynamicNumber]
     """Decay rate of the first moment m."""
-    beta_2: Hyperparameter[Any, DynamicNumber]
+    beta_2: Attribute[Value, DynamicNumber]
     """Decay rate of the second moment v."""
-    epsilon: Hyperparameter[float, Number]
+    epsilon: Attribute[float, Number]
     """Added to the root of v, outside the bias correction ("epsilon hat" of the paper)."""
     def __init__(
         self,
@@ -920,11 +946,13 @@ class RMSprop(_Optimizer):
     https://arxiv.org/abs/1308.0850, equations 38 to 45.
     """
 
-    rho: Hyperparameter[float, Number]
+    learning_rate: Attribute[Value, LearningRate]
+    """Step size. A function is called at every step."""
+    rho: Attribute[float, Number]
     """Share of the old value in the running mean of squared gradients."""
-    momentum: Hyperparameter[float, Number]
+    momentum: Attribute[float, Number]
     """Share of the last step in the next."""
-    epsilon: Hyperparameter[float, Number]
+    epsilon: Attribute[float, Number]
     """Added to the mean of squares, inside the root."""
     centered: bool
     """Whether to divide by an estimate of the variance, not of the second moment."""
@@ -984,7 +1012,9 @@ class SGD(_Optimizer):
     https://proceedings.mlr.press/v28/sutskever13.html, equations 1 to 4.
     """
 
-    momentum: Hyperparameter[float, Number]
+    learning_rate: Attribute[Value, LearningRate]
+    """Step size. A function is called at every step."""
+    momentum: Attribute[float, Number]
     """Share of the last step in the next."""
     nesterov: bool
     """Whether to look one momentum step ahead."""

@@ -5,6 +5,12 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
+class Value(Any):  # type: ignore[misc]
+    """A number, a variable, a tensor or a function: checkers let it pass for each of them.
+
+    Of an attribute of type Any they would believe that it is what was assigned last.
+    """
+
 class Scalar(Protocol):
     """A scalar tensor, ``tf.Variable`` or ``keras.Variable``."""
 
@@ -30,7 +36,7 @@ LearningRate: TypeAlias = Number | Schedule | Callable[[], Any]
 _Given = TypeVar("_Given", covariant=True)
 _Taken = TypeVar("_Taken", contravariant=True)
 
-class Hyperparameter(Generic[_Given, _Taken]):
+class Attribute(Generic[_Given, _Taken]):
     """An attribute that gives one type and takes another, which is wider."""
 
     def __get__(self, instance: object, owner: object) -> _Given: ...

@@ -14,7 +14,6 @@ from pyadam.shell import Shell, make_classes
 
 if TYPE_CHECKING:
     from pyadam._keras3 import *  # noqa: F403  what is made below, as checkers see it
-    from pyadam._typing import LearningRate
 else:
     from pyadam.loss_scale_keras3 import LossScaleOptimizer
 
@@ -39,7 +38,7 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
         return self._get_current_learning_rate()
 
     @learning_rate.setter
-    def learning_rate(self, value: "LearningRate") -> None:
+    def learning_rate(self, value: Any) -> None:
         self._set_learning_rate(value)
 
     def _hold_learning_rate(self, value: Any) -> None:

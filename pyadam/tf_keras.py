@@ -27,7 +27,6 @@ from pyadam.state import LoadedState
 
 if TYPE_CHECKING:
     from pyadam._tf_keras import *  # noqa: F403  what is made below, as checkers see it
-    from pyadam._typing import LearningRate
 else:
     from pyadam.loss_scale_tf_keras import LossScaleOptimizer
 
@@ -106,7 +105,7 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
         return self._learning_rate if self._is_variable(self._learning_rate) else self._learning_rate()
 
     @learning_rate.setter
-    def learning_rate(self, value: "LearningRate") -> None:
+    def learning_rate(self, value: Any) -> None:
         self._set_learning_rate(value)
 
     lr = learning_rate  # tf_keras' own callbacks use the short name

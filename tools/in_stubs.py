@@ -14,7 +14,6 @@ from pyadam.specs.base import described
 
 HEAD = f"# {NOTE.format('specs/ and pyadam/schedules.py')}\n"
 COMMON = {field.name: field for field in dataclasses.fields(specs.Spec)}
-IN_THE_CODE = ("learning_rate", "name")  # attributes that the classes' base has
 
 # What an attribute gives; what it and an argument take, in the words of pyadam/_typing.pyi.
 TYPES = {
@@ -22,8 +21,8 @@ TYPES = {
     arguments.Name: ("str", "str"),
     arguments.Count: ("int", "Count"),
     arguments.Number: ("float", "Number"),
-    arguments.DynamicNumber: ("Any", "DynamicNumber"),
-    arguments.LearningRate: ("Any", "LearningRate"),
+    arguments.DynamicNumber: ("Value", "DynamicNumber"),
+    arguments.LearningRate: ("Value", "LearningRate"),
     arguments.Inner: ("Any", "AnyOptimizer"),
 }
 
@@ -66,7 +65,7 @@ def classes(module: str) -> str:
         "from collections.abc import Sequence",
         "from typing import Any, Literal",
         "",
-        "from pyadam._typing import AnyOptimizer, Count, DynamicNumber, Hyperparameter, LearningRate, Number",
+        "from pyadam._typing import AnyOptimizer, Attribute, Count, DynamicNumber, LearningRate, Number, Value",
         *sorted(
             [
                 f"from pyadam.{module} import Optimizer",
@@ -77,6 +76,8 @@ def classes(module: str) -> str:
         *list_of_all(f.spec.__name__ for f in OPTIMIZERS),
         "",
         "class _Optimizer(Optimizer):",
+        "    iterations: Attribute[Value, Any]",
+        '    """The number of updates so far."""',
         *attributes(COMMON),
     ]
     for f in OPTIMIZERS:
@@ -95,9 +96,9 @@ def list_of_all(names: Iterable[str]) -> list[str]:
 
 def attributes(fields: dict[str, Any]) -> Iterator[str]:
     for name, field in fields.items():
-        if name not in IN_THE_CODE:
+        if name != "name":
             given, taken = types(field.metadata["kind"])
-            yield f"    {name}: {given if given == taken else f'Hyperparameter[{given}, {taken}]'}"
+            yield f"    {name}: {given if given == taken else f'Attribute[{given}, {taken}]'}"
             yield f'    """{field.metadata["doc"]}"""'
 
 
@@ -128,7 +129,7 @@ def types(kind: arguments.Kind) -> tuple[str, str]:
         case _:
             given, taken = next(TYPES[each] for each in type(kind).__mro__ if each in TYPES)
     none = " | None" * kind.optional
-    return given + none * (given != "Any"), taken + none
+    return given + none, taken + none
 
 
 def documentation(f: Function, signature: inspect.Signature) -> list[str]:
