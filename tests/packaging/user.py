@@ -31,7 +31,7 @@ rates = [
 ]
 
 
-class Warmup(keras.optimizers.schedules.LearningRateSchedule):
+class Warmup(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         return tf.minimum(0.1, 0.01 * tf.cast(step, tf.float32))
 
@@ -76,11 +76,11 @@ x, y = np.ones((8, 4), "float32"), np.ones((8, 1), "float32")
 averaging = pyadam.Adam(0.01, use_ema=True)
 model = keras.Sequential([keras.layers.Dense(1)])
 model.compile(averaging, loss="mse")
-model.fit(x, y, verbose=0)
+model.fit(x, y)
 with averaging.averaged_weights():
-    model.evaluate(x, y, verbose=0)
+    model.evaluate(x, y)
 model.compile(optimizer=scaled, loss="mse", metrics=["mae"])
-model.fit(x, y, verbose=0)
+model.fit(x, y)
 
 weight = tf.Variable(tf.ones([2]))
 steps = pyadam.Adam(0.1)
@@ -95,7 +95,7 @@ older.beta_1 = 0.9
 older.learning_rate = 0.2
 old_model = tf_keras.Sequential([tf_keras.layers.Dense(1)])
 old_model.compile(optimizer=older, loss="mse")
-old_model.fit(x, y, verbose=0)
+old_model.fit(x, y)
 with older.averaged_weights():
-    old_model.evaluate(x, y, verbose=0)
+    old_model.evaluate(x, y)
 old_scaled = pyadam.tf_keras.LossScaleOptimizer(pyadam.tf_keras.SGD(0.1), dynamic_growth_steps=10)
