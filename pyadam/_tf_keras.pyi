@@ -28,6 +28,8 @@ __all__ = [
 class _Optimizer(Optimizer):
     iterations: Attribute[Value, Any]
     """The number of updates so far."""
+    learning_rate: Attribute[Value, LearningRate]
+    """Step size. A function is called at every step."""
     weight_decay: Attribute[float | None, Number | None]
     """Decoupled decay: weights shrink by learning_rate * weight_decay before each update."""
     clipnorm: Attribute[float | None, Number | None]
@@ -84,8 +86,6 @@ class Adadelta(_Optimizer):
     Source: Zeiler (2012), ADADELTA: An Adaptive Learning Rate Method, https://arxiv.org/abs/1212.5701, algorithm 1.
     """
 
-    learning_rate: Attribute[Value, LearningRate]
-    """Step size. A function is called at every step."""
     rho: Attribute[float, Number]
     """Share of the old value in the running mean of squared gradients."""
     epsilon: Attribute[float, Number]
@@ -149,8 +149,6 @@ class Adafactor(_Optimizer):
     https://arxiv.org/abs/1804.04235, algorithms 4 and 5.
     """
 
-    learning_rate: Attribute[Value, LearningRate]
-    """Step size. A function is called at every step."""
     beta_2_decay: Attribute[float, Number]
     """Power of the step number by which the mean of squares forgets."""
     epsilon_1: Attribute[float, Number]
@@ -218,8 +216,6 @@ class Adagrad(_Optimizer):
     Optimization, https://jmlr.org/papers/v12/duchi11a.html, figure 1.
     """
 
-    learning_rate: Attribute[Value, LearningRate]
-    """Step size. A function is called at every step."""
     initial_accumulator_value: Attribute[float, Number]
     """First value of the sums of squared gradients."""
     epsilon: Attribute[float, Number]
@@ -282,8 +278,6 @@ class Adam(_Optimizer):
     2.
     """
 
-    learning_rate: Attribute[Value, LearningRate]
-    """Step size. A function is called at every step."""
     beta_1: Attribute[Value, DynamicNumber]
     """Decay rate of the first moment m."""
     beta_2: Attribute[Value, DynamicNumber]
@@ -351,8 +345,6 @@ class AdamW(_Optimizer):
     algorithm 2, line 12.
     """
 
-    learning_rate: Attribute[Value, LearningRate]
-    """Step size. A function is called at every step."""
     beta_1: Attribute[Value, DynamicNumber]
     """Decay rate of the first moment m."""
     beta_2: Attribute[Value, DynamicNumber]
@@ -418,8 +410,6 @@ class Adamax(_Optimizer):
     7.1 and algorithm 2.
     """
 
-    learning_rate: Attribute[Value, LearningRate]
-    """Step size. A function is called at every step."""
     beta_1: Attribute[Value, DynamicNumber]
     """Decay rate of the first moment m."""
     beta_2: Attribute[Value, DynamicNumber]
@@ -488,8 +478,6 @@ class Ftrl(_Optimizer):
     https://research.google.com/pubs/archive/41159.pdf, algorithm 1.
     """
 
-    learning_rate: Attribute[Value, LearningRate]
-    """Step size. A function is called at every step."""
     learning_rate_power: Attribute[float, Number]
     """Power of the sum of squares that scales the step; 0 for none."""
     initial_accumulator_value: Attribute[float, Number]
@@ -561,8 +549,6 @@ class Lamb(_Optimizer):
     https://arxiv.org/abs/1904.00962, algorithm 2.
     """
 
-    learning_rate: Attribute[Value, LearningRate]
-    """Step size. A function is called at every step."""
     beta_1: Attribute[Value, DynamicNumber]
     """Decay rate of the first moment m."""
     beta_2: Attribute[Value, DynamicNumber]
@@ -638,8 +624,6 @@ class LazyAdam(_Optimizer):
     https://www.tensorflow.org/addons/api_docs/python/tfa/optimizers/LazyAdam.
     """
 
-    learning_rate: Attribute[Value, LearningRate]
-    """Step size. A function is called at every step."""
     beta_1: Attribute[Value, DynamicNumber]
     """Decay rate of the first moment m."""
     beta_2: Attribute[Value, DynamicNumber]
@@ -705,8 +689,6 @@ class Lion(_Optimizer):
     algorithm 2.
     """
 
-    learning_rate: Attribute[Value, LearningRate]
-    """Step size. A function is called at every step."""
     beta_1: Attribute[Value, DynamicNumber]
     """Share of the momentum in the direction of the step."""
     beta_2: Attribute[Value, DynamicNumber]
@@ -782,8 +764,6 @@ class Muon(_Optimizer):
     size: Liu et al. (2025), Muon is Scalable for LLM Training, https://arxiv.org/abs/2502.16982, equation 4.
     """
 
-    learning_rate: Attribute[Value, LearningRate]
-    """Step size. A function is called at every step."""
     adam_beta_1: Attribute[Value, DynamicNumber]
     """Adam's beta_1, for the variables that Adam updates."""
     adam_beta_2: Attribute[Value, DynamicNumber]
@@ -880,8 +860,6 @@ class Nadam(_Optimizer):
     https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ, algorithm 2, with the momentum schedule of section 2.
     """
 
-    learning_rate: Attribute[Value, LearningRate]
-    """Step size. A function is called at every step."""
     beta_1: Attribute[Value, DynamicNumber]
     """Decay rate of the first moment m."""
     beta_2: Attribute[Value, DynamicNumber]
@@ -946,8 +924,6 @@ class RMSprop(_Optimizer):
     https://arxiv.org/abs/1308.0850, equations 38 to 45.
     """
 
-    learning_rate: Attribute[Value, LearningRate]
-    """Step size. A function is called at every step."""
     rho: Attribute[float, Number]
     """Share of the old value in the running mean of squared gradients."""
     momentum: Attribute[float, Number]
@@ -1012,8 +988,6 @@ class SGD(_Optimizer):
     https://proceedings.mlr.press/v28/sutskever13.html, equations 1 to 4.
     """
 
-    learning_rate: Attribute[Value, LearningRate]
-    """Step size. A function is called at every step."""
     momentum: Attribute[float, Number]
     """Share of the last step in the next."""
     nesterov: bool

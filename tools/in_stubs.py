@@ -13,7 +13,8 @@ from pyadam import arguments, specs
 from pyadam.specs.base import described
 
 HEAD = f"# {NOTE.format('specs/ and pyadam/schedules.py')}\n"
-COMMON = {field.name: field for field in dataclasses.fields(specs.Spec)}
+RATE = specs.arguments(specs.SPECS["Adam"])["learning_rate"]
+COMMON = {field.name: field for field in (RATE, *dataclasses.fields(specs.Spec))}  # what every optimizer has
 
 # What an attribute gives; what it and an argument take, in the words of pyadam/_typing.pyi.
 TYPES = {

@@ -51,6 +51,7 @@ keras_inside = pyadam.optimizer_loss_scale(keras.optimizers.Adam(0.1))
 
 # --- what they have -------------------------------------------------------------------------------------------------------
 
+again: pyadam.Adam = pyadam.Adam.from_config(optimizer.get_config())
 beta: float = optimizer.beta_1
 optimizer.beta_1 = beta / 2
 optimizer.beta_2 = lambda: 0.9
@@ -65,8 +66,6 @@ optimizer.learning_rate = keras.optimizers.schedules.CosineDecay(0.1, 10)
 optimizer.learning_rate = lambda: 0.5
 rate = float(optimizer.learning_rate)
 optimizer.exclude_from_weight_decay(var_names=["bias"])
-config = optimizer.get_config()
-again: pyadam.Adam = pyadam.Adam.from_config(config)
 kind: str = pyadam.Adam.__name__
 name: str = optimizer.name
 
