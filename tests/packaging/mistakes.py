@@ -15,7 +15,9 @@ pyadam.LossScaleOptimizer(optimizer, growth_steps=10)  # error
 pyadam.optimizer_loss_scale(optimizer, scale=10.0)  # error
 optimizer.exclude_from_weight_decay(names=["bias"])  # error
 
-# Arguments of another optimizer, too many by position, missing ones.
+# Arguments of old and of another optimizer, too many by position, missing ones.
+pyadam.Adam(lr=0.1)  # error
+pyadam.SGD(0.1, decay=0.1)  # error
 pyadam.SGD(beta_1=0.9)  # error
 pyadam.Adam(0.1, 0.9, 0.99, 1e-7, False, None, None, None, None, False, 0.9, None, None, None, "adam", True)  # error
 pyadam.LossScaleOptimizer()  # error

@@ -11,7 +11,8 @@ import tf_keras
 import pyadam
 import pyadam.tf_keras
 from pyadam import AdamW
-from pyadam.keras3 import Nadam
+from pyadam.keras3 import Nadam, Optimizer
+from pyadam.tf_keras import Optimizer as Older
 from pyadam.xla import is_single_pass
 
 versions: dict[str, str] = pyadam.info()
@@ -39,6 +40,16 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[m
         return {}
 
 
+class Slower(pyadam.Adam):
+    def __init__(self, rate: float) -> None:
+        super().__init__(rate / 2, beta_1=0.5)
+
+
+def rate_of(optimizer: Optimizer | Older) -> float:
+    return float(optimizer.learning_rate)
+
+
+slower: float = rate_of(Slower(0.1)) + rate_of(pyadam.tf_keras.SGD(0.1, momentum=tf.Variable(tf.constant(0.5))))
 made: dict[str, Callable[[], keras.optimizers.Optimizer]] = {"adam": pyadam.Adam, "r": pyadam.optimizer_adam}
 muon = pyadam.Muon(Warmup(), exclude_layers=["head"], muon_a=3, rms_rate=None)
 sgd = pyadam.optimizer_sgd(0.1, momentum=0.9, nesterov=True, clipvalue=1.0)
@@ -79,7 +90,6 @@ model.fit(x, y)
 with averaging.averaged_weights():
     model.evaluate(x, y)
 model.compile(optimizer=scaled, loss="mse", metrics=["mae"])
-model.fit(x, y)
 
 weight = tf.Variable(tf.ones([2]))
 steps = pyadam.Adam(0.1)
@@ -96,5 +106,5 @@ old_model = tf_keras.Sequential([tf_keras.layers.Dense(1)])
 old_model.compile(optimizer=older, loss="mse")
 old_model.fit(x, y)
 with older.averaged_weights():
-    old_model.evaluate(x, y)
+    averages: object = old_model.get_weights()
 old_scaled = pyadam.tf_keras.LossScaleOptimizer(pyadam.tf_keras.SGD(0.1), dynamic_growth_steps=10)
