@@ -1,6 +1,6 @@
 """The optimizer classes for Keras 3: how their variables are made and named."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
@@ -8,10 +8,14 @@ import tensorflow as tf
 from pyadam import specs
 from pyadam.engine.arena import Part
 from pyadam.engine.gradients import compute_dtype
-from pyadam.loss_scale_keras3 import LossScaleOptimizer
 from pyadam.rules.rule import Slot
 from pyadam.saving import path
 from pyadam.shell import Shell, make_classes
+
+if TYPE_CHECKING:
+    from pyadam._keras3 import *  # noqa: F403  what is made below, as checkers see it
+else:
+    from pyadam.loss_scale_keras3 import LossScaleOptimizer
 
 __all__ = ["LossScaleOptimizer", "Optimizer", *specs.SPECS]
 

@@ -7,7 +7,7 @@ learning rate is not among the variables.
 import dataclasses
 from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -20,11 +20,15 @@ except ImportError as error:
 from pyadam import specs
 from pyadam.engine.arena import Part
 from pyadam.engine.gradients import compute_dtype
-from pyadam.loss_scale_tf_keras import LossScaleOptimizer
 from pyadam.rules import Rule, Slot
 from pyadam.saving import path, untracked
 from pyadam.shell import Shell, make_classes
 from pyadam.state import Entry, SavedState
+
+if TYPE_CHECKING:
+    from pyadam._tf_keras import *  # noqa: F403  what is made below, as checkers see it
+else:
+    from pyadam.loss_scale_tf_keras import LossScaleOptimizer
 
 __all__ = ["LossScaleOptimizer", "Optimizer", *specs.SPECS]
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what follows from the specs: the R functions and their man pages, the type stub, the tables of signatures.
+"""Writes what follows from the specs: the R functions and their man pages, the type stubs, the tables of signatures.
 
     tools/generate.py           brings the stale files up to date and names them
     tools/generate.py --check   writes nothing; names the stale files, and exits with 1 if there are any
@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 import in_python  # noqa: E402
 import in_r  # noqa: E402
+import in_stubs  # noqa: E402
 from functions import OPTIMIZERS, SCHEDULES  # noqa: E402
 
 import pyadam  # noqa: E402
@@ -53,7 +54,9 @@ def from_specs() -> dict[Path, str | None]:
         DESCRIPTION: re.sub(r"(?m)^Version: .*$", f"Version: {pyadam.__version__}", read(DESCRIPTION) or ""),
         R_PACKAGE / "tests" / "testthat" / "signatures.txt": read(Path("tests/signatures.txt")),
         Path("docs/reference/signatures.md"): in_python.signatures(),
-        Path("pyadam/__init__.pyi"): in_python.stub(),
+        Path("pyadam/__init__.pyi"): in_stubs.package(),
+        Path("pyadam/_keras3.pyi"): in_stubs.classes("keras3"),
+        Path("pyadam/_tf_keras.pyi"): in_stubs.classes("tf_keras"),
     }
 
 

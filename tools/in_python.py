@@ -1,15 +1,11 @@
-"""The tables of signatures, and the type stub."""
+"""The tables of signatures."""
 
-import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from inspect import Parameter
 from typing import Any
 
 import in_r
 from functions import NOTE, OPTIMIZERS, SCHEDULES, Function, with_links
-
-import pyadam
-from pyadam import specs
 
 
 def signatures() -> str:
@@ -40,49 +36,3 @@ def default(parameter: Parameter, written: Callable[[Any], str] = repr) -> str:
         return "needed"
     by_name = parameter.kind is Parameter.KEYWORD_ONLY and written is repr
     return f"`{written(parameter.default)}`" + " (by name only)" * by_name
-
-
-STUB_HEAD = f"""\
-# {NOTE.format("specs/ and pyadam/schedules.py")}
-
-from collections.abc import Callable
-from typing import Any
-
-from keras.optimizers import Optimizer as KerasOptimizer
-from keras.optimizers.schedules import LearningRateSchedule
-
-from pyadam import schedules as schedules
-from pyadam import specs as specs
-from pyadam._version import __version__ as __version__
-from pyadam.arguments import NA as NA
-from pyadam.keras3 import Optimizer
-
-"""
-
-
-def stub() -> str:
-    """What ``pyadam/__init__.py`` offers, for type checkers and editors, which can't see what is made at run time."""
-    functions = [getattr(pyadam, name) for name in vars(pyadam) if name in pyadam.__all__]
-    lines = ["__all__ = [", *[f'    "{name}",' for name in pyadam.__all__], "]", ""]
-    lines += [f"def {f.__name__}{inspect.signature(f)}: ..." for f in functions if inspect.isfunction(f)]
-    for f in OPTIMIZERS:
-        base = "Optimizer" if f.spec in specs.SPECS.values() else "KerasOptimizer"
-        lines += ["", f'class {f.spec.__name__}({base}):\n    """{f.paragraphs[0]}"""\n', "    def __init__("]
-        lines += [f"        {p}," for p in ["self", *stub_parameters(f, f.in_class)]] + ["    ) -> None: ..."]
-    lines += [""]
-    for f in OPTIMIZERS + SCHEDULES:
-        lines += [f"def {f.name}(", *[f"    {p}," for p in stub_parameters(f, f.signature)]]
-        lines += [f") -> {'LearningRateSchedule' if f in SCHEDULES else f.spec.__name__}: ..."]
-    return STUB_HEAD + "\n".join([*lines, ""])
-
-
-def stub_parameters(f: Function, signature: inspect.Signature) -> Iterator[str]:
-    star = ["*"]
-    for parameter in signature.parameters.values():
-        if parameter.kind is Parameter.VAR_KEYWORD:
-            yield f"**{parameter.name}: Any"
-            continue
-        if parameter.kind is Parameter.KEYWORD_ONLY and star:
-            yield star.pop()
-        has = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
-        yield f"{parameter.name}: {f.type(parameter.name)}{has}".replace("'", '"')

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes what the targets of the Makefile need, where it is not there yet:
-#   tools/setup.sh EXTRA   R with its packages, .venv with pyadam[EXTRA], .r-lib with the R package.
+#   tools/setup.sh EXTRA   R with its packages, .venv with pyadam-keras[EXTRA], .r-lib with the R package.
 #                          EXTRA: bench, demo, docs or test
 # System packages come through apt, as root or with sudo; without either, one line says what is missing.
 set -euo pipefail
@@ -127,7 +127,7 @@ make_venv() {
     if ! .venv/bin/python -c "$python_fits" 2>/dev/null; then
         step "virtual environment .venv, $("$python" --version)" "$python" -m venv --clear .venv
     fi
-    step "pyadam[$extra] and what it depends on (pip)" \
+    step "pyadam-keras[$extra] and what it depends on (pip)" \
         .venv/bin/python -m pip install --constraint constraints.txt --editable ".[$extra]"
     echo "$sources" >"$stamp"
 }

@@ -1,9 +1,16 @@
-"""The ``pyadam`` command. Each subcommand is a module here with ``add_arguments(parser)`` and ``main(args) -> int``."""
+"""The ``pyadam`` command. Each subcommand is a module here with ``add_arguments(parser)`` and ``main(args) -> int``.
+
+A module imports TensorFlow when its ``main`` needs it, not before: ``--help`` is to be quick.
+"""
 
 import argparse
 import importlib
+import os
+import select
+import signal
 import sys
 from collections.abc import Sequence
+from typing import IO
 
 from pyadam._version import __version__
 
@@ -16,8 +23,23 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one subcommand; its exit status says whether it succeeded."""
-    argv = sys.argv[1:] if argv is None else list(argv)
+    """Runs one subcommand; its exit status says whether it succeeded.
+
+    Where nobody reads on, as after ``pyadam info | head -1``, it ends without a word and with the status of SIGPIPE.
+    """
+    try:
+        try:
+            return _run(sys.argv[1:] if argv is None else list(argv))
+        finally:
+            print(end="", flush=True)
+    except BrokenPipeError:
+        if not _nobody_reads(sys.stdout):
+            raise  # another pipe: one to a process of ours
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
+        return 128 + signal.SIGPIPE
+
+
+def _run(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="pyadam", description="Optimizers for Keras, the same in Python and in R.")
     parser.add_argument("--version", action="version", version=f"pyadam {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
@@ -29,3 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             command.set_defaults(run=module.main)
     args = parser.parse_args(argv)
     return int(args.run(args))
+
+
+def _nobody_reads(pipe: IO[str]) -> bool:
+    """Whether the other end of a pipe is closed."""
+    poll = select.poll()
+    poll.register(pipe, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))

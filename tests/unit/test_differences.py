@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyadam.cli.differences import ROWS
+from pyadam.cli.differences.rows import ROWS
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.number}-{row.what}")

@@ -1,17 +1,11 @@
-"""``pyadam differences``: where Keras' optimizers contradict their documentation, measured now, beside pyadam's numbers.
+"""The rows of docs/differences.md, each with what measures it, on Keras' own class and on ours."""
 
-The rows are those of docs/differences.md. Each is measured on Keras' own class and on ours, on the spot.
-"""
-
-import argparse
 import importlib
-import importlib.util
 import math
 import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import pyadam
-
-__all__ = ["ROWS", "Row", "add_arguments", "main"]
+__all__ = ["ROWS", "Row"]
 
 Measurement = Callable[[Any], Any]  # from a module of optimizers, keras.optimizers or pyadam, to what it gives
 
@@ -272,31 +264,3 @@ ROWS = [
     Row(18, "Adafactor's 9th step at rate 0.5 with relative_step=False", relative_step, 0.5, 1e-6),
     Row(19, "Muon on a float64 matrix", muon_in_float64, "accepted"),
 ]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """No arguments of its own."""
-
-
-def _shown(row: Row, outcome: Any) -> str:
-    return f"{outcome:.{row.digits}g}" if isinstance(outcome, float) else str(outcome)
-
-
-def main(args: argparse.Namespace) -> int:
-    """Measures and prints every row; 0 when pyadam is right in all of them."""
-    versions = [
-        f"{name} {version(name)}" for name in ("keras", "tf_keras", "tensorflow") if importlib.util.find_spec(name)
-    ]
-    print(", ".join([*versions, f"pyadam {pyadam.__version__}"]))
-    print(f"{'row':>3}  {'what':62} {'Keras':>22} {'pyadam':>12} {'right':>12}")
-    wrong = 0
-    for row in ROWS:
-        if importlib.util.find_spec(row.keras) is None:
-            print(f"{row.number:3}  {row.what:62} {row.keras + ' is not installed':>22}")
-            continue
-        theirs, ours = map(row.outcome, row.modules())
-        verdict = "" if row.is_right(ours) else "  WRONG"
-        wrong += bool(verdict)
-        shown = [_shown(row, outcome) for outcome in (theirs, ours, row.right)]
-        print(f"{row.number:3}  {row.what:62} {shown[0]:>22} {shown[1]:>12} {shown[2]:>12}{verdict}")
-    return 1 if wrong else 0
