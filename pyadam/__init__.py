@@ -9,7 +9,7 @@ from typing import Any
 from pyadam import schedules, specs, xla_flags
 from pyadam._version import __version__
 from pyadam.arguments import NA
-from pyadam.generation import legacy
+from pyadam.generation import keras3_classes, legacy
 
 if xla_flags.WANTED:
     xla_flags.add()
@@ -26,7 +26,7 @@ __all__ = ["NA", "__version__", "info", "schedules", "specs", *_CLASSES, *_FUNCT
 
 def __getattr__(name: str) -> Any:
     if name in _CLASSES:
-        return getattr(importlib.import_module("pyadam.keras3"), name)
+        return getattr(keras3_classes(), name)
     if name in _FUNCTIONS:
         return getattr(importlib.import_module("pyadam.factories"), name)
     if name in _SCHEDULES:

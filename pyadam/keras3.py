@@ -8,12 +8,23 @@ import tensorflow as tf
 from pyadam import specs
 from pyadam.engine.arena import Part
 from pyadam.engine.gradients import compute_dtype
+from pyadam.generation import check_backend
 from pyadam.loss_scale_keras3 import LossScaleOptimizer
 from pyadam.rules.rule import Slot
 from pyadam.saving import path
 from pyadam.shell import Shell, make_classes
 
+check_backend()
+
 __all__ = ["LossScaleOptimizer", "Optimizer", *specs.SPECS]
+
+
+def _unique(spec: Any) -> str:
+    """The optimizer's name; one that its user did not choose is numbered, for a model with two has each path once."""
+    if spec.name.lower() != type(spec).__name__.lower():
+        return str(spec.name)
+    number = keras.backend.get_uid(spec.name)
+    return spec.name if number == 1 else f"{spec.name}_{number - 1}"
 
 
 class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
@@ -23,7 +34,7 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         spec: Any = specs.bind(self.spec_type, specs.class_signature(self.spec_type), args, kwargs)
-        keras.optimizers.Optimizer.__init__(self, learning_rate=spec.learning_rate, name=spec.name)
+        keras.optimizers.Optimizer.__init__(self, learning_rate=spec.learning_rate, name=_unique(spec))
         self._set_up(spec, self._iterations.value)
 
     # --- learning rate ---------------------------------------------------------------------------------------------------
