@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import assert_same, run_python, values
 
 import pyadam
 from pyadam import NA, specs
-from tests.helpers import assert_same, run_python, values
 
 A_RATE = r"a number in \[0, inf\), a learning-rate schedule or a function without arguments"
 

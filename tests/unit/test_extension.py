@@ -38,7 +38,7 @@ def test_what_no_step_calls_cannot_be_overridden(base, name):
 
 
 def test_nor_on_an_object():
-    with pytest.raises(TypeError, match="^SGD: update_step can't be overridden"):
+    with pytest.raises(TypeError, match=r"^SGD: update_step can't be overridden"):
         pyadam.SGD().update_step = print
 
 
@@ -86,7 +86,7 @@ LISTS = [  # class, arguments, lists as Keras has them
     ("Adagrad", {}, ["_accumulators"]),
     ("Adam", {"amsgrad": True}, ["_momentums", "_velocities", "_velocity_hats"]),
     ("AdamW", {"use_ema": True}, ["_momentums", "_velocities", "_model_variables_moving_average"]),
-    ("Adamax", {"gradient_accumulation_steps": 2}, ["_m", "_u", "_accumulated_gradients"]),
+    ("Adamax", {}, ["_m", "_u"]),
     ("Adafactor", {}, ["_r", "_c", "_v"]),
     ("Ftrl", {}, ["_accumulators", "_linears"]),
     ("Lamb", {}, ["_momentums", "_velocities"]),
@@ -109,6 +109,13 @@ def test_lists_of_state_as_in_keras(name, arguments, lists):
     for theirs, ours in zip(*found, strict=True):
         assert len(theirs) == len(ours)
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_the_gradients_that_wait():
+    optimizer, w = pyadam.SGD(gradient_accumulation_steps=3), keras.Variable([1.0])
+    for _ in range(2):
+        optimizer.apply([tf.constant([0.25])], [w])
+    assert [v.numpy().tolist() for v in optimizer._accumulated_gradients] == [[0.5]]
 
 
 def test_lists_that_are_not_there():
@@ -141,7 +148,7 @@ def test_update_step_is_the_step_of_one_variable_at_this_rate(name):
             optimizer.update_step(tf.fill([2, 3], 0.25), vs[0], tf.constant(rate))
         assert int(optimizer.iterations) == 0
         ends.append([v.numpy() for v in vs])
-    np.testing.assert_allclose(ends[1], ends[0], rtol=1e-6)
+    np.testing.assert_allclose(ends[1], ends[0], rtol=1e-5)
     np.testing.assert_array_equal(ends[1][1], 0.5)
     assert np.all(ends[1][0] != 0.5)
 
@@ -151,7 +158,7 @@ def test_update_step_that_is_not_one_variable_s():
     optimizer.build([w])
     with pytest.raises(NotImplementedError, match=r"^Nadam: update_step .* u_product .* call apply\(\)"):
         optimizer.update_step(tf.ones(1), w, 0.1)
-    with pytest.raises(ValueError, match="^Adam: unknown variable"):
+    with pytest.raises(ValueError, match=r"^Adam: unknown variable"):
         pyadam.Adam().update_step(tf.ones(1), w, 0.1)
 
 
@@ -161,7 +168,7 @@ def test_in_tf_keras():
         v = tf.Variable([1.0])
         optimizer.build([v])
         optimizer.update_step(tf.constant([0.5]), v)
-        assert v.numpy()[0] == pytest.approx(0.9)
+        assert v.numpy()[0] == pytest.approx(0.9, rel=1e-5)
         assert optimizer._momentums[optimizer._index_dict[optimizer._var_key(v)]].numpy()[0] == pytest.approx(0.05)
         assert int(optimizer.iterations) == 0
 
@@ -170,21 +177,21 @@ def test_in_tf_keras():
 def test_iterations_of_tf_keras_can_be_another_variable(every):
     count, v = tf.Variable(6, dtype=tf.int64), tf.Variable(1.0)
     optimizer = pyadam.tf_keras.Adam(0.1, gradient_accumulation_steps=every)
-    with pytest.raises(TypeError, match="iterations must be a scalar tf.Variable of int64, got 7"):
+    with pytest.raises(TypeError, match=r"iterations must be a scalar tf.Variable of int64, got 7"):
         optimizer.iterations = 7
     optimizer.iterations = count
     for _ in range(2):
         optimizer.minimize(lambda: v**2, [v])
     assert (int(count), int(optimizer.iterations), int(optimizer.variables[0])) == (8, 8 // every, 8)
-    with pytest.raises(RuntimeError, match="^Adam: iterations can be set .* only before the optimizer is built"):
+    with pytest.raises(RuntimeError, match=r"^Adam: iterations can be set .* only before the optimizer is built"):
         optimizer.iterations = tf.Variable(7, dtype=tf.int64)
 
 
 def test_swapping_averages_that_are_not_kept_is_refused():
-    model = keras.Sequential([keras.layers.Dense(1)])
+    model, x = keras.Sequential([keras.layers.Dense(1)]), np.ones((2, 1))
     model.compile(pyadam.SGD(0.1), "mse")
     with pytest.raises(ValueError, match="SwapEMAWeights must be used when"):
-        model.fit(np.ones((2, 1)), np.ones((2, 1)), verbose=0, callbacks=[keras.callbacks.SwapEMAWeights()])
+        model.fit(x, x, validation_data=(x, x), verbose=0, callbacks=[keras.callbacks.SwapEMAWeights()])
 
 
 def test_two_optimizers_of_one_model_have_paths_of_their_own():
