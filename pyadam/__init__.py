@@ -1,7 +1,7 @@
 """pyadam: TensorFlow optimizers as pure update rules, compiled into one program a step, the same in Python and in R.
 
-Importing the package, or ``pyadam.specs``, does not import TensorFlow; the first optimizer does. As soon as a Keras is imported,
-before or after this package, it knows the classes by name, and so loads models that were saved with one.
+Importing the package, or ``pyadam.specs``, does not import TensorFlow; the first optimizer does. As soon as a Keras is
+imported, before or after this package, it knows the classes by name, and so loads models that were saved with one.
 """
 
 import importlib
@@ -12,7 +12,7 @@ import wrapt
 from pyadam import schedules, specs, xla_flags
 from pyadam._version import __version__
 from pyadam.arguments import NA
-from pyadam.generation import legacy
+from pyadam.generation import keras3_classes, legacy
 
 if xla_flags.WANTED:
     xla_flags.add()
@@ -29,7 +29,7 @@ __all__ = ["NA", "__version__", "info", "schedules", "specs", *_CLASSES, *_FUNCT
 
 def __getattr__(name: str) -> Any:
     if name in _CLASSES:
-        return getattr(importlib.import_module("pyadam.keras3"), name)
+        return getattr(keras3_classes(), name)
     if name in _FUNCTIONS:
         return getattr(importlib.import_module("pyadam.factories"), name)
     if name in _SCHEDULES:

@@ -37,6 +37,6 @@ class Exclusions:
         """Warns of names that no variable has matched: most likely a slip of the pen."""
         for name in sorted(self._unmatched):
             warnings.warn(
-                f"{owner}: exclude_from_weight_decay: no variable's path has a component {name!r}", stacklevel=4
+                f"{owner}: exclude_from_weight_decay: no variable's path has a component {name!r} so far", stacklevel=4
             )
         self._unmatched.clear()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyadam import specs
-from pyadam.generation import legacy
+from pyadam.generation import keras3_classes, legacy
 from pyadam.reference import documentation
 from pyadam.specs.base import dressed
 
@@ -14,7 +14,7 @@ __all__ = ["optimizer_loss_scale", *(spec.r_name for spec in specs.SPECS.values(
 
 def _classes() -> Any:
     """The module with the classes for the Keras in use."""
-    return importlib.import_module("pyadam.tf_keras" if legacy() else "pyadam.keras3")
+    return importlib.import_module("pyadam.tf_keras") if legacy() else keras3_classes()
 
 
 def _make_function(spec: type[specs.Spec]) -> Callable[..., Any]:

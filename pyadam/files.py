@@ -126,10 +126,12 @@ def read_names(
         here: the optimizer's own variables with their names.
     """
     own = {name: label for label, name in here.items()}
+    bare = {name.partition("/")[2]: label for name, label in own.items()}  # the optimizer may have had another name
+    own = {**bare, **own} if len(bare) == len(own) else own
     entries = []
     for dataset in datasets:
         name = dataset.name.partition("/optimizer_weights/")[2]
-        label = own.get(name) or label_of(name)
+        label = own.get(name) or own.get(name.partition("/")[2]) or label_of(name)
         entries.append(Entry(label, tuple(dataset.shape), str(dataset.dtype), lambda d=dataset: np.array(d)))  # type: ignore[misc]
     model = _child(datasets[0].file, "model_weights") if datasets else None
     layers: Collection[str] = () if model is None else set(model.keys())

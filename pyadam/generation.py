@@ -2,9 +2,10 @@
 
 import importlib
 import os
+import sys
 from typing import Any
 
-__all__ = ["host", "legacy"]
+__all__ = ["check_backend", "home", "host", "introduced", "keras3_classes", "legacy"]
 
 
 def legacy() -> bool:
@@ -15,3 +16,42 @@ def legacy() -> bool:
 def host() -> Any:
     """The Keras in use: the module ``tf_keras`` or ``keras``."""
     return importlib.import_module("tf_keras" if legacy() else "keras")
+
+
+def keras3_classes() -> Any:
+    """The module with the classes for Keras 3."""
+    check_backend()
+    return importlib.import_module("pyadam.keras3")
+
+
+def check_backend() -> None:
+    """Refuses a Keras 3 on another backend than TensorFlow, where possible before Keras loads that backend.
+
+    Raises:
+        ImportError: another backend is asked for, by the environment or by Keras' file.
+    """
+    asked_for = None if "keras" in sys.modules else os.environ.get("KERAS_BACKEND")
+    backend = asked_for or importlib.import_module("keras").backend.backend()
+    if backend != "tensorflow":
+        raise ImportError(
+            f"pyadam: the optimizers need Keras on TensorFlow, and here its backend is {backend}; set the environment "
+            'variable KERAS_BACKEND=tensorflow before Keras is loaded, or "backend": "tensorflow" in its file keras.json'
+        )
+
+
+def home(optimizer: Any) -> str:
+    """The module that an optimizer's class is imported from: that of the generation of Keras it is made for."""
+    made_for_tf_keras = any(base.__module__.startswith("tf_keras.") for base in type(optimizer).__mro__)
+    return "pyadam.tf_keras" if made_for_tf_keras else "pyadam"
+
+
+def introduced(optimizer: Any) -> str:
+    """An optimizer as a text, with the one that the other Keras takes: ``compile`` quotes it where it refuses this one."""
+    spec = optimizer.spec_type
+    mine, other, there, switch = "Keras 3", "tf_keras", "pyadam.tf_keras", "is 1"
+    if home(optimizer) == "pyadam.tf_keras":
+        mine, other, there, switch = "tf_keras", "Keras 3", "pyadam", "is not set"
+    return (
+        f"{optimizer!r}, made for {mine}; a model of {other} takes {there}.{spec.__name__}, which is what "
+        f"{spec.r_name}() makes where TF_USE_LEGACY_KERAS {switch}"
+    )

@@ -8,9 +8,12 @@ import tensorflow as tf
 from pyadam import specs
 from pyadam.engine.arena import Part
 from pyadam.engine.gradients import compute_dtype
+from pyadam.generation import check_backend
 from pyadam.rules.rule import Slot
 from pyadam.saving import path
 from pyadam.shell import Shell, make_classes
+
+check_backend()
 
 if TYPE_CHECKING:
     from pyadam._keras3 import *  # noqa: F403  what is made below, as checkers see it
@@ -20,6 +23,14 @@ else:
 __all__ = ["LossScaleOptimizer", "Optimizer", *specs.SPECS]
 
 
+def _unique(spec: Any) -> str:
+    """The optimizer's name; one that its user did not choose is numbered, for a model with two has each path once."""
+    if spec.name.lower() != type(spec).__name__.lower():
+        return str(spec.name)
+    number = keras.backend.get_uid(spec.name)
+    return spec.name if number == 1 else f"{spec.name}_{number - 1}"
+
+
 class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
     """What the classes for Keras 3 share. A subclass names its spec; everything else follows from it."""
 
@@ -27,7 +38,7 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         spec: Any = specs.bind(self.spec_type, specs.class_signature(self.spec_type), args, kwargs)
-        keras.optimizers.Optimizer.__init__(self, learning_rate=spec.learning_rate, name=spec.name)
+        keras.optimizers.Optimizer.__init__(self, learning_rate=spec.learning_rate, name=_unique(spec))
         self._set_up(spec, self._iterations.value)
 
     # --- learning rate ---------------------------------------------------------------------------------------------------

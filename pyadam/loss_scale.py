@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from pyadam.engine.compiler import Program
 from pyadam.engine.gradients import compute_dtype
+from pyadam.extension import check_overrides
+from pyadam.generation import home, introduced
 from pyadam.saving import untracked
 from pyadam.specs.loss_scale import LossScaleOptimizer as LossScaleSpec
 
@@ -76,6 +78,7 @@ class LossScale:
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls.__doc__ = cls.__doc__ or LossScaleSpec.documentation()
+        check_overrides(cls)
 
     @staticmethod
     def _fits(optimizer: Any) -> bool:
@@ -83,7 +86,10 @@ class LossScale:
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        return f"pyadam.{type(self).__name__}({self.inner_optimizer!r})"
+        return f"{home(self)}.{type(self).__name__}({self.inner_optimizer!r})"
+
+    def __format__(self, spec: str) -> str:
+        return introduced(self)
 
     def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> LossScaleSpec:
         """The spec of a call. The optimizer inside loses its own factor: the gradients would be divided twice."""

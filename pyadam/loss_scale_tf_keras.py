@@ -15,6 +15,8 @@ from pyadam.shell import check_strategy
 
 __all__ = ["LossScaleOptimizer"]
 
+_NAME = "loss_scale_optimizer"
+
 
 @tf_keras.saving.register_keras_serializable("pyadam")
 class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]  # noqa: D101 it has the spec's
@@ -23,7 +25,7 @@ class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]
         super().__init__(
             spec.inner_optimizer, initial_scale=spec.initial_scale, dynamic_growth_steps=spec.dynamic_growth_steps
         )
-        untracked(self, name=spec.name or "loss_scale_optimizer")
+        untracked(self, name=spec.name or _NAME)
 
     @staticmethod
     def _fits(optimizer: Any) -> bool:
@@ -73,7 +75,8 @@ class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """The arguments, with the config of the optimizer inside."""
-        return super().get_config() | {"name": self.name}
+        own_name = {} if self.name == _NAME else {"name": self.name}  # tf_keras' own class takes none
+        return super().get_config() | own_name
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "LossScaleOptimizer":

@@ -14,7 +14,7 @@ from pyadam import files, specs
 from pyadam.arguments import plain
 from pyadam.checkpoint import Described, Numbered
 from pyadam.rules import Rule
-from pyadam.state import Entry, Label, SavedState, check_kinds, fit, flat
+from pyadam.state import Entry, Label, SavedState, check_kinds, fit, flat, same_variables
 
 __all__ = ["ITERATION", "LEARNING_RATE", "Saving", "path", "untracked"]
 
@@ -137,8 +137,8 @@ class Saving:
         """
         owner = type(self).__name__
         here = self._labelled()
-        names = _automatic_names(self._saving.__name__.split(".")[0])
-        found = fit(owner, state, {label: tuple(v.shape) for label, v in here.items()}, names.__contains__)
+        shapes = {label: tuple(v.shape) for label, v in here.items()}
+        found = fit(owner, state, shapes, self._automatic_names().__contains__)
         kept = {entry.label: _kept_in(entry) for entry in found.kept}
         if found.fresh and state.kinds:
             self._say(
@@ -148,6 +148,13 @@ class Saving:
         untracked(self, _kept=kept, _misfit=None)
         taken = {id(entry): here[label] for label, entry in found.taken.items()}
         return taken | {id(entry): kept[entry.label] for entry in found.kept}
+
+    def _automatic_names(self) -> frozenset[str]:
+        return _automatic_names(self._saving.__name__.split(".")[0])
+
+    def _same_variables(self, known: Sequence[str], here: Sequence[str]) -> bool:
+        """Whether these paths are those of a model made a second time."""
+        return bool(same_variables(known, here, (), self._automatic_names().__contains__))
 
     def _check_kinds(self, state: SavedState) -> None:
         """Checks that a state is of this kind of optimizer."""

@@ -5,6 +5,7 @@ variable is made, saved and named, is left to the subclasses.
 """
 
 import math
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
@@ -18,6 +19,8 @@ from pyadam.engine.arena import Part
 from pyadam.engine.gradients import clip, compute_dtype
 from pyadam.engine.lanes import make_arenas
 from pyadam.exclusions import Exclusions
+from pyadam.extension import Extension
+from pyadam.generation import home, introduced
 from pyadam.hyperparameters import Hyperparameters
 from pyadam.reference import documentation
 from pyadam.rules import RULES
@@ -28,14 +31,19 @@ from pyadam.state import Label, numbered
 __all__ = ["Shell", "check_strategy", "make_classes", "matched"]
 
 
-class Shell(Averages, Hyperparameters):
+_ONE_A_MODEL = (
+    "Make a new optimizer for each model, and for each fold of a cross-validation; if one is to train several models, "
+    "call build() with the variables of all of them before its first step"
+)
+
+
+class Shell(Extension, Averages, Hyperparameters):
     """An optimizer of one spec, without a Keras around it."""
 
     _exclusions: Exclusions
     _built_explicitly: bool
     _trainable_variables: list[Any]
-    _model_variables_moving_average: list[Any]
-    _accumulated_gradients: list[Any]
+    _lock: Any  # of the thread that takes a step
     _has_arenas: ClassVar[bool] = True  # whether the state of small variables may be parts of arenas
 
     # What the Keras generation provides.
@@ -64,8 +72,7 @@ class Shell(Averages, Hyperparameters):
             _engine=Engine(spec, RULES[self.spec_type], iterations),
             _exclusions=Exclusions(),
             _trainable_variables=[],
-            _model_variables_moving_average=[],
-            _accumulated_gradients=[],
+            _lock=threading.RLock(),
         )
         self._set_up_saving()
         untracked(self, _dynamic=self._make_dynamic())
@@ -75,7 +82,10 @@ class Shell(Averages, Hyperparameters):
         values = {name: getattr(self._spec, name) for name in specs.arguments(self.spec_type)}
         values["learning_rate"] = self._rate_for_config()
         shown = ", ".join(f"{name}={value!r}" for name, value in values.items() if value != default[name])
-        return f"pyadam.{type(self).__name__}({shown})"
+        return f"{home(self)}.{type(self).__name__}({shown})"
+
+    def __format__(self, spec: str) -> str:
+        return introduced(self)
 
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if name != "lr"]  # Keras reads all that is listed when it saves
@@ -125,8 +135,27 @@ class Shell(Averages, Hyperparameters):
         if unknown:
             raise ValueError(
                 f"{type(self).__name__}: unknown variable {', '.join(unknown)}: the optimizer was built for "
-                f"{len(self._engine.targets)} others. Build it with all variables, or make a new optimizer"
+                f"{len(self._engine.targets)} others. {_ONE_A_MODEL}"
             )
+
+    def _check_not_all_new(self, variables: Sequence[Any]) -> None:
+        """Refuses a second model: its steps would go on from the count, and so from the corrections, of the first one's.
+
+        Variables that are not those of such a copy are taken, with a warning.
+        """
+        targets = self._engine.targets
+        if not targets or not tf.executing_eagerly() or any(self._var_key(v) in targets for v in variables):
+            return
+        steps = int(tf.convert_to_tensor(self._native(self._iterations)))
+        if steps == 0 or all(self._is_kept(v) for v in variables):
+            return
+        words = (
+            f"{type(self).__name__}: unknown variable {', '.join(map(path, variables))}: the optimizer has taken "
+            f"{steps} steps, and none with these variables. {_ONE_A_MODEL}"
+        )
+        if self._same_variables(list(self._ranks), [path(v).split(":")[0] for v in variables]):
+            raise ValueError(words)
+        self._say(words)
 
     def _add_targets(self, variables: Sequence[Any]) -> None:
         """Creates the state of those variables that have none yet."""
@@ -177,12 +206,10 @@ class Shell(Averages, Hyperparameters):
         self._places[label] = place
         if slot.name == "average":
             target.average = native
-            self._model_variables_moving_average.append(state)
             if self.built:  # a later variable: its average starts here, not at the first update
                 native.assign(tf.cast(target.weight, target.dtype))
         elif slot.name == "gradient_accumulator":
             target.accumulator = native
-            self._accumulated_gradients.append(state)
         elif slot.dtype is None:
             target.slots[slot.name] = native
 
@@ -247,9 +274,15 @@ class Shell(Averages, Hyperparameters):
         self._check_gradients(grads, variables)
         check_strategy(type(self).__name__)
         self._check_misfit()
+        with self._lock:
+            self._step(grads, variables)
+
+    def _step(self, grads: Sequence[Any], variables: Sequence[Any]) -> None:
         with tf.init_scope():
             if self._built_explicitly:
                 self._check_known(variables)
+            else:
+                self._check_not_all_new(variables)
             self._add_targets(variables)
             if not self.built:
                 self._finish_build()

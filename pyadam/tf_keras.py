@@ -18,6 +18,7 @@ except ImportError as error:
     raise ImportError("pyadam.tf_keras needs tf_keras, the second generation of Keras: pip install tf_keras") from error
 
 from pyadam import specs
+from pyadam.arguments import shown
 from pyadam.engine.arena import Part
 from pyadam.engine.gradients import compute_dtype
 from pyadam.rules import Rule, Slot
@@ -73,9 +74,29 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
 
     @property
     def iterations(self) -> Any:
-        """The number of updates so far."""
-        every = self._spec.gradient_accumulation_steps
-        return self._iterations if every is None else self._iterations // every
+        """The number of updates so far: the variable that counts them or, with accumulation, a tensor.
+
+        Before the optimizer is built another variable can be set in its place, which then counts on.
+        """
+        every = self._spec.calls_per_update
+        if every == 1:
+            return self._iterations
+        updates = self._iterations // every
+        # tf_keras' own loss scale adds one where it skips a step; the update goes on waiting for as many calls as before
+        updates.assign_add = lambda delta, read_value=True: None
+        return updates
+
+    @iterations.setter
+    def iterations(self, variable: Any) -> None:
+        owner = type(self).__name__
+        if self.built or self._engine.targets:
+            raise RuntimeError(f"{owner}: iterations can be set to another variable only before the optimizer is built")
+        if not isinstance(variable, tf.Variable) or variable.dtype != tf.int64 or variable.shape.rank != 0:
+            raise TypeError(f"{owner}: iterations must be a scalar tf.Variable of int64, got {shown(variable)}")
+        self._variables = [variable if v is self._iterations else v for v in self._variables]
+        self._iterations = variable
+        self._engine.iterations = variable
+        self._engine.configure(self._spec)
 
     def scale_loss(self, loss: Any) -> Any:
         """The loss times ``loss_scale_factor``, for training loops that differentiate it."""

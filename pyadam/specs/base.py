@@ -7,7 +7,6 @@ Only the standard library is imported here: signatures, R generation and docs wo
 """
 
 import dataclasses
-import difflib
 import inspect
 import textwrap
 import warnings
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pyadam.arguments import Choice, Count, Flag, Kind, Name, Number
+from pyadam.specs.foreign import hint, without_effect
 
 __all__ = [
     "NEW_TO_KERAS",
@@ -218,7 +218,7 @@ def bind(spec: type[Spec], signature: inspect.Signature, args: tuple[Any, ...], 
     """The spec of a call: positional and keyword arguments laid on the signature, aliases resolved, values checked.
 
     Raises:
-        TypeError: an unknown name (the nearest known one is named), a name given twice, or a value of the wrong type.
+        TypeError: an unknown name (the error says what takes its place), a name given twice, or a value of the wrong type.
         ValueError: a value out of its range.
     """
     kwargs = dict(kwargs)
@@ -229,12 +229,18 @@ def bind(spec: type[Spec], signature: inspect.Signature, args: tuple[Any, ...], 
             f"{spec.__name__}: argument lr is deprecated, use learning_rate", DeprecationWarning, stacklevel=4
         )
         kwargs["learning_rate"] = kwargs.pop("lr")
+    for name in [name for name, value in kwargs.items() if without_effect(name, value)]:
+        warnings.warn(
+            f"{spec.__name__}: argument {name} is gone; at 0 it did nothing", DeprecationWarning, stacklevel=4
+        )
+        del kwargs[name]
     values = laid_on(signature, spec.__name__, args, kwargs)
     for name, default in spec.ignored.items():
         if values.pop(name, default) != default:
             warnings.warn(f"{spec.__name__}: argument {name} does nothing and is ignored", UserWarning, stacklevel=4)
-    if values["name"] is None:
-        values["name"] = signature.parameters["name"].default
+    for name in ("epsilon", "name"):  # for which Keras 2 took None as "the default"
+        if name in values and values[name] is None:
+            values[name] = signature.parameters[name].default
     return spec(**values)
 
 
@@ -247,9 +253,9 @@ def laid_on(
         TypeError: an unknown name (the nearest known one is named), a name given twice, or a missing argument.
     """
     known = [name for name in signature.parameters if name != "kwargs"]
-    for name in kwargs:
+    for name, value in kwargs.items():
         if name not in known:
-            raise TypeError(f"{owner}: unknown argument {name}{_nearest(name, known)}")
+            raise TypeError(f"{owner}: unknown argument {name}{hint(owner, name, value, known, _owners())}")
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
@@ -258,6 +264,10 @@ def laid_on(
     return {name: value for name, value in bound.arguments.items() if name != "kwargs"}
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f", did you mean {close[0]}?" if close else f"; the arguments are {', '.join(known)}"
+def _owners() -> dict[str, list[str]]:
+    """The optimizers that have an argument, for those that not all have."""
+    specs = Spec.__subclasses__()
+    return {
+        name: [spec.__name__ for spec in specs if name in arguments(spec)]
+        for name in dict.fromkeys(name for spec in specs for name in arguments(spec))
+    }

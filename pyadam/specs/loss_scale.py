@@ -84,6 +84,8 @@ class LossScaleOptimizer:
                     + " on the `inner_optimizer`"
                 )
         values = laid_on(cls.signature(), owner, args, kwargs)
+        if values["initial_scale"] is None:  # tf_keras' word for the default
+            values["initial_scale"] = cls.initial_scale
         Inner(fits=fits).check(owner, "inner_optimizer", values["inner_optimizer"])
         return cls(**values)
 

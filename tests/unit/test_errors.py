@@ -1,9 +1,12 @@
 """Bad input: the kind of error and its words, which name the argument, the value and what is allowed."""
 
+import threading
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import assert_same, run_python, values
 
 import pyadam
 from pyadam import NA, specs
@@ -42,7 +45,25 @@ BAD = [
     ({"jit_compile": "auto"}, TypeError, r"jit_compile must be True or False, got 'auto'"),
     ({"beta1": 0.9}, TypeError, r"unknown argument beta1, did you mean beta_1\?"),
     ({"learning_rte": 0.9}, TypeError, r"unknown argument learning_rte, did you mean learning_rate\?"),
-    ({"momentum": 0.9, "decay": 1}, TypeError, r"unknown argument momentum, did you mean ema_momentum\?"),
+    ({"momentum": 0.9, "decay": 1}, TypeError, r"unknown argument momentum, which only Muon, RMSprop and SGD have$"),
+    ({"nesterov": True}, TypeError, r"unknown argument nesterov, which only Muon and SGD have$"),
+    ({"decay": 1e-6}, TypeError, r"unknown argument decay: .*_inverse_time_decay\(learning_rate, 1, 1e-06\)$"),
+    ({"lr_decay": 1e-6}, TypeError, r"unknown argument lr_decay: .*_inverse_time_decay\(learning_rate, 1, 1e-06\)$"),
+    ({"betas": (0.9, 0.99)}, TypeError, r"unknown argument betas: the two decay rates are beta_1 and beta_2$"),
+    ({"rate": 0.1}, TypeError, r"unknown argument rate, did you mean learning_rate\?"),
+    ({"learning.rate": 0.1}, TypeError, r"unknown argument learning.rate, did you mean learning_rate\?"),
+    ({"schedule": 0.1}, TypeError, r"unknown argument schedule: give the schedule as learning_rate$"),
+    ({"eps": 0.1}, TypeError, r"unknown argument eps, did you mean epsilon\?"),
+    ({"wd": 0.1}, TypeError, r"unknown argument wd, did you mean weight_decay\?"),
+    ({"max_grad_norm": 1}, TypeError, r"unknown argument max_grad_norm, did you mean global_clipnorm\?"),
+    (
+        {"clip_norm": 1},
+        TypeError,
+        r"unknown argument clip_norm: clipnorm limits each variable's gradient, global_clipnorm",
+    ),
+    ({"schedule_decay": 0.004}, TypeError, r"unknown argument schedule_decay; the arguments are"),
+    ({"alpha": 0.9}, TypeError, r"unknown argument alpha; the arguments are"),
+    ({"beta_3": 0.9}, TypeError, r"unknown argument beta_3; the arguments are"),
     ({"xyz": 0.9}, TypeError, r"unknown argument xyz; the arguments are learning_rate, beta_1"),
 ]
 
@@ -168,3 +189,84 @@ def test_exclusion_that_matches_nothing_warns(spec):
     optimizer.exclude_from_weight_decay(var_names=["bais"])
     with pytest.warns(UserWarning, match="no variable's path has a component 'bais'"):
         optimizer.build([keras.Variable([1.0], name="bias")])
+
+
+@pytest.mark.parametrize("off", [0, 0.0, None, np.float32(0)])
+def test_a_decay_that_did_nothing_is_taken(off):
+    with pytest.warns(DeprecationWarning, match="argument decay is gone; at 0 it did nothing"):
+        optimizer = pyadam.Adam.from_config({"name": "Adam", "learning_rate": 0.001, "decay": off, "amsgrad": False})
+    assert float(optimizer.learning_rate) == np.float32(0.001)
+    assert "decay" not in optimizer.get_config()
+
+
+@pytest.mark.parametrize("argument", ["decay", "schedule_decay", "momentum_decay"])
+def test_the_momentum_schedule_of_old_nadams(argument):
+    with pytest.raises(TypeError, match=f"^Nadam: unknown argument {argument}: .* leave the argument out$"):
+        pyadam.Nadam(**{argument: 0.004})
+
+
+def test_foreign_names_of_other_rules():
+    with pytest.raises(TypeError, match=r"alpha, did you mean rho\?"):  # torch's name for it
+        pyadam.RMSprop(alpha=0.99)
+    with pytest.raises(TypeError, match="unknown argument betas; the arguments are"):  # Ftrl's beta is something else
+        pyadam.Ftrl(betas=(0.9, 0.999))
+
+
+def test_what_the_hint_for_decay_names_is_what_decay_was():
+    schedule = pyadam.learning_rate_schedule_inverse_time_decay(0.01, 1, 1e-6)
+    assert float(schedule(10**6)) == pytest.approx(0.01 / (1 + 1e-6 * 10**6))
+
+
+@pytest.mark.parametrize("face", ["Adam", "optimizer_adam", "Adadelta", "RMSprop"])
+def test_no_epsilon_is_the_default(face):
+    assert getattr(pyadam, face)(epsilon=None).epsilon == 1e-7
+
+
+def test_a_second_model_is_refused_and_nothing_is_changed():
+    optimizer, (a, b, c) = pyadam.Adam(0.1), [keras.Variable([1.0], name=name) for name in "abc"]
+    optimizer.apply([tf.ones(1)], [a])
+    with pytest.raises(ValueError, match=r"^Adam: unknown variable b: the optimizer has taken 1 steps.*for each fold"):
+        optimizer.apply([tf.ones(1)], [b])
+    assert (int(optimizer.iterations), len(optimizer._trainable_variables), b.numpy()[0]) == (1, 1, 1.0)
+    optimizer.apply([tf.ones(1)] * 2, [a, c])  # one that is unfrozen later
+    assert int(optimizer.iterations) == 2
+
+
+def test_the_first_step_taken_by_threads_at_once():
+    optimizer, vs = pyadam.Adam(0.1), [keras.Variable([1.0], name=f"v{i}") for i in range(3)]
+    start = threading.Barrier(8)
+
+    def steps():
+        start.wait()
+        for _ in range(5):
+            optimizer.apply([tf.ones(1)] * 3, vs)
+
+    threads = [threading.Thread(target=steps) for _ in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert (int(optimizer.iterations), len(optimizer.variables)) == (40, 2 + 2 * 3)
+    alone, ws = pyadam.Adam(0.1), [keras.Variable([1.0], name=f"v{i}") for i in range(3)]
+    for _ in range(40):
+        alone.apply([tf.ones(1)] * 3, ws)
+    assert_same(values(vs), values(ws))
+
+
+def test_another_backend_is_refused_by_name():
+    for use in ("pyadam.Adam", "pyadam.optimizer_adam()"):
+        run = run_python(f"import pyadam; {use}", KERAS_BACKEND="jax")
+        assert "ImportError: pyadam: the optimizers need Keras on TensorFlow, and here its backend is jax" in run.stderr
+
+
+def test_the_other_generation_s_optimizer():
+    import tf_keras
+
+    import pyadam.tf_keras
+
+    with pytest.raises(
+        ValueError, match=r"pyadam.Adam\(\), made for Keras 3; a model of tf_keras takes pyadam.tf_keras.Adam"
+    ):
+        tf_keras.Sequential([tf_keras.layers.Dense(1)]).compile(pyadam.Adam(name="adam"), "mse")
+    with pytest.raises(ValueError, match=r"pyadam.tf_keras.Adam\(\), made for tf_keras; .* Keras 3 takes pyadam.Adam"):
+        keras.Sequential([keras.layers.Dense(1)]).compile(pyadam.tf_keras.Adam(), "mse")
