@@ -1,15 +1,16 @@
 """The loss-scale optimizer for Keras 3."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from pyadam import files
 from pyadam.loss_scale import LossScale, divided
-from pyadam.saving import path, untracked
+from pyadam.saving import Saving, untracked
 from pyadam.shell import check_strategy, matched
-from pyadam.state import LoadedState, check_state, mark
+from pyadam.state import Entry, Label, SavedState, check_kinds
 
 __all__ = ["LossScaleOptimizer"]
 
@@ -77,27 +78,46 @@ class LossScaleOptimizer(LossScale, keras.optimizers.LossScaleOptimizer):  # typ
         rule = getattr(self.inner_optimizer, "_rule", None)
         return f"loss scale of {rule.layout if rule else type(self.inner_optimizer).__name__.lower()}"
 
+    def _own(self) -> list[Any]:
+        """The variables that are not the inner optimizer's, as Keras numbers them."""
+        return list(self._variables)
+
+    def _state(self) -> SavedState:
+        inner = self.inner_optimizer
+        own = [Entry(Label(f"loss scale, {v.name}"), tuple(v.shape), str(v.dtype), v.numpy) for v in self._own()]
+        if isinstance(inner, Saving):
+            return SavedState([*own, *inner._state().entries], self._layout())
+        theirs = [Entry(None, tuple(v.shape), str(v.dtype), v.numpy) for v in inner.variables]
+        return SavedState([*own, *theirs], self._layout())
+
     def save_own_variables(self, store: Any) -> None:
         """Writes the state, numbered as Keras does: the scale and its counter, then the state of the optimizer inside."""
-        super().save_own_variables(store)
-        mark(store, "layout", self._layout())
+        files.write(store, self._state(), len(self.variables))
 
-    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+    def load_own_variables(self, store: Any) -> None:
         """Reads a state that ``save_own_variables`` or Keras' own class wrote; before ``build`` it waits for it.
 
         Raises:
             ValueError: the state is another optimizer's, or its variables differ in number or shape; nothing is changed then.
         """
+        state, inner = files.read(store), self.inner_optimizer
+        check_kinds(type(self).__name__, state, self._layout(), *self._kinds())
         if not self.built:
-            untracked(self, _deferred=LoadedState(store))
+            untracked(self, _deferred=state.copied())
             return
-        if len(store.keys()) == 2 + _variables_before_build(self.inner_optimizer):
+        count = len(self._own())
+        if len(state.entries) == 2 + _variables_before_build(inner):
             return  # saved before its build: nothing but the start
-        variables = self.variables
-        names, shapes = [path(v) for v in variables], [tuple(v.shape) for v in variables]
-        check_state(type(self).__name__, self._layout(), store, names, shapes)
-        for i, variable in enumerate(variables):
-            variable.assign(store[str(i)])
+        rest = SavedState(state.entries[count:], inner._rule.layout if isinstance(inner, Saving) else None, state.names)
+        if isinstance(inner, Saving):
+            inner._load(rest)
+        else:
+            inner.load_own_variables({str(i): entry.read() for i, entry in enumerate(rest.entries)})
+        for variable, entry in zip(self._own(), state.entries, strict=False):
+            variable.assign(entry.read())
+
+    def _kinds(self) -> tuple[set[str], set[str]]:
+        return self.inner_optimizer._kinds() if isinstance(self.inner_optimizer, Saving) else (set(), set())
 
 
 def _variables_before_build(optimizer: Any) -> int:

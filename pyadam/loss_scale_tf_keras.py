@@ -8,10 +8,10 @@ import tensorflow as tf
 import tf_keras
 from tf_keras.src.mixed_precision.loss_scale_optimizer import LossScaleOptimizerV3
 
+from pyadam.files import mark, marked
 from pyadam.loss_scale import LossScale, divided
 from pyadam.saving import untracked
 from pyadam.shell import check_strategy
-from pyadam.state import mark, marked
 
 __all__ = ["LossScaleOptimizer"]
 

@@ -6,7 +6,7 @@ variable is made, saved and named, is left to the subclasses.
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import tensorflow as tf
@@ -23,6 +23,7 @@ from pyadam.reference import documentation
 from pyadam.rules import RULES
 from pyadam.rules.rule import Slot
 from pyadam.saving import path, untracked
+from pyadam.state import Label, numbered
 
 __all__ = ["Shell", "check_strategy", "make_classes", "matched"]
 
@@ -65,9 +66,8 @@ class Shell(Averages, Hyperparameters):
             _trainable_variables=[],
             _model_variables_moving_average=[],
             _accumulated_gradients=[],
-            _order={},
-            _deferred=None,
         )
+        self._set_up_saving()
         untracked(self, _dynamic=self._make_dynamic())
 
     def __repr__(self) -> str:
@@ -110,10 +110,10 @@ class Shell(Averages, Hyperparameters):
         """
         if self._built_explicitly:
             self._check_known(list(variables))
-            return
         self._add_targets(list(variables))
-        self._built_explicitly = True
-        self._finish_build()
+        if not self._built_explicitly:
+            self._built_explicitly = True
+            self._finish_build()
 
     def _finish_build(self) -> None:
         self._exclusions.warn_unmatched(type(self).__name__)
@@ -121,7 +121,7 @@ class Shell(Averages, Hyperparameters):
         self._load_deferred()
 
     def _check_known(self, variables: Sequence[Any]) -> None:
-        unknown = [path(v) for v in variables if self._var_key(v) not in self._engine.targets]
+        unknown = [path(v) for v in variables if self._var_key(v) not in self._engine.targets and not self._is_kept(v)]
         if unknown:
             raise ValueError(
                 f"{type(self).__name__}: unknown variable {', '.join(unknown)}: the optimizer was built for "
@@ -137,42 +137,72 @@ class Shell(Averages, Hyperparameters):
         targets = [self._target(v) for v in new]
         if self._has_arenas and self._rule.elementwise:
             make_arenas(targets)
-        numbered = list(enumerate(zip(new, targets, strict=True), len(self._engine.targets)))
-
-        def add(place: tuple[float, ...], v: Any, target: Target, slot: Slot) -> tuple[Any, Any]:
-            part = target.arenas.part(target, slot) if target.arenas and slot.shape is None else None
-            state = self._add_state(v, slot, part)
-            self._order[id(state)] = place
-            return state, self._native(state)
-
-        if self._spec.use_ema:
-            for i, (v, target) in numbered:
-                if not target.replaced:
-                    average, target.average = add((2, i), v, target, Slot("average"))
-                    self._model_variables_moving_average.append(average)
-                    if self.built:  # a later variable: its average starts here, not at the first update
-                        target.average.assign(tf.cast(target.weight, target.dtype))
-        if self._spec.calls_per_update > 1:
-            for i, (v, target) in numbered:
-                accumulator, target.accumulator = add((3, i), v, target, Slot("gradient_accumulator"))
-                self._accumulated_gradients.append(accumulator)
-        groups = {i: self._rule.slots(self._spec, v.shape, path(v)) for i, (v, _) in numbered}
-        for k in range(max(map(len, groups.values()), default=0)):
-            for i, (v, target) in numbered:
-                for j, slot in enumerate(() if target.replaced else groups[i][k]):
-                    kept = slot._replace(dtype=slot.dtype or self._spec.slot_dtype)
-                    _, native = add((4 + k, i, j), v, target, kept)
-                    if slot.dtype is None:
-                        target.slots[slot.name] = native
+        for v in new:
+            name = numbered(path(v).split(":")[0], self._ranks)
+            self._paths[self._var_key(v)] = name
+            self._ranks[name] = len(self._ranks)
+        states = [
+            (kind, i, within, slot, v, target)
+            for i, (v, target) in enumerate(zip(new, targets, strict=True))
+            for kind, within, slot in self._states(target)
+        ]
+        for kind, _, within, slot, v, target in sorted(states, key=lambda state: state[:3]):
+            self._add_slot(v, target, slot, (kind, within))
         self._engine.add({self._var_key(v): target for v, target in zip(new, targets, strict=True)})
         self._trainable_variables.extend(new)
-        if not self._engine.shared:
-            wide = any(target.dtype == tf.float64 for target in self._engine.targets.values())
-            for name, start in self._rule.shared.items():
-                scalar = self._add_scalar(name, start, tf.float64 if wide else tf.float32)
-                self._order[id(scalar)] = (math.inf,)  # the last of its variables
-                setattr(self, f"_{name}", scalar)  # under the name that checkpoints of either Keras know
-                self._engine.shared[name] = self._native(scalar)
+        self._add_shared()
+        self._follow_order(variables)
+        if self.built:
+            self._take_kept()
+
+    def _states(self, target: Target) -> Iterator[tuple[float, float, Slot]]:
+        """What is kept beside a weight, each with the place of its kind in Keras' files and its own among that kind."""
+        if self._spec.use_ema and not target.replaced:
+            yield 2, 0, Slot("average")
+        if self._spec.calls_per_update > 1:
+            yield 3, 0, Slot("gradient_accumulator")
+        groups = () if target.replaced else self._rule.slots(self._spec, target.weight.shape, target.path)
+        for k, group in enumerate(groups):
+            for j, slot in enumerate(group):
+                yield 4 + k, j, slot
+
+    def _add_slot(self, v: Any, target: Target, slot: Slot, place: tuple[float, float]) -> None:
+        """Creates a variable beside a weight."""
+        is_slot = slot.name not in ("average", "gradient_accumulator")
+        kept = slot._replace(dtype=slot.dtype or self._spec.slot_dtype) if is_slot else slot
+        part = target.arenas.part(target, kept) if target.arenas and slot.shape is None else None
+        state = self._add_state(v, kept, part)
+        native = self._native(state)
+        self._labels[id(state)] = label = Label(slot.name, self._paths[self._var_key(v)])
+        self._places[label] = place
+        if slot.name == "average":
+            target.average = native
+            self._model_variables_moving_average.append(state)
+            if self.built:  # a later variable: its average starts here, not at the first update
+                native.assign(tf.cast(target.weight, target.dtype))
+        elif slot.name == "gradient_accumulator":
+            target.accumulator = native
+            self._accumulated_gradients.append(state)
+        elif slot.dtype is None:
+            target.slots[slot.name] = native
+
+    def _add_shared(self) -> None:
+        """Creates the scalars of the rule, once."""
+        if self._engine.shared:
+            return
+        wide = any(target.dtype == tf.float64 for target in self._engine.targets.values())
+        for name, start in self._rule.shared.items():
+            scalar = self._add_scalar(name, start, tf.float64 if wide else tf.float32)
+            self._labels[id(scalar)] = label = Label(name)
+            self._places[label] = (math.inf, 0)  # the last of its variables
+            setattr(self, f"_{name}", scalar)  # under the name that checkpoints of either Keras know
+            self._engine.shared[name] = self._native(scalar)
+
+    def _follow_order(self, variables: Sequence[Any]) -> None:
+        """Has files follow the order of these variables, if they are all that there are: it is the model's own."""
+        names = [self._paths[self._var_key(v)] for v in variables]
+        if len(names) == len(self._ranks):
+            self._ranks.update({name: i for i, name in enumerate(names)})
 
     def _check_dtype(self, variable: Any) -> None:
         dtype = compute_dtype(variable.dtype)  # refuses what is not floating point
@@ -216,14 +246,13 @@ class Shell(Averages, Hyperparameters):
             return
         self._check_gradients(grads, variables)
         check_strategy(type(self).__name__)
+        self._check_misfit()
         with tf.init_scope():
             if self._built_explicitly:
                 self._check_known(variables)
-                self._check_distinct(variables)
-            else:
-                self._add_targets(variables)
-                if not self.built:
-                    self._finish_build()
+            self._add_targets(variables)
+            if not self.built:
+                self._finish_build()
         given = {self._var_key(v): g for g, v in zip(grads, variables, strict=True)}
         targets = self._engine.targets
         keys = [key for key, x in targets.items() if key in given or x.average is not None or x.pending]

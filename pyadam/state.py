@@ -1,71 +1,291 @@
-"""Saved state: whether it fits an optimizer, checked before anything is changed."""
+"""Saved state: what each of its variables is, whether it fits an optimizer, and which variable takes which value.
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+State belongs to the variables of a model, by their paths. Files of Keras say nothing of paths; there the order has to do.
+"""
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyadam import specs
-from pyadam.rules import RULES
-
-__all__ = ["LoadedState", "check_state", "layout_of", "mark", "marked"]
-
-# the names that optimizers have when their user gave none, as Keras writes them beside the state
-_LAYOUT_OF_NAME = {spec.__name__.lower(): RULES[spec].layout for spec in specs.SPECS.values()}
+__all__ = ["Entry", "Fit", "Label", "SavedState", "check_kinds", "fit", "flat", "numbered", "same_variables"]
 
 
-def _attributes(store: Any) -> Any:
-    """The attributes of the HDF5 group that is, or is behind, a store of either Keras, where there is one."""
-    return getattr(getattr(store, "_h5_entry_group", store), "attrs", {})
+class Label(NamedTuple):
+    """What a variable of an optimizer is.
+
+    Attributes:
+        kind: "iteration", "average", "gradient_accumulator", the name of a slot, and so on.
+        path: the path of the model variable that it belongs to; empty for one of the optimizer as a whole.
+    """
+
+    kind: str
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.path}" if self.path else self.kind
 
 
-def mark(store: Any, name: str, value: Any) -> None:
-    """Writes a value beside the state, without adding to what Keras counts as variables."""
-    attributes = _attributes(store)
-    if hasattr(attributes, "create"):
-        attributes[f"pyadam_{name}"] = value
+@dataclass(frozen=True)
+class Entry:
+    """A variable of a saved state.
+
+    Attributes:
+        label: what it is; None in the files of Keras.
+        shape: its shape.
+        dtype: the name of its dtype.
+        read: gives its value; None in a checkpoint, whose values TensorFlow restores.
+    """
+
+    label: Label | None
+    shape: tuple[int, ...]
+    dtype: str
+    read: Any
 
 
-def marked(store: Any, name: str) -> Any:
-    """What `mark` has written beside a saved state, or None."""
-    return _attributes(store).get(f"pyadam_{name}")
+@dataclass(frozen=True)
+class SavedState:
+    """A state as a file or a checkpoint holds it.
+
+    Attributes:
+        entries: its variables in the order of Keras' files, then those that it keeps for variables of the model which did not
+            train when it was saved.
+        layout: the optimizers that can read it, or None where the file does not say.
+        names: the names of the model's layers, trained or not, where the file tells them.
+    """
+
+    entries: Sequence[Entry]
+    layout: str | None = None
+    names: Collection[str] = field(default=())
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it says what its variables are."""
+        return all(entry.label is not None for entry in self.entries)
+
+    @property
+    def kinds(self) -> set[str]:
+        """The kinds of state that it holds beside the model's variables."""
+        return {entry.label.kind for entry in self.entries if entry.label is not None and entry.label.path}
+
+    def copied(self) -> "SavedState":
+        """The same, with values that outlive the file."""
+
+        def kept(entry: Entry) -> Entry:
+            value = np.array(entry.read())
+            return Entry(entry.label, entry.shape, entry.dtype, lambda: value)
+
+        return SavedState([kept(entry) for entry in self.entries], self.layout, self.names)
+
+    def manifest(self) -> str:
+        """All that there is beside the values, as JSON."""
+        variables = [[*(entry.label or Label("")), entry.shape, entry.dtype] for entry in self.entries]
+        return json.dumps({"layout": self.layout, "variables": variables})
+
+    @classmethod
+    def of_manifest(
+        cls, manifest: str, read: Callable[[int], Any] | None = None, names: Collection[str] = ()
+    ) -> "SavedState":
+        """The state that a manifest describes; ``read`` gives the values by their numbers."""
+        described = json.loads(manifest)
+        entries = [
+            Entry(Label(kind, path), tuple(shape), dtype, None if read is None else partial(read, i))
+            for i, (kind, path, shape, dtype) in enumerate(described["variables"])
+        ]
+        return cls(entries, described["layout"], names)
 
 
-class LoadedState(dict[str, Any]):
-    """A copy of a saved state that outlives its file, with the mark of its layout."""
-
-    def __init__(self, store: Any) -> None:
-        super().__init__({key: np.array(store[key]) for key in list(store.keys())})
-        self.layout = layout_of(store)
+def flat(path: str) -> str:
+    """A path as it appears in the names of Keras' optimizer variables."""
+    return re.sub("[/:]", "_", path)
 
 
-def layout_of(store: Any) -> str | None:
-    """The layout that a saved state is marked with, or None."""
-    if isinstance(store, LoadedState):
-        return store.layout
-    return marked(store, "layout") or _LAYOUT_OF_NAME.get(str(_attributes(store).get("name")))
+def numbered(path: str, taken: Collection[str]) -> str:
+    """The path, with a number behind it where another variable has the same one."""
+    if path not in taken:
+        return path
+    return next(each for n in range(1, len(taken) + 2) if (each := f"{path}#{n}") not in taken)
 
 
-def check_state(
-    owner: str, layout: str, store: Mapping[str, Any], names: Sequence[str], shapes: Sequence[tuple[int, ...]]
-) -> None:
-    """Checks that a saved state is one of this optimizer's.
+# --- which path is which -------------------------------------------------------------------------------------------------
+
+
+def _counted(name: str) -> tuple[str, int]:
+    """A name without the number that Keras appends to make names unique, and that number."""
+    base, number = re.fullmatch(r"(.*?)(?:_(\d+))?", name).groups()  # type: ignore[union-attr]
+    return base, int(number or 0)
+
+
+def _ranked(paths: Iterable[str], automatic: Callable[[str], bool]) -> list[str]:
+    """The paths with each automatic number replaced by its rank among those of its name."""
+    paths = list(paths)
+    numbers: dict[str, set[int]] = {}
+    for name in {name for path in paths for name in path.split("/")}:
+        base, number = _counted(name)
+        if automatic(base):
+            numbers.setdefault(base, set()).add(number)
+
+    def ranked(name: str) -> str:
+        base, number = _counted(name)
+        return f"{base}:{sorted(numbers[base]).index(number)}" if base in numbers else name
+
+    return ["/".join(map(ranked, path.split("/"))) for path in paths]
+
+
+def _without_model(paths: Sequence[str]) -> list[str]:
+    """The paths without their first component, if that is the same in all: the name of a model."""
+    parts = [path.split("/") for path in paths]
+    shared = len({each[0] for each in parts}) == 1 and all(len(each) > 2 for each in parts)
+    return ["/".join(each[1:]) for each in parts] if shared else list(paths)
+
+
+def same_variables(
+    saved: Sequence[str], here: Sequence[str], names: Collection[str], automatic: Callable[[str], bool]
+) -> dict[str, str]:
+    """Which saved path is which of ours: from ours to the saved one.
+
+    Paths that are equal name the same variable. But a model's own name comes first in some of its paths and not in others, as
+    the model was built. And where a model is made a second time in one process, Keras counts on: ``dense/kernel`` is
+    ``dense_2/kernel`` there. So where neither list is a part of the other, and they are the same but for such numbers, it is
+    the rank of the number that counts.
+
+    Args:
+        saved: the paths that a state has.
+        here: those of the optimizer that loads it.
+        names: names of the saved model's layers. If they have all of ours, numbers mean what they say.
+        automatic: whether a name without its number is one that Keras gives.
+    """
+    readings = [
+        _paired(a, b, saved, here) for a in (saved, _without_model(saved)) for b in (here, _without_model(here))
+    ]
+    best = max(readings, key=len)
+    if len(best) in (len(saved), len(here)) or (names and all(_has(names, path) for path in here)):
+        return best
+    ranked = _paired(_ranked(_without_model(saved), automatic), _ranked(_without_model(here), automatic), saved, here)
+    return ranked if len(ranked) == len(saved) == len(here) else best
+
+
+def _paired(a: Sequence[str], b: Sequence[str], saved: Sequence[str], here: Sequence[str]) -> dict[str, str]:
+    """The pairs of paths that are equal in a reading ``a`` of the saved ones and ``b`` of ours; none if two are read alike."""
+    if len(set(a)) < len(a) or len(set(b)) < len(b):
+        return {}
+    of_reading = dict(zip(a, saved, strict=True))
+    return {path: of_reading[reading] for path, reading in zip(here, b, strict=True) if reading in of_reading}
+
+
+def _has(names: Collection[str], path: str) -> bool:
+    return any(component in names for component in path.split("/"))
+
+
+# --- does it fit ---------------------------------------------------------------------------------------------------------
+
+
+class Fit(NamedTuple):
+    """How a saved state and an optimizer come together.
+
+    Attributes:
+        taken: the entry that each variable takes, by label.
+        kept: entries of variables that the optimizer has not: to be kept for later.
+        fresh: paths of model variables for which nothing was saved.
+    """
+
+    taken: dict[Label, Entry]
+    kept: list[Entry]
+    fresh: list[str]
+
+
+def fit(owner: str, state: SavedState, here: Mapping[Label, tuple[int, ...]], automatic: Callable[[str], bool]) -> Fit:
+    """Finds the entry for each variable of an optimizer, by path where the state has paths, else by number.
+
+    Args:
+        owner: the optimizer's class, for messages.
+        state: the saved state.
+        here: the optimizer's variables with their shapes, in the order of Keras' files.
+        automatic: as in `same_variables`.
 
     Raises:
-        ValueError: it was written by an optimizer of another kind, or its variables differ in number or shape.
+        ValueError: variables differ in shape or kind, or in number where the order has to do.
     """
-    found = layout_of(store)
-    if found is not None and found != layout:
+    if not state.labelled:
+        return _by_number(owner, state.entries, here)
+    found = {entry.label: entry for entry in state.entries}
+    saved = list(dict.fromkeys(label.path for label in found if label and label.path))
+    ours = list(dict.fromkeys(label.path for label in here if label.path))
+    source = same_variables(saved, ours, state.names, automatic)
+    taken: dict[Label, Entry] = {}
+    for label, shape in here.items():
+        if label.path and label.path not in source:
+            continue
+        entry = found.get(Label(label.kind, source.get(label.path, "")))
+        if entry is not None:
+            _check_shape(owner, label, shape, entry)
+            taken[label] = entry
+        elif label.path:
+            raise ValueError(f"{owner}: the saved state does not fit: it has no {label}{_WAY_OUT}")
+    used = set(map(id, taken.values()))
+    left = [entry for entry in state.entries if id(entry) not in used and entry.label and entry.label.path]
+    for entry in left:
+        if entry.label and entry.label.path in source.values():
+            raise ValueError(f"{owner}: the saved state does not fit: it has a {entry.label} too many{_WAY_OUT}")
+    return Fit(taken, left, [path for path in ours if path not in source])
+
+
+_WAY_OUT = (
+    "; load_weights(skip_mismatch=True) leaves the optimizer as it is, "
+    "and an optimizer made and compiled anew starts fresh"
+)
+
+
+def _by_number(owner: str, entries: Sequence[Entry], here: Mapping[Label, tuple[int, ...]]) -> Fit:
+    labels = list(here)
+    if len(entries) == sum(not label.path for label in labels if label.kind in ("iteration", "learning_rate")):
+        labels = labels[: len(entries)]  # saved before its build: no slots yet
+    if len(entries) != len(labels):
         raise ValueError(
-            f"{owner}: the saved state is that of another optimizer: expected the layout {layout}, found {found}"
+            f"{owner}: the saved state does not fit: expected {len(labels)} variables "
+            f"({', '.join(map(str, labels))}), found {len(entries)}{_WAY_OUT}"
         )
-    if len(store.keys()) != len(names):
+    for label, entry in zip(labels, entries, strict=True):
+        _check_shape(owner, label, here[label], entry)
+    return Fit(dict(zip(labels, entries, strict=True)), [], [])
+
+
+def _check_shape(owner: str, label: Label, shape: tuple[int, ...], entry: Entry) -> None:
+    if entry.shape != shape:
         raise ValueError(
-            f"{owner}: the saved state does not fit: expected {len(names)} variables ({', '.join(names)}), "
-            f"found {len(store.keys())}"
+            f"{owner}: the saved state does not fit: expected shape {shape} for {label}, found {entry.shape}{_WAY_OUT}"
         )
-    for i, (name, shape) in enumerate(zip(names, shapes, strict=True)):
-        if tuple(store[str(i)].shape) != shape:
-            raise ValueError(
-                f"{owner}: the saved state does not fit: expected shape {shape} for {name}, found {tuple(store[str(i)].shape)}"
-            )
+
+
+def check_kinds(owner: str, state: SavedState, layout: str, required: set[str], possible: set[str]) -> None:
+    """Checks that a state is of an optimizer's own kind, as far as that can be said before its variables are known.
+
+    Args:
+        owner: the optimizer's class, for messages.
+        state: the saved state.
+        layout: the optimizer's layout.
+        required: the kinds that it keeps for every variable.
+        possible: these, and those that it keeps for some.
+
+    Raises:
+        ValueError: it is the state of another optimizer, or of one with other arguments.
+    """
+    if state.layout is not None and state.layout != layout:
+        raise ValueError(
+            f"{owner}: the saved state is that of another optimizer: expected the layout {layout}, "
+            f"found {state.layout}{_WAY_OUT}"
+        )
+    kinds = state.kinds
+    if kinds and not required <= kinds <= possible:
+        raise ValueError(
+            f"{owner}: the saved state is that of an optimizer with other arguments: expected "
+            f"{_listed(required)} for each variable, found {_listed(kinds)}{_WAY_OUT}"
+        )
+
+
+def _listed(kinds: Collection[str]) -> str:
+    return ", ".join(sorted(kinds)) or "nothing"

@@ -24,7 +24,7 @@ from pyadam.loss_scale_tf_keras import LossScaleOptimizer
 from pyadam.rules import Rule, Slot
 from pyadam.saving import path, untracked
 from pyadam.shell import Shell, make_classes
-from pyadam.state import LoadedState
+from pyadam.state import Entry, SavedState
 
 __all__ = ["LossScaleOptimizer", "Optimizer", *specs.SPECS]
 
@@ -156,22 +156,17 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
     def _for_file(self, variable: Any) -> Any:
         return (tf.cast(variable, tf.float32) if variable.dtype == tf.bfloat16 else variable).numpy()  # HDF5 has none
 
-    def load_own_variables(self, store: Any) -> None:
-        """Reads a state that ``save_own_variables`` or tf_keras' own class wrote; before ``build`` it waits for it.
+    def _completed(self, state: SavedState) -> SavedState:
+        """A state with the shared scalars that tf_keras does not save, such as Nadam's product.
 
-        Shared scalars that tf_keras does not save, such as Nadam's product, are made anew for the number of updates so far.
-
-        Raises:
-            ValueError: the state is another optimizer's, or its variables differ in number or shape; nothing is changed then.
+        They are made anew for the number of updates so far.
         """
-        scalars = [self._engine.shared[name] for name in self._rule.shared] if self.built else []
-        if not scalars or len(store.keys()) != len(self.variables) - len(scalars):
-            super().load_own_variables(store)
-            return
-        values = self._scalars_after(int(np.array(store["0"])) // self._spec.calls_per_update)
-        state = LoadedState(store)
-        state.update({str(i): value for i, value in enumerate(values, start=len(state))})
-        super().load_own_variables(state)
+        missing = len(self._rule.shared)
+        if state.labelled or len(state.entries) != len(self.variables) - missing:
+            return state
+        values = self._scalars_after(int(state.entries[0].read()) // self._spec.calls_per_update)
+        entries = [Entry(None, (), str(value.dtype), lambda value=value: value) for value in values]  # type: ignore[misc]
+        return SavedState([*state.entries, *entries], state.layout)
 
     def _scalars_after(self, updates: int) -> list[Any]:
         """The values of the shared scalars after so many updates with the hyperparameters as they are now."""
@@ -187,13 +182,14 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
         return list(values.values())
 
     def __reduce__(self) -> Any:
-        return _restored, (type(self), self.get_config(), {str(i): v.numpy() for i, v in enumerate(self.variables)})
+        state = self._state()
+        return _restored, (type(self), self.get_config(), state.manifest(), [entry.read() for entry in state.entries])
 
 
-def _restored(optimizer: type[Optimizer], config: dict[str, Any], state: dict[str, Any]) -> Any:
+def _restored(optimizer: type[Optimizer], config: dict[str, Any], manifest: str, values: list[Any]) -> Any:
     """A pickled optimizer; its state waits for ``build``."""
     made = optimizer.from_config(config)
-    made.load_own_variables(state)
+    made._load(SavedState.of_manifest(manifest, values.__getitem__))
     return made
 
 
