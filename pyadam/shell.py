@@ -34,7 +34,7 @@ class Shell(Averages, Hyperparameters):
     _exclusions: Exclusions
     _built_explicitly: bool
     _trainable_variables: list[Any]
-    _model_variables_moving_average: list[Any]
+    _model_variables_moving_average: list[Any]  # only with use_ema: by that Keras' callbacks tell whether there are averages
     _accumulated_gradients: list[Any]
     _has_arenas: ClassVar[bool] = True  # whether the state of small variables may be parts of arenas
 
@@ -64,7 +64,6 @@ class Shell(Averages, Hyperparameters):
             _engine=Engine(spec, RULES[self.spec_type], iterations),
             _exclusions=Exclusions(),
             _trainable_variables=[],
-            _model_variables_moving_average=[],
             _accumulated_gradients=[],
         )
         self._set_up_saving()
@@ -177,7 +176,7 @@ class Shell(Averages, Hyperparameters):
         self._places[label] = place
         if slot.name == "average":
             target.average = native
-            self._model_variables_moving_average.append(state)
+            vars(self).setdefault("_model_variables_moving_average", []).append(state)
             if self.built:  # a later variable: its average starts here, not at the first update
                 native.assign(tf.cast(target.weight, target.dtype))
         elif slot.name == "gradient_accumulator":
