@@ -65,10 +65,11 @@ class Suite:
             for test, (outcome, _, why) in results.items()
             if outcome == "failed" and test not in self.exceptions
         }
+        run = [outcome for outcome, _, _ in results.values() if outcome != "left out"]
         ours = [outcome for outcome, involved, _ in results.values() if involved]
         with capsys.disabled():
             print(
-                f"\n{', '.join(self.folders)}: {len(results)} tests of Keras, {len(ours)} with pyadam's classes: "
+                f"\n{', '.join(self.folders)}: {len(results)} tests of Keras, {len(run)} run, {len(ours)} with pyadam's classes: "
                 f"{ours.count('passed')} passed, {len(self.exceptions)} listed exceptions, {len(failed)} other failures, "
                 f"{ours.count('skipped')} skipped"
             )

@@ -90,7 +90,10 @@ def _reaches_optimizer(function: Callable, own: type | None) -> bool:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     chosen = [item for item in items if item.nodeid.startswith(_ALL) or _reaches_optimizer(item.obj, item.cls)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    left_out = [item for item in items if item not in chosen]
+    for item in left_out:
+        _note(item.nodeid, "left out", "")
+    config.hook.pytest_deselected(items=left_out)
     items[:] = chosen
 
 
