@@ -34,7 +34,7 @@ class Shell(Averages, Hyperparameters):
     _exclusions: Exclusions
     _built_explicitly: bool
     _trainable_variables: list[Any]
-    _model_variables_moving_average: list[Any]  # only with use_ema: by that Keras' callbacks tell whether there are averages
+    _model_variables_moving_average: list[Any]  # only with use_ema: Keras' callbacks ask for it
     _accumulated_gradients: list[Any]
     _has_arenas: ClassVar[bool] = True  # whether the state of small variables may be parts of arenas
 

@@ -69,9 +69,9 @@ class Suite:
         ours = [outcome for outcome, involved, _ in results.values() if involved]
         with capsys.disabled():
             print(
-                f"\n{', '.join(self.folders)}: {len(results)} tests of Keras, {len(run)} run, {len(ours)} with pyadam's classes: "
-                f"{ours.count('passed')} passed, {len(self.exceptions)} listed exceptions, {len(failed)} other failures, "
-                f"{ours.count('skipped')} skipped"
+                f"\n{', '.join(self.folders)}: {len(results)} tests of Keras, {len(run)} run, "
+                f"{len(ours)} with pyadam's classes: {ours.count('passed')} passed, "
+                f"{len(self.exceptions)} listed exceptions, {len(failed)} other failures, {ours.count('skipped')} skipped"
             )
         assert not failed, "\n\n".join(f"{test}\n{why}" for test, why in failed.items())
         assert ours.count("passed") >= self.at_least
