@@ -14,4 +14,4 @@ EXCEPTIONS = {
 class TestCallbacks(Suite):
     folders = ("callbacks",)
     exceptions = EXCEPTIONS
-    at_least = 40
+    at_least = 51
