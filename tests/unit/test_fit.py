@@ -89,6 +89,16 @@ def test_the_average_is_in_the_model_after_fit():
         np.testing.assert_array_equal(weight.numpy(), average.numpy())
 
 
+@pytest.mark.parametrize("library", [keras.optimizers, pyadam])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_averages_that_are_not_there_are_not_swapped_in(library, wrapped):
+    optimizer = library.LossScaleOptimizer(library.Adam()) if wrapped else library.Adam()
+    model = small_model(optimizer=optimizer)
+    fit(model, epochs=1)
+    with pytest.raises(ValueError, match="use_ema=True"):
+        model.evaluate(np.ones((1, 4)), np.ones((1, 1)), verbose=0, callbacks=[keras.callbacks.SwapEMAWeights()])
+
+
 def test_averages_of_a_model_that_fit_builds():
     model = keras.Sequential([keras.layers.Dense(3, kernel_initializer="ones", use_bias=False)])
     model.compile(optimizer=pyadam.Adam(use_ema=True), loss="mse")

@@ -1,17 +1,26 @@
 """A pytest plugin: puts pyadam's classes in the place of Keras' own, and notes how the tests went that meet one.
 
-Loaded with ``-p swap`` before tests are collected. Results go to the file that PYADAM_UPSTREAM_RESULTS names, one JSON list
-a test: its id, its outcome, whether it made one of pyadam's optimizers, and what went wrong.
+Loaded with ``-p swap`` before tests are collected. Only tests that may make an optimizer run; the others are the same as
+without pyadam. Results go to the file that PYADAM_UPSTREAM_RESULTS names, one JSON list a test: its id, its outcome, whether
+it made one of pyadam's optimizers, and what went wrong. A test that needs a package which is not installed counts as skipped,
+and so does a file.
 """
 
+import inspect
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator
+from types import CodeType, FunctionType
 
 import keras
+import pytest
 
 import pyadam
 import pyadam.keras3
+
+_WORDS = {"compile", "optimizer", "optimizers"}  # what says them may make an optimizer
+_ALL = ("optimizers/", "wrappers/")  # where no test is left out
 
 _made = 0
 _reports: dict[str, list] = {}
@@ -45,15 +54,91 @@ for optimizer in (pyadam.keras3.Optimizer, pyadam.keras3.LossScaleOptimizer):
     _count(optimizer)
 
 
+# --- which tests run -----------------------------------------------------------------------------------------------------
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+        elif isinstance(constant, str | tuple):  # a tuple: the names of a call's arguments
+            yield from [constant] if isinstance(constant, str) else filter(lambda x: isinstance(x, str), constant)
+
+
+def _reaches_optimizer(function: Callable, own: type | None) -> bool:
+    """Whether a function, or one of the tests' modules that it names, says one of the words."""
+    seen, waiting = set(), [getattr(function, "__func__", function), getattr(own, "setUp", None)]
+    while waiting:
+        found = waiting.pop()
+        if inspect.isclass(found):
+            waiting.extend(vars(found).values())
+        if (
+            not isinstance(found, FunctionType)
+            or found in seen
+            or not found.__module__.endswith(("_test", "test_case"))
+        ):
+            continue
+        seen.add(found)
+        waiting.extend([cell.cell_contents for cell in found.__closure__ or ()])  # what a decorator has wrapped
+        names = set(_names(found.__code__))
+        if names & _WORDS:
+            return True
+        waiting.extend(getattr(own, name, None) or found.__globals__.get(name) for name in names)
+    return False
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    chosen = [item for item in items if item.nodeid.startswith(_ALL) or _reaches_optimizer(item.obj, item.cls)]
+    left_out = [item for item in items if item not in chosen]
+    for item in left_out:
+        _note(item.nodeid, "left out", "")
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = chosen
+
+
+# --- how they went -------------------------------------------------------------------------------------------------------
+
+
+def _note(node: str, outcome: str, why: str) -> list:
+    entry = _reports.setdefault(node, [node, "passed", False, ""])
+    if outcome != "passed":
+        entry[1], entry[3] = outcome, why[-3000:]
+    return entry
+
+
+def _lacks_package(error: BaseException | None) -> bool:
+    return isinstance(error, ImportError) and not str(error.name).startswith("pyadam")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report():
+    report = yield
+    if report.failed:
+        _note(
+            report.nodeid,
+            "skipped" if "ModuleNotFoundError" in str(report.longrepr) else "failed",
+            str(report.longrepr),
+        )
+    return report
+
+
 def pytest_runtest_logstart(nodeid: str) -> None:
     global _made
     _made = 0
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call):
+    report = yield
+    if report.failed and call.excinfo is not None and _lacks_package(call.excinfo.value):
+        report.outcome = "skipped"
+        report.longrepr = (str(report.fspath), 0, str(call.excinfo.value))
+    return report
+
+
 def pytest_runtest_logreport(report) -> None:
-    entry = _reports.setdefault(report.nodeid, [report.nodeid, "passed", False, ""])
-    if report.outcome != "passed":
-        entry[1], entry[3] = report.outcome, str(report.longrepr)[-3000:]
+    entry = _note(report.nodeid, report.outcome, str(report.longrepr))
     entry[2] = entry[2] or _made > 0
 
 

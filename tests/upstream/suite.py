@@ -1,0 +1,84 @@
+"""Runs tests of Keras, from the installed wheel, on pyadam's classes in the place of Keras' own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+import keras.src
+import pytest
+
+WHEEL = Path(keras.src.__file__).parent
+
+# Why a test of Keras can't pass, where the reason is that of several.
+ASSIGNS = (
+    "asserts how: one `assign` a variable through mocked methods, and none on the variable itself; pyadam's step assigns "
+    "all variables from one compiled program"
+)
+INSIDE = "calls a method inside Keras' class; what the step computes is tested against the paper, in tests/oracle"
+WORDS = "wants Keras' words: pyadam refuses the same, with an error that names argument, value and what is allowed"
+
+
+class Suite:
+    """The tests in some folders of the wheel. A subclass names them; its tests are the three here."""
+
+    folders: ClassVar[tuple[str, ...]]
+    exceptions: ClassVar[
+        dict[str, str]
+    ] = {}  # test id -> why it can't pass; one that passes all the same is a failure, too
+    at_least: ClassVar[int]  # that many tests met one of pyadam's optimizers and passed
+    needs: ClassVar[str | None] = None  # a package without which they can't be read
+
+    @classmethod
+    def files(cls) -> list[str]:
+        return sorted(
+            str(path.relative_to(WHEEL)) for folder in cls.folders for path in (WHEEL / folder).rglob("*_test.py")
+        )
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def results(cls, tmp_path_factory):
+        """What became of each test, by id: outcome, whether one of pyadam's optimizers took part, what went wrong."""
+        if cls.needs:
+            pytest.importorskip(cls.needs)
+        folder = tmp_path_factory.mktemp("upstream")
+        (folder / "pytest.ini").write_text("[pytest]\n")
+        environment = {
+            **os.environ,
+            "PYADAM_UPSTREAM_RESULTS": str(folder / "results.json"),
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
+        }
+        options = ["-q", "-c", str(folder / "pytest.ini"), "--rootdir", str(WHEEL), "--continue-on-collection-errors"]
+        plugins = ["-p", "no:cacheprovider", "-p", "swap"]
+        files = [str(WHEEL / name) for name in cls.files()]
+        command = [sys.executable, "-m", "pytest", *options, *plugins, *files]
+        run = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+        if not (folder / "results.json").exists():
+            pytest.fail(f"Keras' tests did not run:\n{run.stdout[-3000:]}{run.stderr[-3000:]}")
+        return {test: tuple(rest) for test, *rest in json.loads((folder / "results.json").read_text())}
+
+    def test_keras_tests_pass_on_our_classes(self, results, capsys):
+        failed = {
+            test: why
+            for test, (outcome, _, why) in results.items()
+            if outcome == "failed" and test not in self.exceptions
+        }
+        run = [outcome for outcome, _, _ in results.values() if outcome != "left out"]
+        ours = [outcome for outcome, involved, _ in results.values() if involved]
+        with capsys.disabled():
+            print(
+                f"\n{', '.join(self.folders)}: {len(results)} tests of Keras, {len(run)} run, "
+                f"{len(ours)} with pyadam's classes: {ours.count('passed')} passed, "
+                f"{len(self.exceptions)} listed exceptions, {len(failed)} other failures, {ours.count('skipped')} skipped"
+            )
+        assert not failed, "\n\n".join(f"{test}\n{why}" for test, why in failed.items())
+        assert ours.count("passed") >= self.at_least
+
+    def test_exceptions_are_needed(self, results):
+        outcomes = {test: results[test][0] if test in results else "not found" for test in self.exceptions}
+        assert set(outcomes.values()) <= {"failed"}, outcomes
+
+    def test_every_file_took_part(self, results):
+        assert {test.split("::")[0] for test in results} == set(self.files())

@@ -1,0 +1,35 @@
+"""Keras' own tests of models, of training and of the wrappers for scikit-learn: those that may make an optimizer."""
+
+import pytest
+from suite import ASSIGNS, Suite
+
+pytestmark = pytest.mark.long
+
+OF_MODELS = {
+    "models/variable_mapping_test.py::VariableMappingTest::test_basics": (
+        "wants adam, adam_1, ... as the names; the signature of Keras 3's documentation has name='adam'"
+    ),
+}
+OF_TRAINERS = {
+    f"trainers/trainer_test.py::TestTrainer::test_fit_sparse_{kind}_{mode}": ASSIGNS
+    for kind in ("jax", "scipy", "tf")
+    for mode in ("eager", "graph")
+}
+
+
+class TestModels(Suite):
+    folders = ("models",)
+    exceptions = OF_MODELS
+    at_least = 57
+
+
+class TestTrainers(Suite):
+    folders = ("trainers",)
+    exceptions = OF_TRAINERS
+    at_least = 145
+    needs = "jax"
+
+
+class TestWrappers(Suite):
+    folders = ("wrappers",)
+    at_least = 66
