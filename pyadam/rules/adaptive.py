@@ -57,13 +57,13 @@ def rmsprop(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace
     v = s.velocity + c.rounded((1.0 - h.rho) * (c.rounded(g * g) - s.velocity))
     new, spread = {"velocity": v}, v
     if hasattr(s, "average_gradient"):
-        # The variance is had as rho (v - m^2) + rho (1 - rho) (g - m)^2 from the old v and m, the same number: where m^2 is most
+        # The variance is had as rho ((v - m^2) + (1 - rho) (g - m)^2) from the old v and m, the same number: where m^2 is most
         # of v, the difference of the new ones would be little but the rounding of both. The minimum of m^2 and v, which is m^2
         # but for rounding, keeps the root real.
         mean, apart = s.average_gradient, g - s.average_gradient
         new["average_gradient"] = mean + c.rounded((1.0 - h.rho) * apart)
         old = s.velocity - tf.minimum(c.rounded(mean * mean), s.velocity)
-        spread = c.rounded(h.rho * old) + c.rounded(h.rho * (1.0 - h.rho) * c.rounded(apart * apart))
+        spread = c.rounded(h.rho * (old + c.rounded((1.0 - h.rho) * c.rounded(apart * apart))))
     d = c.lr * g / c.root(spread + h.epsilon)
     if hasattr(s, "momentum"):
         d = new["momentum"] = c.rounded(h.momentum * s.momentum) + d

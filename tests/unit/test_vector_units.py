@@ -15,11 +15,7 @@ from pyadam.specs import SPECS
 
 UNITS = ["SSE4_2", "AVX2", ""]  # "" is the machine's own
 ALL = {"weight_decay": 0.013, "use_ema": True, "clipvalue": 0.7, "loss_scale_factor": 3.0}
-CASES = {
-    "Adagrad": {"epsilon": 0.1},
-    "Adam": ALL,
-    "RMSprop": {"momentum": 0.9, "centered": True},
-}
+CASES = {"Adagrad": {"epsilon": 0.1}, "Adam": ALL, "RMSprop": {"momentum": 0.9}}
 LONG = {name: {} if name in CASES else ALL for name in EVERY if RULES[SPECS[name]].elementwise and name != "LazyAdam"}
 WHOLE = {"Adafactor": {}, "Lamb": {}}  # of a variable; their loops are the same in all lays
 POWERS = {"learning_rate_power": -0.7}
@@ -87,6 +83,8 @@ def test_loops_and_vector_units_make_no_difference():
 def test_loops_and_vector_units_make_no_difference_to_any():
     cases = table(LONG, ["float32", "float64", "bfloat16"])
     cases += [(name, given, "float32", ["dense", "uncompiled"]) for name, given in WHOLE.items()]
+    # TensorFlow reorders the sums of this one where it is not compiled
+    cases += [("RMSprop", {"centered": True}, "float32", ["rows", "dense", "small"])]
     assert_one_outcome(cases)
 
 
