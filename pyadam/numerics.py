@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["after", "rounded", "scalar", "sum_of_squares"]
+__all__ = ["after", "mean", "quotient", "root", "rounded", "scalar", "sum_of_squares"]
 
 _NEIGHBOURS = 16
 
@@ -14,20 +14,30 @@ def scalar(value: Any, dtype: Any) -> Any:
     return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)
 
 
-def _infinity(t: Any, dtype: Any) -> Any:
-    """Infinity, of which a compiler can't know that it is one; ``t`` is any positive scalar tensor."""
-    return tf.cast(t, dtype) * scalar(float("inf"), dtype)
-
-
 def rounded(value: Any, t: Any) -> Any:
-    """The value, which a compiler may not draw into a sum that follows, nor know to be equal to another ``rounded``.
+    """The value itself, rounded before it goes on, whatever follows; no compiler knows it to be equal to another ``rounded``.
 
-    XLA may contract a product and a sum into one operation that rounds once, and does so here and not there: the number would
-    depend on what else its loop computes. A minimum with infinity, of which the compiler can't know that it is one, keeps the
-    product apart; it costs nothing that could be measured, since the update waits for memory. ``t`` is any positive
-    scalar tensor.
+    Processors with such an operation contract a product and a sum into one that rounds once, others don't; and XLA does so here
+    and not there. The number would depend on the machine, and on what else a loop computes. What is taken off here is 0, of
+    which a compiler can't know that it is; a product contracted with that is what it was. (A factor of 1 would not do, for XLA
+    moves constant factors past it.) It costs nothing that could be measured, since the update waits for memory. ``t`` is a
+    scalar tensor that is not negative, such as the number of the update.
     """
-    return tf.minimum(value, _infinity(t, value.dtype))
+    return value - tf.cast(tf.minimum(t, tf.zeros_like(t)), value.dtype)
+
+
+def quotient(value: Any, divisor: float, t: Any) -> Any:
+    """The value over a number; a compiler that knew the number would multiply with its reciprocal, and contract that."""
+    return value / rounded(scalar(divisor, value.dtype), t)
+
+
+def root(value: Any, t: Any) -> Any:
+    """The square root, `rounded`, so that one can divide by it.
+
+    From a quotient by a plain root compilers make a product with its reciprocal, which they have from an instruction that is
+    an approximation, another one on every processor, and a step of Newton's. Roots and quotients are rounded right everywhere.
+    """
+    return rounded(tf.sqrt(value), t)
 
 
 def after(t: Any, value: Any) -> Any:
@@ -39,7 +49,7 @@ def after(t: Any, value: Any) -> Any:
 
     def beyond() -> Any:
         first = tf.reshape(value, [-1])[:1]
-        return t + tf.cast(tf.reduce_any(first > _infinity(t, value.dtype)), t.dtype)
+        return t + tf.cast(tf.reduce_any(rounded(first, t) < first), t.dtype)
 
     return tf.cond(t > 0, beyond, lambda: t)
 
@@ -59,3 +69,8 @@ def sum_of_squares(x: Any) -> Any:
     whole = wide.shape[0] - wide.shape[0] % _NEIGHBOURS
     sums = tf.abs(tf.reduce_sum(tf.reshape(squares[:whole], [-1, _NEIGHBOURS]), axis=1))
     return tf.cast(tf.reduce_sum(sums) + tf.reduce_sum(squares[whole:]), x.dtype)
+
+
+def mean(x: Any, axis: int, keepdims: bool = False) -> Any:
+    """The mean along an axis, summed in float64 like `sum_of_squares`, and for the same reason."""
+    return tf.cast(tf.reduce_mean(tf.cast(x, tf.float64), axis, keepdims), x.dtype)

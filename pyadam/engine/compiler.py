@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from pyadam import xla_flags
+from pyadam.engine.debugging import unwatched
 
 __all__ = ["Program", "can_compile", "compiles", "inside_xla", "is_single_pass", "makes_one_loop", "single_pass"]
 
@@ -32,7 +33,7 @@ def inside_xla() -> bool:
 def can_compile(device: str) -> bool:
     """Whether XLA can compile for a device: tried once on a tiny program; where it fails a warning says so, once."""
     try:
-        with tf.init_scope(), tf.device(device or None):
+        with tf.init_scope(), tf.device(device or None), unwatched():
             tf.function(lambda x: x + 1.0, jit_compile=True, autograph=False)(tf.constant(0.0))
     except (tf.errors.OpError, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -82,7 +83,7 @@ def is_single_pass() -> bool:
 @functools.cache
 def _fuses() -> bool:
     """Whether XLA makes one loop of two values that share no part: tried on a small program."""
-    with tf.init_scope(), tf.device("CPU"):
+    with tf.init_scope(), tf.device("CPU"), unwatched():
         x, y = tf.zeros([4]), tf.zeros([4])
         probe = tf.function(lambda a, b, c: (a + b, tf.sqrt(a) * c), jit_compile=True, autograph=False)
         hlo = probe.experimental_get_compiler_ir(x, y, y)(stage="optimized_hlo")
@@ -115,7 +116,8 @@ class Program:
 
     def __call__(self, *arguments: Any) -> Any:
         self._arguments = tf.nest.map_structure(_spec, arguments)
-        return self._function(*arguments)
+        with unwatched():
+            return self._function(*arguments)
 
     @property
     def traces(self) -> int:

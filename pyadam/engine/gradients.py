@@ -108,8 +108,7 @@ def clipping(
     if global_clipnorm is not None:
         widest = tf.float64 if any(g.dtype == tf.float64 for g in gradients) else tf.float32
         norm = tf.sqrt(tf.add_n([sum_of_squares(tf.cast(g, widest)) for g in gradients]))
-        # a norm that is no number must not pass for a small one: inf would turn finite gradients to zero in silence
-        norm = tf.where(tf.math.is_finite(norm), norm, scalar(float("nan"), widest))
+        norm += norm - norm  # NaN, if the norm is infinite: it would turn finite gradients to zero in silence
         return [_times(_shrink(norm, global_clipnorm))] * len(gradients)
     return [lambda g: g] * len(gradients)
 
@@ -133,4 +132,4 @@ def _finite_square_sum(g: Any) -> Any:
 
 def _shrink(norm: Any, limit: float) -> Any:
     limit = scalar(limit, norm.dtype)
-    return tf.where(norm <= limit, tf.ones_like(norm), limit / norm)  # NaN stays NaN
+    return limit / tf.where(norm <= limit, limit, norm)  # NaN stays NaN

@@ -14,9 +14,10 @@ from typing import Any
 import tensorflow as tf
 
 from pyadam.engine.compiler import Program, compiles, inside_xla, makes_one_loop
+from pyadam.engine.debugging import checked, numbers_are_checked, unwatched
 from pyadam.engine.gradients import Way, clipping, prepare
 from pyadam.engine.lanes import Lane, State, Target, is_small, make_lanes
-from pyadam.numerics import rounded, scalar
+from pyadam.numerics import quotient, root, rounded, scalar
 from pyadam.rules import Rule
 
 __all__ = ["Engine", "Target"]
@@ -81,7 +82,15 @@ class Engine:
         key = (tuple(map(id, targets)), ways, taking_part, inside_xla())
         if key not in self._steps:
             self._steps[key] = self._make(list(targets), ways, taking_part)
-        self._steps[key]([g for g in ready if g is not None], hyper)
+        checks = numbers_are_checked() and not inside_xla()
+        given = [(x, g) for x, g in zip(targets, ready, strict=True) if g is not None]
+        with unwatched():
+            if checks:
+                given = [(x, checked(g, f"{self.owner}: the gradient of {x.path}")) for x, g in given]
+            self._steps[key]([g for _, g in given], hyper)
+            for x in targets if checks else ():
+                for name, variable in x.state().items():
+                    checked(variable, f"{self.owner}: the new {name} of {x.path}")
 
     def _way(self, target: Target, gradient: Any) -> Way:
         """How a gradient goes into the step: a sparse one by its rows, wherever that is exact and worth it.
@@ -161,33 +170,33 @@ class Engine:
                 tf.cond(
                     tf.equal(call % every, 0),
                     lambda: whole_update(gradients, call // every, hyper),
-                    lambda: accumulate(gradients),
+                    lambda: accumulate(gradients, call),
                 )
             self.iterations.assign(call)
 
         return tf.function(step, autograph=False)
 
-    def _accumulate(self, lanes: list[Lane], gradients: Sequence[Any]) -> None:
+    def _accumulate(self, lanes: list[Lane], gradients: Sequence[Any], t: Any) -> None:
         for lane, g in zip(lanes, gradients, strict=True):
             if g is not None:
-                lane.write_accumulator(self._accumulated(lane, lane.typed(g)))
+                lane.write_accumulator(self._accumulated(lane, lane.typed(g), t))
 
-    def _accumulated(self, lane: Lane, gradient: Any) -> Any:
+    def _accumulated(self, lane: Lane, gradient: Any, t: Any) -> Any:
         """The accumulator with this call's unscaled gradient in it."""
         if lane.replaced:
             return tf.maximum(lane.read_accumulator(), gradient)
-        return lane.read_accumulator() + self._unscaled(gradient)
+        return lane.read_accumulator() + self._unscaled(gradient, t)
 
-    def _unscaled(self, g: Any) -> Any:
-        return g if self.spec.loss_scale_factor is None else g / scalar(self.spec.loss_scale_factor, g.dtype)
+    def _unscaled(self, g: Any, t: Any) -> Any:
+        return g if self.spec.loss_scale_factor is None else quotient(g, self.spec.loss_scale_factor, t)
 
-    def _gathered(self, lane: Lane, gradient: Any) -> Any:
+    def _gathered(self, lane: Lane, gradient: Any, t: Any) -> Any:
         """The gradient of this update: unscaled, the mean over the calls since the last one."""
         every = self.spec.calls_per_update
         if every == 1:
-            return gradient if lane.replaced else self._unscaled(gradient)
-        total = lane.read_accumulator() if gradient is None else self._accumulated(lane, gradient)
-        return tf.identity(total) if lane.replaced else total / tf.cast(every, total.dtype)
+            return gradient if lane.replaced else self._unscaled(gradient, t)
+        total = lane.read_accumulator() if gradient is None else self._accumulated(lane, gradient, t)
+        return tf.identity(total) if lane.replaced else quotient(total, every, t)
 
     def _clipping(self, lanes: list[Lane], gradients: Sequence[Any]) -> list[Callable[[Any], Any]]:
         """The function that clips a lane's gradient, for each lane; a norm of its own is each variable's, not the lane's."""
@@ -229,27 +238,29 @@ class Engine:
         h = SimpleNamespace(**(values | {name: tf.cast(value, tf.float64) for name, value in hyper.items()}))
 
         given = [lane.typed(g) for lane, g in zip(lanes, gradients, strict=True)]
-        moved = {x: self._gathered(x, g) for x, g in zip(lanes, given, strict=True) if x.takes_part and not x.replaced}
+        moved = {
+            x: self._gathered(x, g, t) for x, g in zip(lanes, given, strict=True) if x.takes_part and not x.replaced
+        }
         limits = self._clipping(list(moved), list(moved.values())) if moved else []
         limit = dict(zip(moved, limits, strict=True))
 
-        def seen(lane: Lane, g: Any, state: State, view: Callable[[Any], Any] | None) -> tuple[Any, State]:
+        def seen(lane: Lane, c: Any, g: Any, state: State, view: Callable[[Any], Any] | None) -> tuple[Any, State]:
             """The clipped gradient and the state in a view."""
             if lane in limit:
-                gathered = self._gathered(lane, None if g is None else view(g)) if view else moved[lane]
-                g = rounded(limit[lane](gathered), t)
+                gathered = self._gathered(lane, None if g is None else view(g), t) if view else moved[lane]
+                g = c.rounded(limit[lane](gathered))
             return g, {name: view(value) for name, value in state.items()} if view else state
 
         coefficients = self._coefficients(h, t)
         written: list[State] = []
         for lane, brought, g in zip(lanes, carried, given, strict=True):
             if lane.replaced:
-                new = {"weight": self._gathered(lane, g)}
+                new = {"weight": self._gathered(lane, g, t)}
             else:
                 state = lane.read(lane.resident) | brought
                 c, decayed = coefficients(lane.dtype), lane.targets[0].decayed
                 views = [partial(rounded, t=t + k) for k in range(len(state))] if one_loop or lane.viewed else [None]
-                news = [self._advance(h, c, t, decayed, *seen(lane, g, state, view)) for view in views]
+                news = [self._advance(h, c, t, decayed, *seen(lane, c, g, state, view)) for view in views]
                 new = {name: news[k % len(news)][name] for k, name in enumerate(news[0])}
                 new = lane.stored(new, t, self._ordered(lane, one_loop) and "weight" in new)
             lane.write({name: value for name, value in new.items() if name not in brought})
@@ -270,11 +281,11 @@ class Engine:
             slots = SimpleNamespace(**state)
             decay = self.rule.decay(h, slots)
             if decayed and decay is not None:
-                w = w - tf.cast(h.learning_rate * decay, w.dtype) * w
+                w = w - c.rounded(tf.cast(h.learning_rate * decay, w.dtype) * w)
             w, new = self.rule.update(h, c, w, g, slots)
             new["weight"] = w
         if "average" in state:
-            new["average"] = state["average"] + c.ema_gain * (w - state["average"])
+            new["average"] = state["average"] + c.rounded(c.ema_gain * (w - state["average"]))
             if h.ema_overwrite_frequency is not None:
                 new["weight"] = tf.where(tf.equal(t % h.ema_overwrite_frequency, 0), new["average"], w)
         return new
@@ -287,11 +298,14 @@ class Engine:
             self.shared[name].assign(tf.cast(value, self.shared[name].dtype))
         # the first average is the weight itself
         c["ema_gain"] = tf.where(tf.equal(t, 1), scalar(1.0, tf.float64), scalar(1.0 - h.ema_momentum, tf.float64))
+        # where each operation is a program of its own, it rounds as it is
+        operations = {"root": partial(root, t=t), "rounded": partial(rounded, t=t) if inside_xla() else lambda x: x}
         casts: dict[Any, SimpleNamespace] = {}
 
         def cast(dtype: Any) -> SimpleNamespace:
             if dtype not in casts:
-                casts[dtype] = SimpleNamespace(**{name: scalar(value, dtype) for name, value in c.items()})
+                scalars = {name: scalar(value, dtype) for name, value in c.items()}
+                casts[dtype] = SimpleNamespace(**scalars, **operations)
             return casts[dtype]
 
         return cast

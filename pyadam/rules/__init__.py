@@ -45,10 +45,10 @@ RULES: dict[type[specs.Spec], Rule] = {
     specs.Nadam: Rule("nadam", adam.nadam_scalars, adam.nadam, adam.moments, {"u_product": 1.0}),
     specs.RMSprop: Rule(
         "rmsprop",
-        momentum.momentum_scalars,
+        _PLAIN,
         adaptive.rmsprop,
         adaptive.rmsprop_slots,
         weight_first=lambda h: h.centered,
     ),
-    specs.SGD: Rule("sgd", momentum.momentum_scalars, momentum.sgd, momentum.sgd_slots, idle=lambda h: not h.momentum),
+    specs.SGD: Rule("sgd", _PLAIN, momentum.sgd, momentum.sgd_slots, idle=lambda h: not h.momentum),
 }

@@ -29,8 +29,8 @@ def adam(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -
 
     Source: Kingma and Ba (2014), end of section 2 (epsilon is "epsilon hat"); Reddi et al. (2018), algorithm 2.
     """
-    m = s.momentum + c.gain_1 * (g - s.momentum)
-    v = s.velocity + c.gain_2 * (g * g - s.velocity)
+    m = s.momentum + c.rounded(c.gain_1 * (g - s.momentum))
+    v = s.velocity + c.rounded(c.gain_2 * (c.rounded(g * g) - s.velocity))
     new = {"momentum": m, "velocity": v}
     if hasattr(s, "velocity_hat"):
         v = new["velocity_hat"] = tf.maximum(s.velocity_hat, v)
@@ -69,9 +69,10 @@ def nadam(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) 
 
     Source: Dozat (2016), algorithm 2.
     """
-    m = s.momentum + c.gain_1 * (g - s.momentum)
-    v = s.velocity + c.gain_2 * (g * g - s.velocity)
-    return w - c.alpha * (g + c.ahead * m) / (tf.sqrt(v * c.correction) + h.epsilon), {"momentum": m, "velocity": v}
+    m = s.momentum + c.rounded(c.gain_1 * (g - s.momentum))
+    v = s.velocity + c.rounded(c.gain_2 * (c.rounded(g * g) - s.velocity))
+    step = c.alpha * (g + c.rounded(c.ahead * m)) / (tf.sqrt(v * c.correction) + h.epsilon)
+    return w - step, {"momentum": m, "velocity": v}
 
 
 def adamax_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
@@ -86,7 +87,7 @@ def adamax(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
 
     Source: Kingma and Ba (2014), algorithm 2; epsilon, which the paper leaves out, keeps 0 / 0 away.
     """
-    m = s.momentum + c.gain_1 * (g - s.momentum)
+    m = s.momentum + c.rounded(c.gain_1 * (g - s.momentum))
     u = tf.maximum(c.beta_2 * s.norm, tf.abs(g))
     return w - c.alpha * m / (u + h.epsilon), {"momentum": m, "norm": u}
 
@@ -110,10 +111,10 @@ def lamb(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -
 
     Source: You et al. (2019), algorithm 2, with the decay taken off the weight beforehand.
     """
-    m = s.momentum + c.gain_1 * (g - s.momentum)
-    v = s.velocity + c.gain_2 * (g * g - s.velocity)
+    m = s.momentum + c.rounded(c.gain_1 * (g - s.momentum))
+    v = s.velocity + c.rounded(c.gain_2 * (c.rounded(g * g) - s.velocity))
     r = m * c.correction_1 / (tf.sqrt(v * c.correction_2) + h.epsilon)
     w_norm, r_norm = tf.sqrt(sum_of_squares(w)), tf.sqrt(sum_of_squares(r))
     usable = (w_norm > 0.0) & (r_norm > 0.0)
     ratio = tf.where(usable, w_norm / tf.where(usable, r_norm, tf.ones_like(r_norm)), tf.ones_like(w_norm))
-    return w - ratio * c.lr * r, {"momentum": m, "velocity": v}
+    return w - c.rounded(ratio * c.lr * r), {"momentum": m, "velocity": v}

@@ -6,7 +6,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.numerics import rounded
 from pyadam.rules.rule import Scalars, Slot, Slots, Tensor
 
 __all__ = ["adadelta", "adagrad", "ftrl", "ftrl_scalars", "plain_scalars", "rmsprop"]
@@ -24,8 +23,8 @@ def adagrad(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace
 
     Source: Duchi, Hazan and Singer (2011), figure 1 with the diagonal matrix.
     """
-    a = s.accumulator + g * g
-    return w - c.lr * g / tf.sqrt(a + h.epsilon), {"accumulator": a}
+    a = s.accumulator + c.rounded(g * g)
+    return w - c.lr * g / c.root(a + h.epsilon), {"accumulator": a}
 
 
 def adagrad_slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
@@ -40,10 +39,10 @@ def adadelta(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespac
 
     Source: Zeiler (2012), algorithm 1, with a learning rate.
     """
-    a = s.accumulated_grad + (1.0 - h.rho) * (g * g - s.accumulated_grad)
-    d = -tf.sqrt(s.accumulated_delta_var + h.epsilon) * g / tf.sqrt(a + h.epsilon)
-    b = s.accumulated_delta_var + (1.0 - h.rho) * (d * d - s.accumulated_delta_var)
-    return w + c.lr * d, {"accumulated_grad": a, "accumulated_delta_var": b}
+    a = s.accumulated_grad + c.rounded((1.0 - h.rho) * (c.rounded(g * g) - s.accumulated_grad))
+    d = -tf.sqrt(s.accumulated_delta_var + h.epsilon) * g / c.root(a + h.epsilon)
+    b = s.accumulated_delta_var + c.rounded((1.0 - h.rho) * (c.rounded(d * d) - s.accumulated_delta_var))
+    return w + c.rounded(c.lr * d), {"accumulated_grad": a, "accumulated_delta_var": b}
 
 
 def rmsprop(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
@@ -55,18 +54,19 @@ def rmsprop(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace
 
     Source: Tieleman and Hinton (2012), lecture 6.5; centred: Graves (2013), equations 38 to 45.
     """
-    v = s.velocity + (1.0 - h.rho) * (g * g - s.velocity)
+    v = s.velocity + c.rounded((1.0 - h.rho) * (c.rounded(g * g) - s.velocity))
     new, spread = {"velocity": v}, v
     if hasattr(s, "average_gradient"):
         # The variance is had as rho ((v - m^2) + (1 - rho) (g - m)^2) from the old v and m, the same number: where m^2 is most
-        # of v, the difference of the new ones would be little but the rounding of both, which is the compiler's. The minimum of
-        # m^2 and v is m^2, but for rounding; it keeps the product from being contracted with the difference, and the root real.
+        # of v, the difference of the new ones would be little but the rounding of both. The minimum of m^2 and v, which is m^2
+        # but for rounding, keeps the root real.
         mean, apart = s.average_gradient, g - s.average_gradient
-        new["average_gradient"] = mean + (1.0 - h.rho) * apart
-        spread = h.rho * ((s.velocity - tf.minimum(mean * mean, s.velocity)) + (1.0 - h.rho) * (apart * apart))
-    d = c.lr * g / tf.sqrt(spread + h.epsilon)
+        new["average_gradient"] = mean + c.rounded((1.0 - h.rho) * apart)
+        old = s.velocity - tf.minimum(c.rounded(mean * mean), s.velocity)
+        spread = c.rounded(h.rho * (old + c.rounded((1.0 - h.rho) * c.rounded(apart * apart))))
+    d = c.lr * g / c.root(spread + h.epsilon)
     if hasattr(s, "momentum"):
-        d = new["momentum"] = rounded(h.momentum * s.momentum, c.t) + d
+        d = new["momentum"] = c.rounded(h.momentum * s.momentum) + d
     return w - d, new
 
 
@@ -90,15 +90,20 @@ def ftrl(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -
 
     Source: McMahan et al. (2013), algorithm 1, with shrinkage-type L2 and any power.
     """
-    n, power = s.accumulator + g * g, -h.learning_rate_power
-    root = tf.pow(n, power)
-    # n'^-p - n^-p = n'^-p (1 - (n / n')^-p): the difference itself would cancel where g is small
-    seen = s.accumulator > 0.0
-    growth = tf.math.log1p(g * g / tf.where(seen, s.accumulator, tf.ones_like(n)))
-    grown = tf.where(seen, -root * tf.math.expm1(-power * growth), root - 0.0**power)
-    shrunk = g + 2.0 * h.l2_shrinkage_regularization_strength * w
-    z = s.linear + (shrunk - c.steepness * grown * w)
-    quadratic = c.steepness * (root + h.beta) + 2.0 * h.l2_regularization_strength
+    n, power = s.accumulator + c.rounded(g * g), -h.learning_rate_power
+    # the difference n'^-p - n^-p itself would cancel where g is small
+    if power == 0.5:  # it is g^2 over the sum of both roots, which all processors round alike
+        root = tf.sqrt(n)
+        both = root + tf.sqrt(s.accumulator)
+        grown = g * g / tf.where(both > 0.0, both, tf.ones_like(n))
+    else:  # n'^-p (1 - (n / n')^-p)
+        root = tf.pow(n, power)
+        seen = s.accumulator > 0.0
+        growth = tf.math.log1p(g * g / tf.where(seen, s.accumulator, tf.ones_like(n)))
+        grown = tf.where(seen, -root * tf.math.expm1(-power * growth), root - 0.0**power)
+    shrunk = g + c.rounded(2.0 * h.l2_shrinkage_regularization_strength * w)
+    z = s.linear + (shrunk - c.rounded(c.steepness * grown * w))
+    quadratic = c.rounded(c.steepness * (root + h.beta)) + 2.0 * h.l2_regularization_strength
     l1 = tf.constant(h.l1_regularization_strength, z.dtype)
     return (tf.clip_by_value(z, -l1, l1) - z) / quadratic, {"accumulator": n, "linear": z}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.numerics import sum_of_squares
+from pyadam.numerics import mean, root, sum_of_squares
 from pyadam.rules.adam import adam
 from pyadam.rules.rule import Scalars, Slot, Slots, Tensor
 
@@ -17,7 +17,7 @@ __all__ = ["adafactor", "muon", "muon_decay", "muon_magnified"]
 def adafactor_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
     """rho_t = min(lr, 1 / sqrt(t)), or lr with ``relative_step=False`` or a schedule, and beta_t = 1 - t^beta_2_decay."""
     relative = h.relative_step and h.learning_rate_is_constant
-    rho = tf.minimum(lr, 1.0 / tf.sqrt(t)) if relative else lr
+    rho = tf.minimum(lr, 1.0 / root(t, t)) if relative else lr
     gain = t**h.beta_2_decay
     return {"rho": rho, "gain": gain, "keep": 1.0 - gain}, {}
 
@@ -36,18 +36,19 @@ def adafactor(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespa
 
     if 0 in w.shape:
         return w, {}  # nothing has no mean
-    q = g * g + h.epsilon_1
+    q = c.rounded(g * g) + h.epsilon_1
     new: Slots = {}
     if len(w.shape) > 1:
-        row = new["row"] = c.keep * s.row + c.gain * tf.reduce_mean(q, axis=-1)
-        column = new["column"] = c.keep * s.column + c.gain * tf.reduce_mean(q, axis=-2)
-        v = (row / tf.reduce_mean(row, axis=-1, keepdims=True))[..., None] * column[..., None, :]
+        row = new["row"] = c.rounded(c.keep * s.row) + c.rounded(c.gain * mean(q, -1))
+        column = new["column"] = c.rounded(c.keep * s.column) + c.rounded(c.gain * mean(q, -2))
+        v = (row / mean(row, -1, keepdims=True))[..., None] * column[..., None, :]
     else:
-        v = c.keep * s.velocity + c.gain * q
+        v = c.rounded(c.keep * s.velocity) + c.rounded(c.gain * q)
     new["velocity"] = v
-    u = g / tf.sqrt(v)
+    u = g / c.root(v)
     shrunk = tf.maximum(tf.ones([], w.dtype), rms(u) / h.clip_threshold)
-    return w - c.rho * tf.maximum(tf.constant(h.epsilon_2, w.dtype), rms(w)) / shrunk * u, new
+    size = tf.maximum(tf.constant(h.epsilon_2, w.dtype), rms(w))
+    return w - c.rounded(c.rho * size / shrunk * u), new
 
 
 def adafactor_slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
@@ -79,21 +80,22 @@ def muon(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -
     """
     if hasattr(s, "velocity"):
         return adam(h, c, w, g, s)
-    m = h.momentum * s.momentum + g
-    x = _orthogonal(h, g + h.momentum * m if h.nesterov else m)
+    m = c.rounded(h.momentum * s.momentum) + g
+    x = _orthogonal(h, c, g + c.rounded(h.momentum * m) if h.nesterov else m)
     if h.rms_rate is not None:
         x = x * (h.rms_rate * max(w.shape[0], w.shape[1]) ** 0.5)
-    return w - c.lr * x, {"momentum": m}
+    return w - c.rounded(c.lr * x), {"momentum": m}
 
 
-def _orthogonal(h: Any, x: Tensor) -> Tensor:
+def _orthogonal(h: Any, c: SimpleNamespace, x: Tensor) -> Tensor:
     """The nearest orthogonal matrix, approximately: the quintic Newton-Schulz iteration on the shorter side."""
     tall = x.shape[0] > x.shape[1]
     x = tf.transpose(x) if tall else x
     x = x / (tf.sqrt(sum_of_squares(x)) + 1e-7)
     for _ in range(h.ns_steps):
         a = tf.matmul(x, x, transpose_b=True)
-        x = h.muon_a * x + tf.matmul(h.muon_b * a + h.muon_c * tf.matmul(a, a), x)
+        polynomial = c.rounded(h.muon_b * a) + c.rounded(h.muon_c * tf.matmul(a, a))
+        x = c.rounded(h.muon_a * x) + tf.matmul(polynomial, x)
     return tf.transpose(x) if tall else x
 
 

@@ -6,15 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.numerics import rounded
 from pyadam.rules.rule import Scalars, Slot, Slots, Tensor
 
-__all__ = ["lion", "momentum_scalars", "sgd"]
-
-
-def momentum_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
-    """the learning rate."""
-    return {"lr": lr, "t": t}, {}
+__all__ = ["lion", "sgd"]
 
 
 def sgd(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
@@ -24,12 +18,12 @@ def sgd(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) ->
 
     Source: Sutskever et al. (2013), equations 1 to 4, the lookahead taken into the weight.
     """
-    move = c.lr * g
+    move = c.rounded(c.lr * g)
     if not hasattr(s, "momentum"):
         return w - move, {}
 
     def onward(m: Tensor) -> Tensor:
-        return rounded(h.momentum * m, c.t) - rounded(move, c.t)
+        return c.rounded(h.momentum * m) - move
 
     m = onward(s.momentum)
     return w + (onward(m) if h.nesterov else m), {"momentum": m}
@@ -52,5 +46,5 @@ def lion(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -
 
     Source: Chen et al. (2023), algorithm 2.
     """
-    direction = tf.sign(s.momentum + c.gain_1 * (g - s.momentum))
-    return w - c.lr * direction, {"momentum": s.momentum + c.gain_2 * (g - s.momentum)}
+    direction = tf.sign(s.momentum + c.rounded(c.gain_1 * (g - s.momentum)))
+    return w - c.lr * direction, {"momentum": s.momentum + c.rounded(c.gain_2 * (g - s.momentum))}
