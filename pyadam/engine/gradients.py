@@ -60,7 +60,7 @@ def prepare(owner: str, path: str, weight: Any, gradient: Any, way: Way) -> Any:
     if sparse:
         wide = weight.dtype if weight.dtype.is_complex else compute_dtype(weight.dtype)
         values = tf.cast(gradient.values, wide)  # so that rows are not summed in 16 bits
-        shape = weight.shape.as_list() if gradient.dense_shape is None else gradient.dense_shape
+        shape = tf.shape(weight) if gradient.dense_shape is None else gradient.dense_shape
         gradient = tf.IndexedSlices(values, tf.convert_to_tensor(gradient.indices), tf.convert_to_tensor(shape))
         _check_shape(owner, path, weight, gradient)
         indices = _checked_rows(owner, path, weight, gradient.indices, way)
@@ -110,7 +110,7 @@ def _checked_rows(owner: str, path: str, weight: Any, indices: Any, way: Way) ->
     would cost time at every step. Elsewhere than on a CPU the host would wait for the device, so there TensorFlow leaves out
     what is no row. So it does where a train step is compiled as a whole: such programs have no assertions.
     """
-    if "CPU" not in weight.device:
+    if "CPU" not in weight.device or not weight.shape.is_fully_defined():
         return indices
     rows = weight.shape[0]
     words = f"{owner}: the indices of the gradient of {path} must be in [0, {rows - 1}], got some from"

@@ -92,11 +92,13 @@ class Launcher:
         for i in self._dense:
             g, target = gradients[i], self.targets[i]
             dtype = target.weight.dtype if target.weight.dtype.is_complex else target.dtype
-            if not tf.is_tensor(g):  # missing, or of rows
-                kind = (*target.weight.shape, dtype)
-                if kind not in zeros:
-                    zeros[kind] = tf.zeros(target.weight.shape, dtype)
-                g = zeros[kind]
+            shape = target.weight.shape
+            if not tf.is_tensor(g) and not shape.is_fully_defined():
+                g = tf.zeros(tf.shape(target.weight), dtype)
+            elif not tf.is_tensor(g):  # missing, or of rows
+                if (*shape, dtype) not in zeros:
+                    zeros[*shape, dtype] = tf.zeros(shape, dtype)
+                g = zeros[*shape, dtype]
             found.append(tf.cast(g, dtype) if many or self._masked else g)
         return found
 

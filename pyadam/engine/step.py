@@ -146,7 +146,7 @@ class Engine:
         of the rows at most.
         """
         spec = self.spec
-        if target.replaced or not isinstance(gradient, tf.IndexedSlices):
+        if target.replaced or not isinstance(gradient, tf.IndexedSlices) or not target.weight.shape.is_fully_defined():
             return Way.DENSE
         if self.rule.lazy:
             self._check_lazy(target)
