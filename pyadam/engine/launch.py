@@ -90,15 +90,14 @@ class Launcher:
         found: list[Any] = []
         zeros: dict[Any, Any] = {}
         for i in self._dense:
-            g, target = gradients[i], self.targets[i]
-            dtype = target.weight.dtype if target.weight.dtype.is_complex else target.dtype
-            shape = target.weight.shape
-            if not tf.is_tensor(g) and not shape.is_fully_defined():
-                g = tf.zeros(tf.shape(target.weight), dtype)
-            elif not tf.is_tensor(g):  # missing, or of rows
-                if (*shape, dtype) not in zeros:
-                    zeros[*shape, dtype] = tf.zeros(shape, dtype)
-                g = zeros[*shape, dtype]
+            g, weight = gradients[i], self.targets[i].weight
+            dtype = weight.dtype if weight.dtype.is_complex else self.targets[i].dtype
+            if not tf.is_tensor(g):  # missing, or of rows
+                known = weight.shape.is_fully_defined()
+                kind = (*weight.shape, dtype) if known else i
+                if kind not in zeros:
+                    zeros[kind] = tf.zeros(weight.shape if known else tf.shape(weight), dtype)
+                g = zeros[kind]
             found.append(tf.cast(g, dtype) if many or self._masked else g)
         return found
 
