@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -11,9 +11,23 @@ from pyadam.engine.gradients import Way
 from pyadam.engine.lanes import Lane, Target
 from pyadam.engine.rows import Rows, no_rows, widened
 
-__all__ = ["Launcher"]
+__all__ = ["Given", "Launcher"]
 
 _FUNCTIONS = 8  # of one launcher, for the dtypes of its gradients and their numbers of rows just as they come
+
+
+class Given(NamedTuple):
+    """What a step is given for a target.
+
+    Attributes:
+        gradient: a tensor, `Rows`, or None.
+        way: how it goes into the step, or None.
+        takes_part: whether the target moves at an update.
+    """
+
+    gradient: Any = None
+    way: Way | None = None
+    takes_part: bool = False
 
 
 class Launcher:
@@ -58,24 +72,14 @@ class Launcher:
         """What it runs, the update first."""
         return [self._update] if self._accumulate is None else [self._update, self._accumulate]
 
-    def __call__(
-        self, gradients: Sequence[Any], ways: Sequence[Way | None], taking_part: Sequence[bool], hyper: dict[str, Any]
-    ) -> None:
-        """One step.
-
-        Args:
-            gradients: tensors, `Rows` or None, one a target.
-            ways: how each goes into the step.
-            taking_part: whether each target moves at an update.
-            hyper: as in `Engine.step`.
-        """
+    def __call__(self, given: Sequence[Given], hyper: dict[str, Any]) -> None:
+        """One step; what is given for each target, and the hyperparameters as in `Engine.step`."""
+        gradients = [x.gradient for x in given]
         many = len(self._functions) >= _FUNCTIONS
         inputs = {"dense": self._dense_of(gradients, many), "rows": self._rows_of(gradients, many), "hyper": hyper}
         if self._masked:
-            inputs["taking_part"] = tf.constant(list(taking_part), tf.bool)
-            inputs["moved"] = tf.constant(
-                [p and w is not Way.ROWS for p, w in zip(taking_part, ways, strict=True)], tf.bool
-            )
+            inputs["taking_part"] = tf.constant([x.takes_part for x in given])
+            inputs["moved"] = tf.constant([x.takes_part and x.way is not Way.ROWS for x in given])  # as a whole
         sizes = tuple(
             None if self._most.get(i, 0) is None else rows.index.shape[0]
             for i, rows in zip(self._rows, inputs["rows"], strict=True)
@@ -118,8 +122,8 @@ class Launcher:
             if size is None or most is None:
                 self._most[i] = None
             else:
-                self._most[i] = max(size, most)
-                rows = widened(rows, self._most[i]) if many else rows
+                self._most[i] = most = max(size, most)
+                rows = widened(rows, most) if many else rows
             found.append(rows)
         return found
 

@@ -18,7 +18,7 @@ import tensorflow as tf
 from pyadam.engine.compiler import Program, compiles, inside_xla, makes_one_loop
 from pyadam.engine.gradients import Way, clipping, prepare
 from pyadam.engine.lanes import Lane, State, Target, is_small, make_lanes
-from pyadam.engine.launch import Launcher
+from pyadam.engine.launch import Given, Launcher
 from pyadam.numerics import rounded, scalar
 from pyadam.rules import Rule
 
@@ -87,49 +87,41 @@ class Engine:
             None if way is None else prepare(self.owner, x.path, x.weight, g, way)
             for x, g, way in zip(targets, gradients, ways, strict=True)
         ]
-        for target, way in zip(targets, ways, strict=True):
+        given: dict[Target, Given] = {}
+        for x, g, way in zip(targets, ready, ways, strict=True):
             if way is not None:
-                target.received = True
-                self._seen.setdefault(target, set()).add(way)
-        taking_part = [way is not None or x.pending for x, way in zip(targets, ways, strict=True)]
-        moved = [i for i, x in enumerate(targets) if taking_part[i] or x.average is not None]
-        self._launch(*([each[i] for i in moved] for each in (targets, ready, ways, taking_part)), hyper)
+                x.received = True
+                self._seen.setdefault(x, set()).add(way)
+            takes_part = way is not None or x.pending
+            if takes_part or x.average is not None:
+                given[x] = Given(g, way, takes_part)
+        self._launch(given, hyper)
 
-    def _launch(
-        self,
-        targets: list[Target],
-        gradients: list[Any],
-        ways: list[Any],
-        taking_part: list[bool],
-        hyper: dict[str, Any],
-    ) -> None:
+    def _launch(self, given: dict[Target, Given], hyper: dict[str, Any]) -> None:
         """A step through programs that are made for this pattern of missing gradients, or for any.
 
         Most models have one pattern or a few. But heads, tasks and layers that are drawn by lot have no end of them, so only so
         many get programs of their own. The numbers are the same.
         """
-        pattern = (*zip(map(id, targets), ways, taking_part, strict=True), inside_xla())
-        own = _OWN if pattern == self._last or not tf.executing_eagerly() else _FIRST
+        pattern = (*((id(x), g.way, g.takes_part) for x, g in given.items()), inside_xla())
+        most = _OWN if pattern == self._last or not tf.executing_eagerly() else _FIRST
         self._last = pattern
-        if pattern not in self._own and len(self._own) < own:
-            self._own[pattern] = self._make(
-                targets, [() if way is None else (way,) for way in ways], taking_part, False
-            )
+        if pattern not in self._own and len(self._own) < most:
+            ways = [() if g.way is None else (g.way,) for g in given.values()]
+            self._own[pattern] = self._make(list(given), ways, [g.takes_part for g in given.values()], False)
         if pattern in self._own:
-            self._own[pattern](gradients, ways, taking_part, hyper)
+            self._own[pattern](list(given.values()), hyper)
             return
-        common = self._for_any_pattern(targets, taking_part)
-        given = dict(zip(targets, zip(gradients, ways, taking_part, strict=True), strict=True))
-        columns = zip(*(given.get(x, (None, None, False)) for x in common.targets), strict=True)
-        common(*map(list, columns), hyper)
+        common = self._for_any_pattern(given)
+        common([given.get(x, Given()) for x in common.targets], hyper)
 
-    def _for_any_pattern(self, targets: list[Target], taking_part: list[bool]) -> Launcher:
+    def _for_any_pattern(self, given: dict[Target, Given]) -> Launcher:
         """What steps all targets on the devices of these, with a mask that says which of them move.
 
         A norm over all of them is float64 where a float64 variable moves; the others need a program in which none does.
         """
-        devices, wide = frozenset(x.weight.device for x in targets), self.spec.global_clipnorm is None
-        wide = wide or any(moves and _is_wide(x) for x, moves in zip(targets, taking_part, strict=True))
+        devices, wide = frozenset(x.weight.device for x in given), self.spec.global_clipnorm is None
+        wide = wide or any(g.takes_part and _is_wide(x) for x, g in given.items())
         members = [x for x in self.targets.values() if x.weight.device in devices]
         ways = [self._seen.get(x, {Way.DENSE}).copy() if wide or not _is_wide(x) else set() for x in members]
         key = devices, wide, inside_xla()
