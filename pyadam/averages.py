@@ -25,7 +25,8 @@ class Averages:
         """Overwrites these model variables by their averages, if the optimizer keeps any. ``fit`` calls it at its end."""
         if self._spec.use_ema:
             self._check_known(list(var_list))
-            self._overwrite_by_averages([self._engine.targets[self._var_key(v)] for v in var_list])
+            keys = map(self._var_key, var_list)  # those that no step can move have no target
+            self._overwrite_by_averages([self._engine.targets[key] for key in keys if key in self._engine.targets])
 
     def _overwrite_by_averages(self, targets: Iterable[Target]) -> None:
         updates = tf.convert_to_tensor(self._native(self._iterations)) // self._spec.calls_per_update

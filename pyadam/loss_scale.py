@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from pyadam.engine.compiler import Program
-from pyadam.engine.gradients import compute_dtype
+from pyadam.engine.gradients import as_real, compute_dtype
 from pyadam.extension import check_overrides
 from pyadam.generation import home, introduced
 from pyadam.saving import untracked
@@ -20,12 +20,16 @@ def divided(gradient: Any, scale: Any) -> Any:
     """The gradient over the scale, in the dtype of the arithmetic; sparse stays sparse."""
     if isinstance(gradient, tf.IndexedSlices):
         return tf.IndexedSlices(divided(gradient.values, scale), gradient.indices, gradient.dense_shape)
-    dtype = compute_dtype(gradient.dtype)
+    dtype = gradient.dtype if gradient.dtype.is_complex else compute_dtype(gradient.dtype)
     return tf.cast(gradient, dtype) / tf.cast(scale, dtype)
 
 
+_PATTERNS = 4  # of missing gradients for which the check is compiled; the others may be any number
+
+
 def _all_finite(gradients: Sequence[Any]) -> Any:
-    return tf.reduce_all([True, *(tf.reduce_all(tf.math.is_finite(g)) for g in gradients)])
+    parts = [as_real(g, compute_dtype(g.dtype)) if g.dtype.is_complex else g for g in gradients]
+    return tf.reduce_all([True, *(tf.reduce_all(tf.math.is_finite(g)) for g in parts)])
 
 
 class Scaling:
@@ -42,13 +46,18 @@ class Scaling:
     def __init__(self, scale: Any, counter: Any, growth_steps: int, devices: Iterable[str], jit_compile: bool) -> None:
         self.scale, self.counter, self.growth_steps = scale, counter, growth_steps
         self._check = Program(_all_finite, devices, jit_compile)
+        self._patterns: set[Any] = set()
 
     def step(self, gradients: Sequence[Any], apply: Callable[[], None]) -> None:
         """Calls ``apply`` if all gradients, those that it will apply, are finite; then the scale follows."""
         given = [g for g in gradients if g is not None]
         rows = [g.values for g in given if isinstance(g, tf.IndexedSlices)]  # of any number: not compiled for each
         dense = [tf.convert_to_tensor(g) for g in given if not isinstance(g, tf.IndexedSlices)]
-        finite = tf.reduce_all([_all_finite(rows), self._check(dense) if dense else True])
+        pattern = tuple(g is None or isinstance(g, tf.IndexedSlices) for g in gradients)
+        if len(self._patterns) < _PATTERNS:
+            self._patterns.add(pattern)
+        check = self._check if pattern in self._patterns else _all_finite
+        finite = tf.reduce_all([_all_finite(rows), check(dense) if dense else True])
 
         def applied() -> Any:
             apply()

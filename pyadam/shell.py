@@ -16,7 +16,7 @@ from pyadam import specs
 from pyadam.averages import Averages
 from pyadam.engine import Engine, Target
 from pyadam.engine.arena import Part
-from pyadam.engine.gradients import clip, compute_dtype
+from pyadam.engine.gradients import clip, compute_dtype, has_plain_values
 from pyadam.engine.lanes import make_arenas
 from pyadam.exclusions import Exclusions
 from pyadam.extension import Extension
@@ -44,6 +44,7 @@ class Shell(Extension, Averages, Hyperparameters):
     _built_explicitly: bool
     _trainable_variables: list[Any]
     _lock: Any  # of the thread that takes a step
+    _known_missing: set[Any]
     _has_arenas: ClassVar[bool] = True  # whether the state of small variables may be parts of arenas
 
     # What the Keras generation provides.
@@ -73,6 +74,7 @@ class Shell(Extension, Averages, Hyperparameters):
             _exclusions=Exclusions(),
             _trainable_variables=[],
             _lock=threading.RLock(),
+            _known_missing=set(),  # keys of the variables whose missing gradients a warning has named
         )
         self._set_up_saving()
         untracked(self, _dynamic=self._make_dynamic())
@@ -131,7 +133,11 @@ class Shell(Extension, Averages, Hyperparameters):
         self._load_deferred()
 
     def _check_known(self, variables: Sequence[Any]) -> None:
-        unknown = [path(v) for v in variables if self._var_key(v) not in self._engine.targets and not self._is_kept(v)]
+        unknown = [
+            path(v)
+            for v in variables
+            if self._var_key(v) not in self._engine.targets and not self._is_kept(v) and not self._why_not(v)
+        ]
         if unknown:
             raise ValueError(
                 f"{type(self).__name__}: unknown variable {', '.join(unknown)}: the optimizer was built for "
@@ -160,7 +166,9 @@ class Shell(Extension, Averages, Hyperparameters):
     def _add_targets(self, variables: Sequence[Any]) -> None:
         """Creates the state of those variables that have none yet."""
         self._check_distinct(variables)
-        new = [v for v in variables if self._var_key(v) not in self._engine.targets]
+        known = {self._var_key(v) for v in self._trainable_variables}
+        announced = [v for v in variables if self._var_key(v) not in known]
+        new = [v for v in announced if not self._why_not(v)]
         for v in new:  # before anything is created
             self._check_dtype(v)
         targets = [self._target(v) for v in new]
@@ -178,7 +186,7 @@ class Shell(Extension, Averages, Hyperparameters):
         for kind, _, within, slot, v, target in sorted(states, key=lambda state: state[:3]):
             self._add_slot(v, target, slot, (kind, within))
         self._engine.add({self._var_key(v): target for v, target in zip(new, targets, strict=True)})
-        self._trainable_variables.extend(new)
+        self._trainable_variables.extend(announced)
         self._add_shared()
         self._follow_order(variables)
         if self.built:
@@ -227,17 +235,41 @@ class Shell(Extension, Averages, Hyperparameters):
 
     def _follow_order(self, variables: Sequence[Any]) -> None:
         """Has files follow the order of these variables, if they are all that there are: it is the model's own."""
-        names = [self._paths[self._var_key(v)] for v in variables]
+        names = [self._paths[key] for key in map(self._var_key, variables) if key in self._paths]
         if len(names) == len(self._ranks):
             self._ranks.update({name: i for i, name in enumerate(names)})
 
     def _check_dtype(self, variable: Any) -> None:
-        dtype = compute_dtype(variable.dtype)  # refuses what is not floating point
-        if self._spec.slot_dtype is not None and dtype == tf.float64:
+        if self._spec.slot_dtype is not None and compute_dtype(self._native(variable).dtype) == tf.float64:
             raise ValueError(
                 f"{type(self).__name__}: slot_dtype must be None (NULL in R) for float64 variables, "
                 f"got {self._spec.slot_dtype!r} for {path(variable)}"
             )
+
+    def _why_not(self, variable: Any) -> str:
+        """What keeps steps from moving a variable, in an error's words, or nothing. Without gradient it is left out."""
+        native, owner = self._native(variable), type(self).__name__
+        if has_plain_values(native):
+            return ""
+        dtype, where = native.dtype, f"{owner}: {path(variable)}"
+        if not (dtype.is_floating or dtype.is_complex):
+            return (
+                f"{where} has a gradient but holds {dtype.name} values; steps move float16, bfloat16, float32, float64. Give "
+                "it no gradient (None, NULL in R), or leave it out of the variables"
+            )
+        slots = (slot for group in self._rule.slots(self._spec, (2, 2), "") for slot in group if slot.dtype is None)
+        if not (any(slots) or self._spec.use_ema or self._spec.calls_per_update > 1):
+            return ""
+        stateless = "SGD without momentum, use_ema and gradient_accumulation_steps"
+        if dtype.is_complex:
+            return (
+                f"{where} has a gradient but holds {dtype.name} values, which only {stateless} can move; use that, or keep the "
+                "real and the imaginary part in variables of their own"
+            )
+        return (
+            f"{where} has a gradient but its shape is {native.shape}, and what {owner} keeps for a variable has the variable's "
+            f"shape; make it by tf.Variable(value), without shape=, or use {stateless}"
+        )
 
     def _target(self, variable: Any) -> Target:
         return Target(
@@ -265,13 +297,15 @@ class Shell(Extension, Averages, Hyperparameters):
             trainable_variables: the variables; by default those of ``build``.
 
         Raises:
+            TypeError: a gradient for a variable of integers or the like, or of complex numbers or an unknown shape where state
+                is kept for each variable. Without gradient they are left out.
             ValueError: no gradient at all, another number of gradients than variables, a gradient of the wrong shape, a
                 variable given twice or unknown, or no variables before ``build``.
         """
         grads, variables = matched(self, grads, trainable_variables)
         if not grads:
             return
-        self._check_gradients(grads, variables)
+        grads, variables = self._check_gradients(grads, variables)
         check_strategy(type(self).__name__)
         self._check_misfit()
         with self._lock:
@@ -291,15 +325,30 @@ class Shell(Extension, Averages, Hyperparameters):
         keys = [key for key, x in targets.items() if key in given or x.average is not None or x.pending]
         self._engine.step([targets[key] for key in keys], [given.get(key) for key in keys], self._current_hyper())
 
-    def _check_gradients(self, grads: Sequence[Any], variables: Sequence[Any]) -> None:
-        missing = [path(v) for g, v in zip(grads, variables, strict=True) if g is None]
-        if len(missing) == len(grads):
-            raise ValueError(f"{type(self).__name__}: No gradients provided for any variable: {', '.join(missing)}")
-        if missing:
+    def _check_gradients(self, grads: Sequence[Any], variables: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """The gradients and variables without those that no step can move, which have no gradient.
+
+        Where gradients are missing a warning says so, once of each variable.
+        """
+        missing = {self._var_key(v): path(v) for g, v in zip(grads, variables, strict=True) if g is None}
+        if all(g is None for g in grads):
+            names = ", ".join(missing.values())
+            raise ValueError(f"{type(self).__name__}: No gradients provided for any variable: {names}")
+        taken: list[tuple[Any, Any]] = []
+        for g, v in zip(grads, variables, strict=True):
+            why_not = "" if self._var_key(v) in self._engine.targets else self._why_not(v)
+            if why_not and g is not None:
+                raise TypeError(why_not)
+            if not why_not:
+                taken.append((g, v))
+        if new := missing.keys() - self._known_missing:
+            self._known_missing.update(new)
+            names = ", ".join(name for key, name in missing.items() if key in new)
             warnings.warn(
-                f"{type(self).__name__}: Gradients do not exist for variables {', '.join(missing)}; they keep their values",
+                f"{type(self).__name__}: Gradients do not exist for variables {names}; they keep their values",
                 stacklevel=4,
             )
+        return [g for g, _ in taken], [v for _, v in taken]
 
     def _check_distinct(self, variables: Sequence[Any]) -> None:
         seen: set[Any] = set()

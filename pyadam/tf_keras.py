@@ -150,7 +150,8 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def _add_state(self, variable: Any, slot: Slot, part: Part | None) -> Any:
         weight = self._native(variable)
-        shape = weight.shape if slot.shape is None else slot.shape
+        value = weight if weight.shape.is_fully_defined() else weight.read_value()
+        shape = value.shape if slot.shape is None else slot.shape
         dtype = slot.dtype or compute_dtype(weight.dtype)
         with tf.device(weight.device):
             return self._add(f"{slot.name}/{path(weight).split(':')[0]}", slot.start, shape, dtype)

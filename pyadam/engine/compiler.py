@@ -111,7 +111,9 @@ class Program:
     """
 
     def __init__(self, function: Callable[..., Any], devices: Iterable[str], jit_compile: bool) -> None:
-        self._function = tf.function(function, jit_compile=compiles(set(devices), jit_compile) or None, autograph=False)
+        compiled = compiles(set(devices), jit_compile) or None
+        # partial: TensorFlow, which warns of a function that is traced often, would take all programs of one code for the same
+        self._function = tf.function(functools.partial(function), jit_compile=compiled, autograph=False)
         self._arguments: Any = None
 
     def __call__(self, *arguments: Any) -> Any:

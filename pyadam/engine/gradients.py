@@ -9,19 +9,34 @@ import tensorflow as tf
 from pyadam.engine.rows import merged
 from pyadam.numerics import scalar, sum_of_squares
 
-__all__ = ["Way", "clip", "clipping", "compute_dtype", "prepare"]
+__all__ = ["Way", "as_real", "clip", "clipping", "compute_dtype", "from_real", "has_plain_values", "prepare"]
 
 
 def compute_dtype(dtype: Any) -> Any:
     """Where the arithmetic of a variable happens: float64 for float64, float32 for float32 and for 16-bit weights.
 
-    Raises:
-        TypeError: the variable does not hold real floating-point numbers.
+    That of complex numbers happens in their real and imaginary parts.
     """
-    dtype = tf.as_dtype(dtype)
-    if not dtype.is_floating:
-        raise TypeError(f"variables must hold float16, bfloat16, float32 or float64 numbers, got {dtype.name}")
-    return tf.float64 if dtype == tf.float64 else tf.float32
+    return tf.float64 if tf.as_dtype(dtype) in (tf.float64, tf.complex128) else tf.float32
+
+
+def has_plain_values(variable: Any) -> bool:
+    """Whether a tf.Variable can have state: its values are floating-point numbers, and as many as its shape says."""
+    return bool(variable.dtype.is_floating and variable.shape.is_fully_defined())
+
+
+def as_real(value: Any, dtype: Any) -> Any:
+    """The value in a real dtype: complex numbers as pairs of real and imaginary part, along a last axis of their own."""
+    if not tf.as_dtype(value.dtype).is_complex:
+        return tf.cast(value, dtype)
+    return tf.cast(tf.stack([tf.math.real(value), tf.math.imag(value)], axis=-1), dtype)
+
+
+def from_real(value: Any, dtype: Any) -> Any:
+    """What `as_real` was given, in any dtype."""
+    if not dtype.is_complex:
+        return tf.cast(value, dtype)
+    return tf.cast(tf.complex(value[..., 0], value[..., 1]), dtype)
 
 
 class Way(Enum):
@@ -43,8 +58,9 @@ def prepare(owner: str, path: str, weight: Any, gradient: Any, way: Way) -> Any:
     """
     sparse = isinstance(gradient, tf.IndexedSlices)
     if sparse:
-        values = tf.cast(gradient.values, compute_dtype(weight.dtype))  # so that rows are not summed in 16 bits
-        shape = weight.shape.as_list() if gradient.dense_shape is None else gradient.dense_shape
+        wide = weight.dtype if weight.dtype.is_complex else compute_dtype(weight.dtype)
+        values = tf.cast(gradient.values, wide)  # so that rows are not summed in 16 bits
+        shape = tf.shape(weight) if gradient.dense_shape is None else gradient.dense_shape
         gradient = tf.IndexedSlices(values, tf.convert_to_tensor(gradient.indices), tf.convert_to_tensor(shape))
         _check_shape(owner, path, weight, gradient)
         indices = _checked_rows(owner, path, weight, gradient.indices, way)
@@ -55,10 +71,28 @@ def prepare(owner: str, path: str, weight: Any, gradient: Any, way: Way) -> Any:
         dense = tf.convert_to_tensor(gradient)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{owner}: the gradient of {path} must be a tensor, got {type(gradient).__name__}") from error
-    if not (dense.dtype.is_floating or dense.dtype.is_integer):
+    if weight.dtype.is_complex and (dense.dtype.is_floating or dense.dtype.is_integer):
+        dense = tf.cast(dense, weight.dtype)
+    if dense.dtype.is_complex != weight.dtype.is_complex or dense.dtype in (tf.bool, tf.string):
         raise TypeError(f"{owner}: the gradient of {path} must hold real numbers, got {dense.dtype.name}")
     _check_shape(owner, path, weight, dense)
+    if not weight.shape.is_fully_defined():
+        return _of_the_shape_now(owner, path, weight, dense)
     return dense if dense.shape.is_fully_defined() else tf.ensure_shape(dense, weight.shape)
+
+
+def _of_the_shape_now(owner: str, path: str, weight: Any, gradient: Any) -> Any:
+    """The gradient of a weight whose shape only its value has, once the shapes are the same: nothing is to be broadcast.
+
+    In a graph the assertion is TensorFlow's, which says both shapes.
+    """
+    if tf.executing_eagerly():
+        _check_shape(owner, path, weight.read_value(), gradient)
+        return gradient
+    words = f"{owner}: the gradient of {path} must have the shape of the variable's value"
+    same = tf.debugging.assert_equal(tf.shape(gradient), tf.shape(weight), message=words)
+    with tf.control_dependencies([same]):
+        return tf.identity(gradient)
 
 
 def _check_shape(owner: str, path: str, weight: Any, gradient: Any) -> None:
@@ -76,7 +110,7 @@ def _checked_rows(owner: str, path: str, weight: Any, indices: Any, way: Way) ->
     would cost time at every step. Elsewhere than on a CPU the host would wait for the device, so there TensorFlow leaves out
     what is no row. So it does where a train step is compiled as a whole: such programs have no assertions.
     """
-    if "CPU" not in weight.device:
+    if "CPU" not in weight.device or not weight.shape.is_fully_defined():
         return indices
     rows = weight.shape[0]
     words = f"{owner}: the indices of the gradient of {path} must be in [0, {rows - 1}], got some from"

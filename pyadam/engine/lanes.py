@@ -6,16 +6,16 @@ weight. One whose gradient is of some rows has a lane for those, and another if 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from pyadam.engine.arena import Arenas, Part
-from pyadam.engine.gradients import Way, compute_dtype
+from pyadam.engine.gradients import Way, as_real, compute_dtype, from_real
 from pyadam.engine.rounding import random_bits, stochastically_rounded
 from pyadam.engine.rows import Rows, gather, scatter_update
 from pyadam.numerics import after, rounded
@@ -34,7 +34,7 @@ class Target:
     """A model variable and the state that the optimizer keeps for it; every state has the weight's shape.
 
     Attributes:
-        weight: the variable; float16, bfloat16, float32 or float64.
+        weight: the variable; float16, bfloat16, float32 or float64, or complex where it needs no state.
         path: its name, for error messages.
         slots: the rule's state, in the dtype of the arithmetic (float32, or float64 for float64 weights), or in bfloat16.
         average: the running average of the weight, or None.
@@ -95,13 +95,15 @@ class Lane:
         indices: their places among the targets of the step.
         targets: the targets; all alike in dtype, decay, and taking part or not.
         takes_part: whether they have a gradient; without one only their averages advance.
-        viewed: whether each new value is computed by itself even where that makes a loop of each.
+        masked: whether a mask says which of them have one, in the place of ``takes_part``.
+        viewed: whether each new value is computed by itself, from old values alone, even where that makes a loop of each.
     """
 
     indices: list[int]
     targets: list[Target]
     takes_part: bool
-    viewed: ClassVar[bool] = False
+    masked: bool = False
+    viewed: bool = False
 
     @property
     def packed(self) -> bool:
@@ -137,13 +139,22 @@ class Lane:
         """Whether its "gradient" is the next value of its one variable."""
         return self.targets[0].replaced
 
-    def gradient(self, given: Sequence[Any]) -> Any:
+    def gradient(self, dense: Sequence[Any], rows: Sequence[Any]) -> Any:
         """The lane's gradient, of those of a step, as its program takes it; None if it has none."""
-        return self.join([given[i] for i in self.indices])
+        return self.join([dense[i] for i in self.indices])
+
+    def mask(self, moved: Any) -> Any:
+        """Of a vector that says which targets of the step move: the lane's part, an element of it for each of its own."""
+        if not self.masked:
+            return None
+        if not self.packed:
+            return moved[self.indices[0]]
+        sizes = [target.weight.shape.num_elements() for target in self.targets]
+        return tf.ensure_shape(tf.repeat(tf.gather(moved, self.indices), sizes), [sum(sizes)])
 
     def typed(self, gradient: Any) -> Any:
         """The gradient inside the program, in the dtype of the arithmetic."""
-        return None if gradient is None else tf.cast(gradient, self.dtype)
+        return None if gradient is None else as_real(gradient, self.dtype)
 
     def join(self, values: Sequence[Any]) -> Any:
         """One value a target, laid end to end in the dtype of the arithmetic; None counts as zeros, if not all are."""
@@ -182,10 +193,18 @@ class Lane:
     def stored(self, state: State, t: Any, ordered: bool) -> State:
         """A new state, its slots as they are stored: bfloat16 ones rounded by the random bits of update ``t``.
 
-        ``ordered`` says that the weight's loop reads old slots: none is overwritten before the new weight is there.
+        ``ordered`` says that loops read old state: none of that is overwritten before they are over. Where it is the weight's
+        loop alone, the slots wait for the weight. Where all are computed from old values the state is written from its end,
+        the average, the weight, the slots: each value may come from those before it.
         """
-        new, target = dict(state), self.targets[0]
-        wait = after(t, new["weight"]) if ordered else t
+        new, target, wait = dict(state), self.targets[0], t
+        if self.viewed:
+            for name in reversed(state) if ordered else ():
+                new[name] = rounded(new[name], wait)
+                wait = after(wait, new[name])
+            return new
+        if ordered:
+            wait = after(t, new["weight"])
         for place, name in enumerate(target.slots):
             if name in new and name in target.rounded:
                 bits = random_bits(wait, place, *self._elements(new[name].shape))
@@ -222,7 +241,7 @@ class Lane:
 
     def _read(self, variables: list[Any]) -> Any:
         arena = _whole_arena(variables)
-        return tf.cast(self.join(variables) if arena is None else arena, self.dtype)
+        return as_real(self.join(variables) if arena is None else arena, self.dtype)
 
     def _write(self, variables: list[Any], value: Any) -> None:
         arena = _whole_arena(variables)
@@ -230,7 +249,7 @@ class Lane:
             arena.assign(value)
             return
         for variable, part in zip(variables, self.split(value), strict=True):
-            variable.assign(tf.cast(part, variable.dtype))
+            variable.assign(from_real(part, variable.dtype))
 
 
 class RowLane(Lane):
@@ -243,19 +262,20 @@ class RowLane(Lane):
         """All of the state."""
         return list(self.targets[0].state())
 
-    def gradient(self, given: Sequence[Any]) -> Any:
+    def gradient(self, dense: Sequence[Any], rows: Sequence[Any]) -> Any:
         """The gradients of the rows, which `read` and `write` are about from now on."""
-        self._rows = super().gradient(given)
+        self._rows = rows[self.indices[0]]
         return self._rows.values
 
     def _read(self, variables: list[Any]) -> Any:
-        return tf.cast(gather(variables[0], self._rows.index), self.dtype)
+        return as_real(gather(variables[0], self._rows.index), self.dtype)
 
     def _write(self, variables: list[Any], value: Any) -> None:
         (variable,), (_, index, count) = variables, self._rows
-        scatter_update(variable, tf.IndexedSlices(tf.cast(value[:count], variable.dtype), index[:count]))
+        scatter_update(variable, tf.IndexedSlices(from_real(value[:count], variable.dtype), index[:count]))
 
 
+@dataclass(eq=False)
 class OtherRowsLane(Lane):
     """All rows of one variable, as they move without a gradient; a `RowLane` scatters those that have one over them.
 
@@ -263,9 +283,9 @@ class OtherRowsLane(Lane):
     other ways, with copies here and there; so each new value has a loop of its own, which reads old values, in our order.
     """
 
-    viewed: ClassVar[bool] = True
+    viewed: bool = True
 
-    def gradient(self, given: Sequence[Any]) -> Any:
+    def gradient(self, dense: Sequence[Any], rows: Sequence[Any]) -> Any:
         """None: the program needs none."""
         return None
 
@@ -273,24 +293,14 @@ class OtherRowsLane(Lane):
         """Zeros, which no compiled program writes to memory."""
         return tf.zeros(self.targets[0].weight.shape, self.dtype)
 
-    def stored(self, state: State, t: Any, ordered: bool) -> State:
-        """The new state; if ``ordered``, it is written from its end: the average, the weight, the slots.
 
-        Since each value may come from those before it, whatever reads an old value is there before that is overwritten.
-        """
-        new, wait = dict(state), t
-        for name in reversed(state) if ordered else ():
-            new[name] = rounded(new[name], wait)
-            wait = after(wait, new[name])
-        return new
+def _lanes_for(ways: Collection[Way]) -> list[type[Lane]]:
+    """The lanes of a variable whose gradient goes into the step in these ways; none of them: it moves without, if at all.
 
-
-_LANES: dict[Way | None, tuple[type[Lane], ...]] = {
-    None: (Lane,),
-    Way.DENSE: (Lane,),
-    Way.ROWS: (RowLane,),
-    Way.ALL_ROWS: (RowLane, OtherRowsLane),
-}
+    What moves all rows comes first, and what is about some of them is written over it.
+    """
+    whole = [Lane] if Way.DENSE in ways or not ways else [OtherRowsLane] if Way.ALL_ROWS in ways else []
+    return whole + [RowLane] * bool({Way.ROWS, Way.ALL_ROWS} & set(ways))
 
 
 def _whole_arena(variables: list[Any]) -> Any:
@@ -318,35 +328,40 @@ def make_arenas(targets: Sequence[Target]) -> None:
 
 
 def make_lanes(
-    targets: Sequence[Target], taking_part: Sequence[bool], ways: Sequence[Way | None], pack: bool
+    targets: Sequence[Target],
+    taking_part: Sequence[bool],
+    ways: Sequence[Collection[Way]],
+    pack: bool,
+    masked: bool = False,
 ) -> list[Lane]:
     """The lanes of a step.
 
     Args:
         targets: the variables of the step.
         taking_part: whether each has a gradient, in this call or an accumulated one.
-        ways: how each one's gradient of this call goes into the step, or None.
+        ways: how each one's gradient of this call goes into the step; none if it has none, several where that may differ.
         pack: whether small variables may share a lane.
+        masked: whether a mask says which variables move.
     """
     groups: dict[Any, list[int]] = {}
     for i, (target, takes_part) in enumerate(zip(targets, taking_part, strict=True)):
         if takes_part or target.average is not None:
-            kind = _kind(target) if pack and ways[i] in (None, Way.DENSE) else None
+            kind = _kind(target) if pack and _lanes_for(ways[i]) == [Lane] else None
             groups.setdefault(i if kind is None else (*kind, takes_part), []).append(i)
-    lanes: list[Lane] = []
-    for group in groups.values():
-        members, takes_part = [targets[i] for i in group], taking_part[group[0]]
-        lanes += [lane(group, members, takes_part) for lane in _LANES[ways[group[0]]]]
-    return lanes
+    return [
+        lane(group, [targets[i] for i in group], taking_part[group[0]], masked and lane is not RowLane)
+        for group in groups.values()
+        for lane in _lanes_for(ways[group[0]])
+    ]
 
 
 def _kind(target: Target) -> Any:
     """What the targets of one lane have in common; None for one that needs a lane of its own."""
-    if target.replaced or not is_small(target):
+    if target.replaced or target.weight.dtype.is_complex or not is_small(target):
         return None
     return target.dtype, target.weight.device, target.decayed, id(target.arenas)
 
 
 def is_small(target: Target) -> bool:
     """Whether a variable may share a lane."""
-    return bool(target.weight.shape.num_elements() <= SMALL)
+    return target.weight.shape.is_fully_defined() and bool(target.weight.shape.num_elements() <= SMALL)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-__all__ = ["Rows", "gather", "merged", "scatter_update"]
+__all__ = ["Rows", "gather", "merged", "no_rows", "scatter_update", "widened"]
 
 
 class Rows(NamedTuple):
@@ -30,7 +30,7 @@ class Rows(NamedTuple):
 
 def merged(slices: Any, shape: Any) -> Rows:
     """The rows of tf.IndexedSlices for a variable of this shape; those that name the same index are summed."""
-    index, place = tf.unique(slices.indices)
+    index, place = tf.unique(tf.cast(slices.indices, tf.int64))
     count, given = tf.size(index), slices.indices.shape.num_elements()
     if given is None:  # half a row less, so that no logarithm is a whole number, which might be rounded up
         rows = tf.cast(tf.maximum(tf.size(slices.indices), 1), tf.float64) - 0.5
@@ -41,6 +41,18 @@ def merged(slices: Any, shape: Any) -> Rows:
     values = tf.math.unsorted_segment_sum(tf.ensure_shape(slices.values, [None, *shape[1:]]), place, size)
     index = tf.ensure_shape(tf.pad(index, [[0, size - count]]), [None if tf.is_tensor(size) else size])
     return Rows(values, index, count)
+
+
+def no_rows(size: int, shape: Any, dtype: Any) -> Rows:
+    """A gradient of none of the rows of a variable of this shape, in this size."""
+    return Rows(tf.zeros([size, *shape[1:]], dtype), tf.zeros([size], tf.int64), tf.constant(0))
+
+
+def widened(rows: Rows, size: int) -> Rows:
+    """The same rows in a larger size."""
+    more = size - rows.index.shape[0]
+    values = tf.pad(rows.values, [[0, more]] + [[0, 0]] * (len(rows.values.shape) - 1))
+    return Rows(values, tf.pad(rows.index, [[0, more]]), rows.count)
 
 
 def gather(variable: Any, index: Any) -> Any:

@@ -8,6 +8,8 @@ Everything from ``unscale`` to ``average`` runs as one program over all variable
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import partial
+from itertools import chain
+from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,12 +19,16 @@ from pyadam.engine.compiler import Program, compiles, inside_xla, makes_one_loop
 from pyadam.engine.debugging import checked, numbers_are_checked, unwatched
 from pyadam.engine.gradients import Way, clipping, prepare
 from pyadam.engine.lanes import Lane, State, Target, is_small, make_lanes
+from pyadam.engine.launch import Given, Launcher
 from pyadam.numerics import quotient, root, rounded, scalar
 from pyadam.rules import Rule
 
 __all__ = ["Engine", "Target"]
 
 _UNKNOWN = 4096  # the number of a sparse gradient's rows, where it is not known before the step runs
+
+# Patterns of missing gradients that get programs of their own: the first ones, and those that come twice or in a graph.
+_FIRST, _OWN = 3, 8
 
 
 class Engine:
@@ -36,7 +42,6 @@ class Engine:
     Attributes:
         targets: the model variables that have state, under the shell's keys, in the order of their first appearance.
         shared: the rule's scalar variables, by name.
-        programs: every program made since the hyperparameters last changed.
     """
 
     def __init__(self, spec: Any, rule: Rule, iterations: Any) -> None:
@@ -51,15 +56,22 @@ class Engine:
         """Takes new hyperparameters; programs made for the old ones are dropped."""
         self.spec = spec
         self.owner = type(spec).__name__
-        self._steps: dict[Any, Any] = {}
-        self.programs: list[Program] = []
+        self._own: dict[Any, Launcher] = {}  # for each pattern of missing gradients that has one
+        self._common: dict[Any, Launcher] = {}  # for all others, by devices and whether XLA compiles what is around it
+        self._last: Any = None
+        self._seen: dict[Target, set[Way]] = {}
+
+    @property
+    def programs(self) -> list[Program]:
+        """The programs in use, all made since the hyperparameters last changed."""
+        return [program for each in (self._own, self._common) for one in each.values() for program in one.programs]
 
     def add(self, targets: dict[Any, Target]) -> None:
         """Takes new targets, with their state, under the shell's keys."""
         for target in targets.values():
             target.first = self._elements
             self._devices.add(target.weight.device)
-            self._elements += target.weight.shape.num_elements()
+            self._elements += target.weight.shape.num_elements() or 0  # None where there is no state that has elements
         self.targets |= targets
 
     def step(self, targets: Sequence[Target], gradients: Sequence[Any], hyper: dict[str, Any]) -> None:
@@ -71,26 +83,66 @@ class Engine:
             hyper: current values of the hyperparameters that may change from step to step: ``learning_rate`` (float32)
                 and those given as functions (float64).
         """
-        ways = tuple(None if g is None else self._way(x, g) for x, g in zip(targets, gradients, strict=True))
+        ways = [None if g is None else self._way(x, g) for x, g in zip(targets, gradients, strict=True)]
         ready = [
             None if way is None else prepare(self.owner, x.path, x.weight, g, way)
             for x, g, way in zip(targets, gradients, ways, strict=True)
         ]
-        for target, gradient in zip(targets, ready, strict=True):
-            target.received |= gradient is not None
-        taking_part = tuple(g is not None or x.pending for x, g in zip(targets, ready, strict=True))
-        key = (tuple(map(id, targets)), ways, taking_part, inside_xla())
-        if key not in self._steps:
-            self._steps[key] = self._make(list(targets), ways, taking_part)
+        given: dict[Target, Given] = {}
+        for x, g, way in zip(targets, ready, ways, strict=True):
+            if way is not None:
+                x.received = True
+                self._seen.setdefault(x, set()).add(way)
+            takes_part = way is not None or x.pending
+            if takes_part or x.average is not None:
+                given[x] = Given(g, way, takes_part)
         checks = numbers_are_checked() and not inside_xla()
-        given = [(x, g) for x, g in zip(targets, ready, strict=True) if g is not None]
         with unwatched():
             if checks:
-                given = [(x, checked(g, f"{self.owner}: the gradient of {x.path}")) for x, g in given]
-            self._steps[key]([g for _, g in given], hyper)
+                given = {x: self._checked(x, each) for x, each in given.items()}
+            self._launch(given, hyper)
             for x in targets if checks else ():
                 for name, variable in x.state().items():
                     checked(variable, f"{self.owner}: the new {name} of {x.path}")
+
+    def _checked(self, target: Target, given: Given) -> Given:
+        """What is given for a target, once its numbers are found to be finite."""
+        if given.gradient is None:
+            return given
+        return given._replace(gradient=checked(given.gradient, f"{self.owner}: the gradient of {target.path}"))
+
+    def _launch(self, given: dict[Target, Given], hyper: dict[str, Any]) -> None:
+        """A step through programs that are made for this pattern of missing gradients, or for any.
+
+        Most models have one pattern or a few. But heads, tasks and layers that are drawn by lot have no end of them, so only so
+        many get programs of their own. The numbers are the same.
+        """
+        pattern = (*((id(x), g.way, g.takes_part) for x, g in given.items()), inside_xla())
+        most = _OWN if pattern == self._last or not tf.executing_eagerly() else _FIRST
+        self._last = pattern
+        if pattern not in self._own and len(self._own) < most:
+            ways = [() if g.way is None else (g.way,) for g in given.values()]
+            self._own[pattern] = self._make(list(given), ways, [g.takes_part for g in given.values()], False)
+        if pattern in self._own:
+            self._own[pattern](list(given.values()), hyper)
+            return
+        common = self._for_any_pattern(given)
+        common([given.get(x, Given()) for x in common.targets], hyper)
+
+    def _for_any_pattern(self, given: dict[Target, Given]) -> Launcher:
+        """What steps all targets on the devices of these, with a mask that says which of them move.
+
+        A norm over all of them is float64 where a float64 variable moves; the others need a program in which none does.
+        """
+        devices, wide = frozenset(x.weight.device for x in given), self.spec.global_clipnorm is None
+        wide = wide or any(g.takes_part and _is_wide(x) for x, g in given.items())
+        members = [x for x in self.targets.values() if x.weight.device in devices]
+        ways = [self._seen.get(x, {Way.DENSE}).copy() if wide or not _is_wide(x) else set() for x in members]
+        key = devices, wide, inside_xla()
+        made = self._common.get(key)
+        if made is None or (made.targets, made.ways) != (members, ways):  # a target, or a way of its gradient, is new
+            made = self._common[key] = self._make(members, ways, list(map(bool, ways)), True)
+        return made
 
     def _way(self, target: Target, gradient: Any) -> Way:
         """How a gradient goes into the step: a sparse one by its rows, wherever that is exact and worth it.
@@ -100,7 +152,7 @@ class Engine:
         of the rows at most.
         """
         spec = self.spec
-        if target.replaced or not isinstance(gradient, tf.IndexedSlices):
+        if target.replaced or not isinstance(gradient, tf.IndexedSlices) or not target.weight.shape.is_fully_defined():
             return Way.DENSE
         if self.rule.lazy:
             self._check_lazy(target)
@@ -111,11 +163,16 @@ class Engine:
             return Way.DENSE
         if self.rule.idle(spec) and not spec.use_ema and not (spec.weight_decay and target.decayed):
             return Way.ROWS
-        overwritten = spec.use_ema and spec.ema_overwrite_frequency  # weight and average come from one another
-        loops = self.rule.single_pass and not overwritten and compiles(self._devices, spec.jit_compile)
+        loops = self._apart and compiles(self._devices, spec.jit_compile)
         given = tf.convert_to_tensor(gradient.indices).shape.num_elements()
         few = 4 * (_UNKNOWN if given is None else given) <= target.weight.shape[0]
         return Way.ALL_ROWS if loops and few else Way.DENSE
+
+    @property
+    def _apart(self) -> bool:
+        """Whether each new value may have a loop of its own, which reads old values alone."""
+        from_one_another = self.spec.use_ema and self.spec.ema_overwrite_frequency  # weight and average
+        return self.rule.elementwise and self.rule.single_pass and not from_one_another
 
     def _check_lazy(self, target: Target) -> None:
         """Refuses a sparse gradient where the rule is lazy, and something moves or needs all rows of the variable."""
@@ -136,45 +193,17 @@ class Engine:
                     f"{self.owner}: the gradient of {target.path} is sparse, which can't be combined with {what}; {remedy}"
                 )
 
-    def _make(self, targets: list[Target], ways: Sequence[Way | None], taking_part: Sequence[bool]) -> Any:
-        """The function of one step over these targets, for gradients that go into it in these ways, or are missing."""
-        every = self.spec.calls_per_update
+    def _make(self, targets: list[Target], ways: list[Any], taking_part: list[bool], masked: bool) -> Launcher:
+        """What steps these targets, for gradients that go into the step in these ways."""
         devices = [x.weight.device for x in targets]
-        present = [way is not None for way in ways]
-        lanes = make_lanes(targets, taking_part, ways, self.rule.elementwise)
+        lanes = make_lanes(targets, taking_part, ways, self.rule.elementwise, masked)
+        for lane in lanes:  # with masks a new weight comes from what slots would become, which is not what they become
+            lane.viewed |= lane.masked and self._apart and not lane.targets[0].rounded
         one_loop = self.rule.elementwise and self.rule.single_pass and makes_one_loop(devices, self.spec.jit_compile)
-        update = Program(lambda *a: self._update(lanes, one_loop, *a), devices, self.spec.jit_compile)
-        self.programs.append(update)
-        if every > 1:
-            accumulate = Program(lambda *a: self._accumulate(lanes, *a), devices, self.spec.jit_compile)
-            self.programs.append(accumulate)
-
-        def whole_update(gradients: list[Any], t: Any, hyper: dict[str, Any]) -> None:
-            carried = [lane.read(lane.carried) for lane in lanes]
-            for lane, state in zip(lanes, update(gradients, carried, t, hyper), strict=True):
-                lane.write(state)
-                if every > 1 and lane.takes_part:  # not in the program, which would copy what it reads and overwrites
-                    lane.clear_accumulator()
-            for target, takes_part in zip(targets, taking_part, strict=True):
-                if target.constraint is not None and takes_part and not target.replaced:
-                    target.weight.assign(target.constraint(target.weight))
-
-        def step(present_gradients: list[Any], hyper: dict[str, Any]) -> None:
-            found = iter(present_gradients)
-            by_target = [next(found) if p else None for p in present]
-            gradients = [lane.gradient(by_target) for lane in lanes]
-            call = self.iterations + 1
-            if every == 1:
-                whole_update(gradients, call, hyper)
-            else:
-                tf.cond(
-                    tf.equal(call % every, 0),
-                    lambda: whole_update(gradients, call // every, hyper),
-                    lambda: accumulate(gradients, call),
-                )
-            self.iterations.assign(call)
-
-        return tf.function(step, autograph=False)
+        update = Program(partial(self._update, lanes, one_loop), devices, self.spec.jit_compile)
+        every = self.spec.calls_per_update
+        accumulate = Program(partial(self._accumulate, lanes), devices, self.spec.jit_compile) if every > 1 else None
+        return Launcher(targets, ways, lanes, self.iterations, every, update, accumulate, masked)
 
     def _accumulate(self, lanes: list[Lane], gradients: Sequence[Any], t: Any) -> None:
         for lane, g in zip(lanes, gradients, strict=True):
@@ -190,6 +219,9 @@ class Engine:
     def _unscaled(self, g: Any, t: Any) -> Any:
         return g if self.spec.loss_scale_factor is None else quotient(g, self.spec.loss_scale_factor, t)
 
+    def _replaced(self, lane: Lane, gradient: Any, t: Any) -> State:
+        return {"weight": self._gathered(lane, gradient, t)}
+
     def _gathered(self, lane: Lane, gradient: Any, t: Any) -> Any:
         """The gradient of this update: unscaled, the mean over the calls since the last one."""
         every = self.spec.calls_per_update
@@ -201,8 +233,12 @@ class Engine:
     def _clipping(self, lanes: list[Lane], gradients: Sequence[Any]) -> list[Callable[[Any], Any]]:
         """The function that clips a lane's gradient, for each lane; a norm of its own is each variable's, not the lane's."""
         spec = self.spec
-        if spec.clipnorm is None:
+        if spec.clipnorm is None and (spec.global_clipnorm is None or all(x.dtype == tf.float32 for x in lanes)):
             return clipping(gradients, None, spec.clipvalue, spec.global_clipnorm)
+        if spec.clipnorm is None:  # in float64 the order of a sum shows: that of the variables, whoever shares a lane
+            parts = [zip(lane.indices, lane.split(g), strict=True) for lane, g in zip(lanes, gradients, strict=True)]
+            in_order = [part for _, part in sorted(chain(*parts), key=itemgetter(0))]
+            return clipping(in_order, None, None, spec.global_clipnorm)[:1] * len(lanes)
 
         def by_variable(lane: Lane, gradient: Any) -> Callable[[Any], Any]:
             limits = clipping(lane.split(gradient), spec.clipnorm, None, None)
@@ -215,6 +251,7 @@ class Engine:
         lanes: list[Lane],
         one_loop: bool,
         gradients: Sequence[Any],
+        masks: Sequence[Any],
         carried: Sequence[State],
         t: Any,
         hyper: dict[str, Any],
@@ -226,6 +263,7 @@ class Engine:
             one_loop: whether XLA makes one loop of values that share no part. Each new value then comes from its own view
                 of gradient and state: XLA can't know that the views are the same.
             gradients: one a lane.
+            masks: which elements of each lane move; None for all.
             carried: the carried state of each lane.
             t: the number of the update.
             hyper: as in `step`.
@@ -253,14 +291,14 @@ class Engine:
 
         coefficients = self._coefficients(h, t)
         written: list[State] = []
-        for lane, brought, g in zip(lanes, carried, given, strict=True):
+        for lane, mask, brought, g in zip(lanes, masks, carried, given, strict=True):
+            state = lane.read(lane.resident) | brought
             if lane.replaced:
-                new = {"weight": self._gathered(lane, g, t)}
+                new = _moved(mask, partial(self._replaced, lane, g, t), {"weight": state["weight"]})
             else:
-                state = lane.read(lane.resident) | brought
                 c, decayed = coefficients(lane.dtype), lane.targets[0].decayed
                 views = [partial(rounded, t=t + k) for k in range(len(state))] if one_loop or lane.viewed else [None]
-                news = [self._advance(h, c, t, decayed, *seen(lane, c, g, state, view)) for view in views]
+                news = [self._advance(h, c, t, decayed, mask, *seen(lane, c, g, state, view)) for view in views]
                 new = {name: news[k % len(news)][name] for k, name in enumerate(news[0])}
                 new = lane.stored(new, t, self._ordered(lane, one_loop) and "weight" in new)
             lane.write({name: value for name, value in new.items() if name not in brought})
@@ -273,22 +311,30 @@ class Engine:
         own_loops = bool(lane.targets[0].rounded) or (read_apart and not one_loop)
         return own_loops and "CPU" in lane.targets[0].weight.device
 
-    def _advance(self, h: SimpleNamespace, c: SimpleNamespace, t: Any, decayed: bool, g: Any, state: State) -> State:
+    def _advance(
+        self, h: SimpleNamespace, c: SimpleNamespace, t: Any, decayed: bool, mask: Any, g: Any, state: State
+    ) -> State:
         """Decay, rule and average, on tensors: what changes of a state."""
         new: State = {}
         w = state["weight"]
         if g is not None:
-            slots = SimpleNamespace(**state)
-            decay = self.rule.decay(h, slots)
-            if decayed and decay is not None:
-                w = w - c.rounded(tf.cast(h.learning_rate * decay, w.dtype) * w)
-            w, new = self.rule.update(h, c, w, g, slots)
-            new["weight"] = w
+            old = {name: value for name, value in state.items() if name != "average"}
+            new = _moved(mask, lambda: self._ruled(h, c, decayed, g, old), old, whole=not self.rule.elementwise)
+            w = new["weight"]
         if "average" in state:
             new["average"] = state["average"] + c.rounded(c.ema_gain * (w - state["average"]))
             if h.ema_overwrite_frequency is not None:
                 new["weight"] = tf.where(tf.equal(t % h.ema_overwrite_frequency, 0), new["average"], w)
         return new
+
+    def _ruled(self, h: SimpleNamespace, c: SimpleNamespace, decayed: bool, g: Any, old: State) -> State:
+        """Decay and rule."""
+        w, slots = old["weight"], SimpleNamespace(**old)
+        decay = self.rule.decay(h, slots)
+        if decayed and decay is not None:
+            w = w - c.rounded(tf.cast(h.learning_rate * decay, w.dtype) * w)
+        w, new = self.rule.update(h, c, w, g, slots)
+        return new | {"weight": w}
 
     def _coefficients(self, h: SimpleNamespace, t: Any) -> Any:
         """The scalars of this update, computed once in float64; returned as a function from a dtype to them."""
@@ -309,3 +355,20 @@ class Engine:
             return casts[dtype]
 
         return cast
+
+
+def _moved(mask: Any, new: Callable[[], State], old: State, whole: bool = False) -> State:
+    """The new state where the mask says so, else the old one, whatever a rule makes of zeros in the place of a gradient.
+
+    A rule that sees a variable as a whole is spared its work, and has the loops of a program without mask.
+    """
+    if mask is None:
+        return new()
+    if whole:
+        return tf.cond(mask, lambda: old | new(), lambda: {name: tf.identity(value) for name, value in old.items()})
+    return {name: tf.where(mask, value, old[name]) for name, value in new().items()}
+
+
+def _is_wide(target: Target) -> bool:
+    """Whether a target's part in a norm over all gradients makes that float64."""
+    return target.dtype == tf.float64 and not target.replaced

@@ -178,11 +178,6 @@ def test_before_build_unknown_and_twice():
         pyadam.Adam().set_weights([])
 
 
-def test_variables_that_hold_no_real_numbers():
-    with pytest.raises(TypeError, match="variables must hold float16, bfloat16, float32 or float64 numbers, got int32"):
-        pyadam.Adam().build([tf.Variable([1, 2])])
-
-
 @pytest.mark.parametrize("spec", specs.SPECS.values(), ids=lambda s: s.__name__)
 def test_exclusion_that_matches_nothing_warns(spec):
     optimizer = getattr(pyadam, spec.__name__)(weight_decay=0.1)

@@ -1,0 +1,185 @@
+"""How a step is launched: through functions that are traced once each, and then called."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from pyadam.engine.compiler import Program
+from pyadam.engine.gradients import Way
+from pyadam.engine.lanes import Lane, Target
+from pyadam.engine.rows import Rows, no_rows, widened
+
+__all__ = ["Given", "Launcher"]
+
+_FUNCTIONS = 8  # of one launcher, for the dtypes of its gradients and their numbers of rows just as they come
+
+
+class Given(NamedTuple):
+    """What a step is given for a target.
+
+    Attributes:
+        gradient: a tensor, `Rows`, or None.
+        way: how it goes into the step, or None.
+        takes_part: whether the target moves at an update.
+    """
+
+    gradient: Any = None
+    way: Way | None = None
+    takes_part: bool = False
+
+
+class Launcher:
+    """A step over some targets, whatever numbers their gradients hold.
+
+    Without masks it is for gradients that are there for the same targets each time. With masks any may be missing: zeros are in
+    the place of a dense one, no rows in that of a sparse one, and what must not move keeps its value.
+
+    Args:
+        targets: the variables of the step.
+        ways: how each one's gradient goes into the step, as `make_lanes` takes it.
+        lanes: the lanes that it made of them.
+        iterations: int64 variable, the number of calls so far.
+        every: calls per update.
+        update: ``(gradients, masks, carried, t, hyper) -> carried``, one of each a lane.
+        accumulate: ``(gradients, call)``; None where every call is an update.
+        masked: whether there are masks.
+    """
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        ways: Sequence[Any],
+        lanes: Sequence[Lane],
+        iterations: Any,
+        every: int,
+        update: Program,
+        accumulate: Program | None,
+        masked: bool,
+    ) -> None:
+        self.targets, self.ways = list(targets), list(ways)
+        self._lanes, self._iterations, self._every = lanes, iterations, every
+        self._update, self._accumulate = update, accumulate
+        self._masked = masked
+        self._dense = [i for i, each in enumerate(ways) if Way.DENSE in each]
+        self._rows = [i for i, each in enumerate(ways) if {Way.ROWS, Way.ALL_ROWS} & set(each)]
+        self._most: dict[int, int | None] = {}  # the largest size of rows so far; None once one was not known
+        self._functions: dict[Any, Any] = {}
+
+    @property
+    def programs(self) -> list[Program]:
+        """What it runs, the update first."""
+        return [self._update] if self._accumulate is None else [self._update, self._accumulate]
+
+    def __call__(self, given: Sequence[Given], hyper: dict[str, Any]) -> None:
+        """One step; what is given for each target, and the hyperparameters as in `Engine.step`."""
+        gradients = [x.gradient for x in given]
+        many = len(self._functions) >= _FUNCTIONS
+        inputs = {"dense": self._dense_of(gradients, many), "rows": self._rows_of(gradients, many), "hyper": hyper}
+        if self._masked:
+            inputs["taking_part"] = tf.constant([x.takes_part for x in given])
+            inputs["moved"] = tf.constant([x.takes_part and x.way is not Way.ROWS for x in given])  # as a whole
+        sizes = tuple(
+            None if self._most.get(i, 0) is None else rows.index.shape[0]
+            for i, rows in zip(self._rows, inputs["rows"], strict=True)
+        )
+        key = sizes, tuple(value.dtype for value in tf.nest.flatten(inputs))
+        if key not in self._functions:
+            self._functions[key] = self._traced(inputs, sizes)
+        self._functions[key](inputs)
+
+    def _dense_of(self, gradients: Sequence[Any], many: bool) -> list[Any]:
+        """The dense gradients; with masks zeros for those that are missing, and in one dtype, as they come in any order."""
+        found: list[Any] = []
+        zeros: dict[Any, Any] = {}
+        for i in self._dense:
+            g, weight = gradients[i], self.targets[i].weight
+            dtype = weight.dtype if weight.dtype.is_complex else self.targets[i].dtype
+            if not tf.is_tensor(g):  # missing, or of rows
+                known = weight.shape.is_fully_defined()
+                kind = (*weight.shape, dtype) if known else i
+                if kind not in zeros:
+                    zeros[kind] = tf.zeros(weight.shape if known else tf.shape(weight), dtype)
+                g = zeros[kind]
+            found.append(tf.cast(g, dtype) if many or self._masked else g)
+        return found
+
+    def _rows_of(self, gradients: Sequence[Any], many: bool) -> list[Rows]:
+        """The gradients by rows; with masks none of them for those that are missing.
+
+        They come in their own size. Once that has been many sizes it is the largest so far: those of several variables would
+        have no end of combinations.
+        """
+        found = []
+        for i in self._rows:
+            rows, most = gradients[i], self._most.get(i, 1)
+            if not isinstance(rows, Rows):
+                weight = self.targets[i].weight
+                dtype = weight.dtype if weight.dtype.is_complex else self.targets[i].dtype
+                rows = no_rows(most or 1, weight.shape, dtype)
+            size = rows.index.shape[0]
+            if size is None or most is None:
+                self._most[i] = None
+            else:
+                self._most[i] = most = max(size, most)
+                rows = widened(rows, most) if many else rows
+            found.append(rows)
+        return found
+
+    def _traced(self, inputs: dict[str, Any], sizes: Sequence[int | None]) -> Any:
+        """A function for such inputs. It is traced once, and TensorFlow has no reason to warn of many traces.
+
+        For TensorFlow all functions of one code are the same function, in whatever optimizer; a partial function has no code.
+        """
+        signature = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), inputs)
+        signature["dense"] = [
+            tf.TensorSpec(self.targets[i].weight.shape, g.dtype)
+            for i, g in zip(self._dense, inputs["dense"], strict=True)
+        ]
+        signature["rows"] = [
+            Rows(
+                tf.TensorSpec([size, *rows.values.shape[1:]], rows.values.dtype),
+                tf.TensorSpec([size], rows.index.dtype),
+                tf.TensorSpec([], rows.count.dtype),
+            )
+            for size, rows in zip(sizes, inputs["rows"], strict=True)
+        ]
+        return tf.function(partial(self._step), input_signature=[signature], autograph=False)
+
+    def _step(self, inputs: dict[str, Any]) -> None:
+        dense, rows = [None] * len(self.targets), [None] * len(self.targets)
+        for places, given, place in ((dense, inputs["dense"], self._dense), (rows, inputs["rows"], self._rows)):
+            for i, g in zip(place, given, strict=True):
+                places[i] = g
+        gradients = [lane.gradient(dense, rows) for lane in self._lanes]
+        call = self._iterations + 1
+        if self._accumulate is None:
+            self._whole_update(gradients, call, inputs)
+        else:
+            tf.cond(
+                tf.equal(call % self._every, 0),
+                lambda: self._whole_update(gradients, call // self._every, inputs),
+                lambda: self._accumulate(gradients, call),
+            )
+        self._iterations.assign(call)
+
+    def _whole_update(self, gradients: list[Any], t: Any, inputs: dict[str, Any]) -> None:
+        masks = [lane.mask(inputs.get("moved")) for lane in self._lanes]
+        carried = [lane.read(lane.carried) for lane in self._lanes]
+        new = self._update(gradients, masks, carried, t, inputs["hyper"])
+        for lane, state in zip(self._lanes, new, strict=True):
+            lane.write(state)
+            if self._accumulate is not None and lane.takes_part:  # the program would copy what it reads and overwrites
+                lane.clear_accumulator()
+        self._constrain(inputs)
+
+    def _constrain(self, inputs: dict[str, Any]) -> None:
+        moved = {i for lane in self._lanes if lane.takes_part for i in lane.indices}
+        for i in sorted(moved):
+            weight, constraint = self.targets[i].weight, self.targets[i].constraint
+            if constraint is not None and not self.targets[i].replaced:
+                new = constraint(weight)
+                if self._masked:
+                    new = tf.where(inputs["taking_part"][i], new, weight)
+                weight.assign(new)
