@@ -10,6 +10,21 @@ default_environment <- "r-pyadam"
   } else {
     setHook(packageEvent("reticulate", "onLoad"), prefer_environment)
   }
+  register_classes()
+}
+
+# Python's pyadam makes its classes known to each Keras that is loaded, so that saved models load. The
+# names are those of the hooks that reticulate runs when Python has loaded a module.
+register_classes <- function() {
+  load <- function(...) {
+    tryCatch(reticulate::import("pyadam"), error = function(error) NULL)
+  }
+  kerases <- c("keras", "tf_keras")
+  for (module in kerases) setHook(paste("reticulate", module, "load", sep = "::"), load)
+  if (isNamespaceLoaded("reticulate") && reticulate::py_available()) {
+    loaded <- names(reticulate::import("sys")$modules)
+    if (any(kerases %in% loaded)) load()
+  }
 }
 
 # Tells reticulate which environment to prefer once it starts Python. Where Python runs already, it
