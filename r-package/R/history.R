@@ -63,8 +63,8 @@ plot.pyadam_history <- function(x, y, metrics = NULL, method = NULL, smooth = NU
 
 draw_metric <- function(frame, metric, ...) {
   kinds <- unique(as.character(frame$data))
-  values <- vapply(kinds, function(kind) frame$value[frame$data == kind], numeric(sum(frame$data == kinds[1])))
   epochs <- frame$epoch[frame$data == kinds[1]]
+  values <- vapply(kinds, function(kind) frame$value[frame$data == kind], numeric(length(epochs)))
   settings <- list(
     x = epochs, y = matrix(values, ncol = length(kinds)), type = "o", pch = 20, lty = 1,
     col = seq_along(kinds), xlab = "epoch", ylab = metric
@@ -75,10 +75,13 @@ draw_metric <- function(frame, metric, ...) {
   }
 }
 
+# nolint start: object_name_linter. The generic function has this name of an argument.
+
 #' @rdname plot.pyadam_history
 #' @method as.data.frame pyadam_history
 #' @export
-as.data.frame.pyadam_history <- function(x, row.names = NULL, optional = FALSE, ...) { # nolint: object_name_linter.
+as.data.frame.pyadam_history <- function(x, row.names = NULL, optional = FALSE, ...) {
+  # nolint end
   metrics <- Filter(is.numeric, x$metrics)
   epochs <- max(x$params$epochs, x$epoch + 1L, 0L)
   name <- sub("^val_", "", names(metrics))

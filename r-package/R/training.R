@@ -140,21 +140,30 @@ fit.python.builtin.object <- function(object,
 #' evaluate(model, as.matrix(1:4), 1:4, verbose = 0)
 #' @export
 evaluate <- function(object, ...) {
-  # R keras and R keras3 add their methods to the function of R tensorflow.
-  if (isNamespaceLoaded("tensorflow") && is_theirs("evaluate", "tensorflow", object)) {
-    getExportedValue("tensorflow", "evaluate")(object, ...)
-  } else {
-    UseMethod("evaluate")
+  theirs <- their_evaluate()
+  if (is.null(theirs)) UseMethod("evaluate") else theirs(object, ...)
+}
+
+# R keras and R keras3 have a function of this name, to which they add their methods. So do we, and ours
+# hands on to it: then it does not matter which of the two is called.
+kerases <- c("keras3", "keras", "tensorflow")
+
+their_evaluate <- function() {
+  for (package in Filter(isNamespaceLoaded, kerases)) {
+    if ("evaluate" %in% getNamespaceExports(package)) {
+      return(getExportedValue(package, "evaluate"))
+    }
   }
 }
 
-# Has a package that defines a generic function a method for this object?
-is_theirs <- function(generic, package, object) {
-  has_method <- function(class) {
-    !is.null(utils::getS3method(generic, class, optional = TRUE, envir = asNamespace(package)))
+join_theirs <- function(...) {
+  theirs <- their_evaluate()
+  if (!is.null(theirs)) {
+    registerS3method(
+      "evaluate", "python.builtin.object", evaluate.python.builtin.object,
+      envir = environment(theirs)
+    )
   }
-  generic %in% getNamespaceExports(package) &&
-    any(vapply(setdiff(class(object), "python.builtin.object"), has_method, logical(1)))
 }
 
 #' @rdname training
@@ -291,31 +300,27 @@ as_list_of_several <- function(value) {
 # Keras wants a list, where R writes one metric. Names are those of outputs, or else they name R
 # functions, as does the attribute that R keras' custom_metric() sets.
 as_metrics <- function(value, model) {
-  metrics <- if (is.list(value)) {
-    value
-  } else if (is.character(value)) {
-    as.list(value)
-  } else {
-    list(value)
-  }
+  metrics <- if (is.list(value) || is.character(value)) as.list(value) else list(value)
   outputs <- tryCatch(unlist(model$output_names), error = function(error) NULL)
   if (!is.null(names(metrics)) && all(names(metrics) %in% outputs)) {
-    return(rapply_functions(metrics))
+    lapply(metrics, function(metric) {
+      if (is.list(metric)) unname(name_functions(metric)) else name_functions(list(metric))[[1]]
+    })
+  } else {
+    unname(name_functions(metrics))
   }
-  unname(rapply_functions(metrics))
 }
 
-# Names R functions for Python, those in inner lists included.
-rapply_functions <- function(metrics) {
-  functions <- vapply(metrics, is_r_function, logical(1))
-  names <- vapply(seq_along(metrics), function(i) {
-    own <- c(attr(metrics[[i]], "py_function_name"), names(metrics)[i])
-    own <- own[nzchar(own)]
-    if (length(own) > 0) own[1] else "python_function"
+# Python takes the name of a function from it. Those without one are called as in R keras 2.11.
+name_functions <- function(metrics) {
+  functions <- which(vapply(metrics, is_r_function, logical(1)))
+  names <- vapply(functions, function(i) {
+    own <- c(attr(metrics[[i]], "py_function_name"), names(metrics)[i], "python_function")
+    own[nzchar(own)][1]
   }, "")
-  names[functions] <- make.unique(names[functions], sep = "_")
-  for (i in which(functions)) attr(metrics[[i]], "py_function_name") <- names[i]
+  names <- make.unique(names, sep = "_")
+  for (i in seq_along(functions)) attr(metrics[[functions[i]]], "py_function_name") <- names[i]
   inner <- vapply(metrics, function(metric) is.list(metric) && !is.object(metric), logical(1))
-  metrics[inner] <- lapply(metrics[inner], rapply_functions)
+  metrics[inner] <- lapply(metrics[inner], function(metric) unname(name_functions(metric)))
   metrics
 }
