@@ -1,7 +1,7 @@
 # What R calls data, as Python takes it.
 
-# The arguments of fit(), evaluate() and predict() with their data converted; `batches` names those that
-# may be functions which make batches, with the kind of step that uses them.
+# The arguments of fit(), evaluate() and predict() with their data converted; `batches` names those
+# that may be functions which make batches, with the kind of step that uses them.
 with_data <- function(owner, model, arguments, batches) {
   for (name in intersect(names(batches), names(arguments))) {
     if (is_r_function(arguments[[name]])) {
@@ -52,34 +52,38 @@ batches_of <- function(make, owner, model, kind) {
   module$Batches(draw, model, kind, owner)
 }
 
-# A vector, matrix, array, data frame, or list of these, as reticulate makes arrays of it. Factors are
-# for targets.
+# A vector, matrix, array, data frame, or list of these, as reticulate makes arrays of it. Factors
+# are for targets.
 as_data <- function(value, name, factors) {
-  if (is.null(value) || inherits(value, "python.builtin.object")) {
-    return(value)
-  }
   if (is.factor(value)) {
     value <- factor_codes(value, name, factors)
   } else if (is.data.frame(value)) {
     value <- as_numbers(value, name)
-  } else if (is.list(value)) {
+  }
+  if (is.list(value) && !is.object(value)) {
     inner <- if (is.null(names(value))) seq_along(value) else names(value)
-    return(Map(function(item, i) as_data(item, paste0(name, "[[", i, "]]"), factors), value, inner))
-  } else if (is.atomic(value) && is.object(value) && !is_plain_number(value)) {
+    inner <- paste0(name, "[[", inner, "]]")
+    return(Map(function(item, name) as_data(item, name, factors), value, inner))
+  }
+  if (is.null(value) || !is.atomic(value)) {
+    return(value) # Python's own
+  }
+  refuse_odd(value, name)
+  attributes(value) <- list(dim = if (is.null(dim(value))) length(value) else dim(value))
+  value
+}
+
+refuse_odd <- function(value, name) {
+  if (is.object(value) && !is_plain_number(value)) {
     stop(
       name, " is of class ", class(value)[1], "; give numbers, for example by as.numeric()",
       call. = FALSE
     )
   }
-  if (!is.atomic(value)) {
-    return(value)
-  }
   if (NROW(value) == 0) {
     stop(name, " has no observations", call. = FALSE)
   }
   refuse_missing(value, name)
-  attributes(value) <- list(dim = if (is.null(dim(value))) length(value) else dim(value))
-  value
 }
 
 # Is it numbers to Python too? 64-bit integers hide in doubles.
@@ -138,31 +142,36 @@ as_class_weight <- function(value, y) {
     return(value)
   }
   classes <- names(value)
-  levels <- if (is.factor(y)) levels(y)
-  fits <- if (is.null(levels)) grepl("^[0-9]+$", classes) else classes %in% levels
-  if (is.null(classes) || !all(fits)) {
+  codes <- if (is.factor(y)) {
+    match(classes, levels(y)) - 1L
+  } else {
+    suppressWarnings(as.integer(ifelse(grepl("^[0-9]+$", classes), classes, NA)))
+  }
+  if (is.null(classes) || anyNA(codes)) {
     stop(
       "fit: the names of class_weight must be ",
-      if (is.null(levels)) {
-        "whole numbers >= 0, as in list(\"0\" = 1, \"1\" = 50)"
+      if (is.factor(y)) {
+        paste("levels of y,", quoted(levels(y)))
       } else {
-        paste("levels of y,", paste(dQuote(levels, FALSE), collapse = ", "))
+        "whole numbers >= 0, as in list(\"0\" = 1, \"1\" = 50)"
       },
-      ", got ", if (is.null(classes)) "none" else paste(dQuote(classes, FALSE), collapse = ", "),
+      ", got ", if (is.null(classes)) "none" else quoted(classes),
       call. = FALSE
     )
   }
-  weights <- lapply(seq_along(value), function(i) value[[i]])
-  for (i in seq_along(weights)) {
-    weight <- weights[[i]]
-    if (!(is.numeric(weight) && length(weight) == 1 && is.finite(weight) && weight >= 0)) {
-      stop(
-        "fit: class_weight must hold finite numbers >= 0, got ", deparse(weight, nlines = 1),
-        " for class ", dQuote(classes[i], FALSE),
-        call. = FALSE
-      )
-    }
-  }
-  codes <- if (is.null(levels)) as.integer(classes) else match(classes, levels) - 1L
-  reticulate::py_dict(as.list(codes), lapply(weights, as.double))
+  weights <- lapply(seq_along(value), function(i) as_weight(value[[i]], classes[i]))
+  reticulate::py_dict(as.list(codes), weights)
 }
+
+as_weight <- function(value, class) {
+  if (is.numeric(value) && length(value) == 1 && is.finite(value) && value >= 0) {
+    return(as.double(value))
+  }
+  stop(
+    "fit: class_weight must hold finite numbers >= 0, got ", deparse(value, nlines = 1),
+    " for class ", quoted(class),
+    call. = FALSE
+  )
+}
+
+quoted <- function(names) paste(dQuote(names, FALSE), collapse = ", ")

@@ -1,7 +1,7 @@
 # What fit() returns.
 
-# Keras' history object as R's; scripts of R keras read `metrics` and `params`, those that take Keras' own
-# object for it `history` and `epoch`.
+# Keras' history object as R's; scripts of R keras read `metrics` and `params`, those that take
+# Keras' own object for it `history` and `epoch`.
 as_history <- function(history, validation_freq = NULL) {
   metrics <- history$history
   structure(
@@ -17,18 +17,19 @@ as_history <- function(history, validation_freq = NULL) {
 
 #' The history of a training
 #'
-#' What [fit()][training] returns is a list: `metrics` holds a vector for the loss and each metric, with one
-#' number an epoch, `params` what the training was asked for. `history` is `metrics`, and `epoch` the
-#' epochs from 0, as in Keras' own object.
+#' What [fit()][training] returns is a list: `metrics` holds a vector for the loss and each metric,
+#' with one number an epoch, `params` what the training was asked for. `history` is `metrics`, and
+#' `epoch` the epochs from 0, as in Keras' own object.
 #'
 #' @param x,object A history.
 #' @param y Not used.
 #' @param metrics Names of the metrics to draw, without `val_`; `NULL` draws all.
-#' @param method,smooth,theme_bw Taken for scripts of R keras, and without effect: base graphics draw.
+#' @param method,smooth,theme_bw Taken for scripts of R keras, and without effect: base graphics
+#'   draw.
 #' @param row.names,optional Not used.
 #' @param ... For `plot()` passed to [graphics::matplot()]; not used by the others.
-#' @return `as.data.frame()` returns a data frame with a row for each epoch, metric and kind of data:
-#'   `epoch` from 1, `value`, `metric`, and `data`, which is `training` or `validation`. A
+#' @return `as.data.frame()` returns a data frame with a row for each epoch, metric and kind of
+#'   data: `epoch` from 1, `value`, `metric`, and `data`, which is `training` or `validation`. A
 #'   training that stopped early has `NA` from there on. `plot()` and `print()` return the history,
 #'   invisibly.
 #' @examplesIf is_pyadam_available()
@@ -48,8 +49,7 @@ plot.pyadam_history <- function(x, y, metrics = NULL, method = NULL, smooth = NU
   unknown <- setdiff(drawn, levels(frame$metric))
   if (length(unknown) > 0) {
     stop(
-      "plot: metrics must be some of ", paste(dQuote(levels(frame$metric), FALSE), collapse = ", "),
-      ", got ", paste(dQuote(unknown, FALSE), collapse = ", "),
+      "plot: metrics must be some of ", quoted(levels(frame$metric)), ", got ", quoted(unknown),
       call. = FALSE
     )
   }

@@ -32,8 +32,8 @@ own_checkout <- checkout_around(getwd())
 #' @param method,envname,... Passed to [reticulate::py_install()]. A `method` that is none of
 #'   `"auto"`, `"virtualenv"` and `"conda"` is taken for the `package`, so that
 #'   `install_pyadam("~/pyadam")` does what it says.
-#' @param package What pip is to install: a folder with the source, such as `"~/pyadam"`, a file, or an
-#'   address. `NULL` means the checkout.
+#' @param package What pip is to install: a folder with the source, such as `"~/pyadam"`, a file, or
+#'   an address. `NULL` means the checkout.
 #' @return `NULL`, invisibly.
 #' @examples
 #' \dontrun{
@@ -78,8 +78,8 @@ default_package <- function() {
   if (!is.null(here) || is.null(own_checkout)) here else checkout_around(own_checkout)
 }
 
-# What the user names, as pip takes it, which knows no "~" and runs in another folder. A folder may have
-# extras behind it, as in "~/pyadam[tf-keras]".
+# What the user names, as pip takes it, which knows no "~" and runs in another folder. A folder may
+# have extras behind it, as in "~/pyadam[tf-keras]".
 as_package <- function(package) {
   if (!is.character(package) || length(package) == 0 || anyNA(package)) {
     stop(

@@ -14,8 +14,8 @@ when_loaded <- function(package, f) {
   if (isNamespaceLoaded(package)) f() else setHook(packageEvent(package, "onLoad"), f)
 }
 
-# Python's pyadam makes its classes known to each Keras that is loaded, so that saved models load. The
-# names are those of the hooks that reticulate runs when Python has loaded a module.
+# Python's pyadam makes its classes known to each Keras that is loaded, so that saved models load.
+# The names are those of the hooks that reticulate runs when Python has loaded a module.
 register_classes <- function() {
   load <- function(...) {
     tryCatch(reticulate::import("pyadam"), error = function(error) NULL)

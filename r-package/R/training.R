@@ -1,30 +1,30 @@
-# compile(), fit(), evaluate() and predict() for any Python model: methods of the least specific class,
-# so that those of R keras and R keras3 come first where these packages are loaded.
+# compile(), fit(), evaluate() and predict() for any Python model: methods of the least specific
+# class, so that those of R keras and R keras3 come first where these packages are loaded.
 
 #' Compile, fit, evaluate a Python model, and predict with it
 #'
-#' For a Keras model that comes straight from reticulate. The methods have the arguments of R keras 2.11,
-#' in its order and with its defaults, and call the model's own methods. Where R keras or R keras3 is
-#' loaded, their methods for their models are used instead.
+#' For a Keras model that comes straight from reticulate. The methods have the arguments of R keras
+#' 2.11, in its order and with its defaults, and call the model's own methods. Where R keras or R
+#' keras3 is loaded, their methods for their models are used instead.
 #'
 #' @section Data:
-#' `x`, `y`, `sample_weight` and `validation_data` take vectors, matrices and arrays, also of one row, one
-#' column or one number; data frames and tibbles of numbers, which become matrices; lists of these for
-#' models of several inputs or outputs; Python's own arrays and datasets. A vector has as many
-#' observations as elements. A factor as `y` becomes whole numbers from 0, in the order of its levels,
-#' as `"sparse_categorical_crossentropy"` wants them. A factor among the inputs is an error: it has
-#' no order that a network should see, so turn it into columns with [stats::model.matrix()]. So
-#' are `NA` anywhere, dates, and data without rows.
+#' `x`, `y`, `sample_weight` and `validation_data` take vectors, matrices and arrays, also of one
+#' row, one column or one number; data frames and tibbles of numbers, which become matrices; lists
+#' of these for models of several inputs or outputs; Python's own arrays and datasets. A vector has
+#' as many observations as elements. A factor as `y` becomes whole numbers from 0, in the order of
+#' its levels, as `"sparse_categorical_crossentropy"` wants them. A factor among the inputs is an
+#' error: it has no order that a network should see, so turn it into columns with
+#' [stats::model.matrix()]. So are `NA` anywhere, dates, and data without rows.
 #'
-#' Instead of `x`, and of `validation_data`, an R function without arguments may make the batches: it
-#' returns `list(x, y)` or `list(x, y, sample_weight)`, for `predict()` `list(x)`, and `NULL`
+#' Instead of `x`, and of `validation_data`, an R function without arguments may make the batches:
+#' it returns `list(x, y)` or `list(x, y, sample_weight)`, for `predict()` `list(x)`, and `NULL`
 #' where the data end. It is called once a step, when the step begins, on R's own thread. All its
 #' batches have the shapes of the first, but for the number of rows. Where it has no end, tell
 #' `steps_per_epoch`, `validation_steps` or `steps`.
 #'
 #' @section Calls of the model's own methods:
-#' `model$fit(...)`, `model$evaluate(...)` and so on are calls of Python, where these methods have no
-#' say: write `batch_size = 8L` there, and vectors as `as.array(y)`.
+#' `model$fit(...)`, `model$evaluate(...)` and so on are calls of Python, where these methods have
+#' no say: write `batch_size = 8L` there, and vectors as `as.array(y)`.
 #'
 #' @param object A Python model.
 #' @param optimizer,loss,loss_weights,weighted_metrics,run_eagerly,steps_per_execution As in
@@ -40,15 +40,17 @@
 #' @param callbacks A Keras callback or a list of them.
 #' @param view_metrics Taken for scripts of R keras, and without effect: there is no viewer.
 #' @param validation_split The fraction of the data, from its end, that is for validation.
-#' @param validation_data `list(x, y)`, `list(x, y, sample_weight)` or a function that makes batches.
+#' @param validation_data `list(x, y)`, `list(x, y, sample_weight)` or a function that makes
+#'   batches.
 #' @param shuffle Whether to shuffle the observations before each epoch.
-#' @param class_weight A list, named vector or table of weights. The names are classes: whole numbers
-#'   from 0, as in `list("0" = 1, "1" = 50)` or `1 / table(y)`, or where `y` is a factor, its levels.
+#' @param class_weight A list, named vector or table of weights. The names are classes: whole
+#'   numbers from 0, as in `list("0" = 1, "1" = 50)` or `1 / table(y)`, or where `y` is a factor,
+#'   its levels.
 #' @param ... Further arguments of the model's own method, by name.
-#' @return `compile()` returns the model; `fit()` the history: a list with `metrics` and `params`, which
-#'   can be printed, plotted and turned into a data frame, see [plot.pyadam_history()]; both
-#'   invisibly. `evaluate()` returns a named vector of the loss and the metrics, `predict()` an array,
-#'   or a list of arrays for a model of several outputs.
+#' @return `compile()` returns the model; `fit()` the history: a list with `metrics` and `params`,
+#'   which can be printed, plotted and turned into a data frame, see [plot.pyadam_history()]; both
+#'   invisibly. `evaluate()` returns a named vector of the loss and the metrics, `predict()` an
+#'   array, or a list of arrays for a model of several outputs.
 #' @examplesIf is_pyadam_available()
 #' keras <- reticulate::import("keras")
 #' model <- keras$Sequential(list(keras$layers$Dense(1L)))
@@ -144,8 +146,8 @@ evaluate <- function(object, ...) {
   if (is.null(theirs)) UseMethod("evaluate") else theirs(object, ...)
 }
 
-# R keras and R keras3 have a function of this name, to which they add their methods. So do we, and ours
-# hands on to it: then it does not matter which of the two is called.
+# R keras and R keras3 have a function of this name, to which they add their methods. So do we, and
+# ours hands on to it: then it does not matter which of the two is called.
 kerases <- c("keras3", "keras", "tensorflow")
 
 their_evaluate <- function() {
@@ -212,15 +214,15 @@ predict.python.builtin.object <- function(object,
 
 # ---- arguments
 
-# The smallest values of the arguments that Python wants as whole numbers, where R writes 10 and means
-# a double.
+# The smallest values of the arguments that Python wants as whole numbers, where R writes 10 and
+# means a double.
 smallest <- c(
   batch_size = 1, epochs = 0, initial_epoch = 0, steps = 1, steps_per_epoch = 1,
   steps_per_execution = 1, validation_batch_size = 1, validation_steps = 1, verbose = 0
 )
 
-# The arguments that the user gave, checked, without those that are NULL, so that Python's own defaults
-# hold.
+# The arguments that the user gave, checked, without those that are NULL, so that Python's own
+# defaults hold.
 given <- function(owner, model, ...) {
   arguments <- list(...)
   refuse_unnamed(owner, arguments)
@@ -276,16 +278,19 @@ as_whole_number <- function(owner, name, value, smallest) {
   if (inherits(value, "python.builtin.object") || is.character(value)) {
     return(value)
   }
-  is_flag <- name == "verbose" && is.logical(value)
-  if (length(value) == 1 && (is.numeric(value) || is_flag) && is.finite(value) &&
-    value == trunc(value) && value >= smallest && value <= .Machine$integer.max) {
-    return(as.integer(value))
+  number <- if (name == "verbose" && is.logical(value)) as.integer(value) else value
+  if (is_whole(number) && number >= smallest && number <= .Machine$integer.max) {
+    return(as.integer(number))
   }
   stop(
     owner, ": ", name, " must be a whole number from ", smallest, " to ", .Machine$integer.max,
     ", got ", deparse(value, nlines = 1),
     call. = FALSE
   )
+}
+
+is_whole <- function(value) {
+  is.numeric(value) && length(value) == 1 && is.finite(value) && value == trunc(value)
 }
 
 as_callbacks <- function(value) {

@@ -1,6 +1,7 @@
 # Which Python R uses, why, and what to run where pyadam is missing there.
 
-# `python_path`, `python_because` and `folder`, where its packages are; empty where R finds no Python.
+# `python_path`, `python_because` and `folder`, where its packages are; empty where R finds no
+# Python.
 which_python <- function() {
   config <- tryCatch(reticulate::py_config(), error = function(error) NULL)
   if (is.null(config)) {
@@ -33,8 +34,8 @@ what_to_run <- function() {
   )
 }
 
-# What installs pyadam where R will find it. Without a choice of the user's, that is an environment of
-# its own; else it is the Python that was chosen.
+# What installs pyadam where R will find it. Without a choice of the user's, that is an environment
+# of its own; else it is the Python that was chosen.
 command_for <- function(python) {
   source <- default_package()
   package <- if (is.null(source)) "\"folder of a checkout\""

@@ -47,7 +47,8 @@ test_that("methods of R keras for its models come first, whichever package is at
     model <- keras$Sequential(list(keras$layers$Dense(1L)))
     cat(compile(model, "sgd"), fit(model, 1), evaluate(model, 1), predict(model, 1), "")
     # A model that theirs know nothing of is ours.
-    plain <- reticulate::py_eval("type(\'Plain\', (), {\'evaluate\': lambda self, **given: {\'a\': 1.0}})()")
+    reticulate::py_run_string("class Plain:\n  evaluate = lambda self, **given: {\'a\': 1.0}")
+    plain <- reticulate::py_eval("Plain()")
     cat(evaluate(plain, verbose = 0))
   '
   for (attach in c("library(keras3); library(pyadam)", "library(pyadam); library(keras3)")) {
@@ -73,10 +74,11 @@ test_that("a saved model loads in a session that only attached pyadam", {
   load <- '
     library(pyadam)
     keras <- reticulate::import("%1$s")
-    for (kind in c(".keras", ".h5")) {
-      model <- keras$saving$load_model(paste0("%2$s/%1$s", kind))
-      cat(class(model$optimizer)[1], as.numeric(model$optimizer$iterations$numpy()), "")
-    }
+    loaded <- lapply(c(".keras", ".h5"), function(kind) {
+      optimizer <- keras$saving$load_model(paste0("%2$s/%1$s", kind))$optimizer
+      paste(class(optimizer)[1], as.numeric(optimizer$iterations$numpy()))
+    })
+    cat(unlist(loaded))
   '
   for (name in names) {
     legacy <- if (name == "tf_keras") "1" else "0"

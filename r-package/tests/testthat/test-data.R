@@ -78,7 +78,6 @@ test_that("one observation and one column are data, in both Kerases", {
     expect_equal(history$metrics$val_loss, (6 - 1.6)^2, tolerance = 1e-6)
     expect_equal(evaluate(model, matrix(3), 6, verbose = 0)[["loss"]], 4.4^2, tolerance = 1e-6)
     expect_equal(predict(model, matrix(3), verbose = 0), matrix(1.6), tolerance = 1e-6)
-    expect_equal(predict(model, 3, verbose = 0), matrix(1.6), tolerance = 1e-6)
   }
 })
 
@@ -140,5 +139,6 @@ test_that("a model from readRDS says what to do", {
     words <- paste0("^", name, ": the model is a Python object of another R session.*load_model")
     expect_error(do.call(name, c(lost[1], calls[[name]])), words)
   }
-  expect_error(compile(model, lost[[2]]), "compile: optimizer is a Python object of another R session")
+  words <- "compile: optimizer is a Python object of another R session"
+  expect_error(compile(model, lost[[2]]), words)
 })
