@@ -1,45 +1,111 @@
 # The Python side: installing it, asking whether it is there, and what it consists of.
 
+# What pip calls the Python package, and whether PyPI has it yet.
+distribution <- "pyadam-keras"
+is_published <- FALSE
+
+# The folder of the source that `folder` is in, or NULL.
+checkout_around <- function(folder) {
+  project <- file.path(folder, "pyproject.toml")
+  if (file.exists(project) && any(grepl('^name *= *"pyadam(-keras)?"', readLines(project)))) {
+    return(folder)
+  }
+  if (dirname(folder) != folder) checkout_around(dirname(folder))
+}
+
+# R CMD INSTALL evaluates this in the folder that it was given: the package knows its own checkout.
+own_checkout <- checkout_around(getwd())
+
 #' Install the Python package
 #'
-#' Installs the Python package pyadam together with TensorFlow and Keras. It is not on PyPI, where
-#' the name pyadam has another release: `package` says where it is. Take both packages from the same
-#' checkout of the repository. The Python package goes into a Python environment of its own, which
-#' reticulate then prefers whenever pyadam is attached. Restart R afterwards if Python was already
-#' running.
+#' Installs the Python package pyadam together with TensorFlow and Keras. PyPI's `pyadam` is another
+#' project's, and this one's name there, `pyadam-keras`, is not published yet. So it comes from a
+#' checkout of the repository: the one that the working directory is in, or else the one that
+#' the R package was installed from by `R CMD INSTALL`. The Python package goes into a Python
+#' environment of its own, which reticulate then prefers whenever pyadam is attached. Restart R
+#' afterwards if Python was already running.
 #'
 #' Where another Python is chosen by `RETICULATE_PYTHON` or [reticulate::use_python()], that one is
-#' used whatever is installed elsewhere: then name its environment in `envname`.
+#' used whatever is installed elsewhere: then name its environment in `envname`. The error of the
+#' first call, and [pyadam_info()], say which Python is in use and what to run for it.
 #'
-#' @param method,envname,... Passed to [reticulate::py_install()].
-#' @param package What pip is to install: a folder with the source, such as `"."` in a checkout, or
-#'   an address. It has no default.
+#' @param method,envname,... Passed to [reticulate::py_install()]. A `method` that is none of
+#'   `"auto"`, `"virtualenv"` and `"conda"` is taken for the `package`, so that
+#'   `install_pyadam("~/pyadam")` does what it says.
+#' @param package What pip is to install: a folder with the source, such as `"~/pyadam"`, a file, or
+#'   an address. `NULL` means the checkout.
 #' @return `NULL`, invisibly.
 #' @examples
 #' \dontrun{
-#' install_pyadam(package = ".") # in a checkout
-#' install_pyadam(envname = "r-tensorflow", package = "~/pyadam")
+#' install_pyadam() # in a checkout
+#' install_pyadam("~/pyadam")
+#' install_pyadam("~/pyadam", envname = "r-tensorflow")
 #' }
 #' @export
 install_pyadam <- function(method = c("auto", "virtualenv", "conda"),
                            envname = default_environment,
                            ...,
-                           package) {
-  if (missing(package)) {
+                           package = NULL) {
+  methods <- eval(formals()$method)
+  if (is.null(package) && is.character(method) && !any(method %in% methods)) {
+    package <- method
+    method <- methods
+  }
+  package <- if (is.null(package)) default_package() else as_package(package)
+  if (is.null(package)) {
     stop(
-      "install_pyadam: package must be a folder with the source, such as \".\" in a checkout, ",
-      "or an address, got none",
+      "install_pyadam: ", distribution, " is not on PyPI yet, and ", getwd(), " is in no checkout ",
+      "of it: give the folder of one, as in install_pyadam(\"~/pyadam\")",
       call. = FALSE
     )
   }
   reticulate::py_install(
     c(package, numpy_requirement()),
-    envname = envname, method = match.arg(method), pip = TRUE, ...
+    envname = envname, method = match.arg(method, methods), pip = TRUE, ...
   )
   if (reticulate::py_available()) {
     message("Python was already running: restart R to use the new pyadam.")
   }
   invisible(NULL)
+}
+
+# What there is to install where the user names nothing, or NULL.
+default_package <- function() {
+  if (is_published) {
+    return(distribution)
+  }
+  here <- checkout_around(getwd())
+  if (!is.null(here) || is.null(own_checkout)) here else checkout_around(own_checkout)
+}
+
+# What the user names, as pip takes it, which knows no "~" and runs in another folder. A folder may
+# have extras behind it, as in "~/pyadam[tf-keras]".
+as_package <- function(package) {
+  if (!is.character(package) || length(package) == 0 || anyNA(package)) {
+    stop(
+      "install_pyadam: package must be a folder with the source, a file or an address, got ",
+      deparse(package, nlines = 1),
+      call. = FALSE
+    )
+  }
+  vapply(package, as_one_package, "", USE.NAMES = FALSE)
+}
+
+as_one_package <- function(package) {
+  path <- path.expand(sub("\\[[^]]*\\]$", "", package))
+  extras <- substring(package, nchar(sub("\\[[^]]*\\]$", "", package)) + 1)
+  project <- file.path(path, c("pyproject.toml", "setup.py"))
+  if (file.exists(path) && (!dir.exists(path) || any(file.exists(project)))) {
+    return(paste0(normalizePath(path), extras))
+  }
+  if (dir.exists(path) || grepl("^([~./\\\\]|[A-Za-z]:[/\\\\])", package)) {
+    stop(
+      "install_pyadam: package must be a folder with the source, a file or an address, and ",
+      dQuote(package, FALSE), if (dir.exists(path)) " holds no pyproject.toml" else " is not there",
+      call. = FALSE
+    )
+  }
+  package
 }
 
 # NumPy 2 came with TensorFlow 2.18, and with reticulate 1.38.
@@ -53,15 +119,16 @@ numpy_requirement <- function(reticulate = utils::packageVersion("reticulate")) 
 #' whether the Python package can be used, which examples and tests ask first. Both start Python.
 #'
 #' @return `pyadam_info()` returns a list of class `pyadam_info`, with a string for each entry.
-#'   Where the Python side is missing, the entry `problem` says why, and no error is raised.
+#'   `python_path` is the Python in use, and `python_because` why reticulate chose it. Where the
+#'   Python side is missing, the entry `problem` says why and what to run, and no error is raised.
 #' @examples
 #' pyadam_info()
 #' @export
 pyadam_info <- function() {
-  of_python <- tryCatch(
-    c(python_path = reticulate::py_exe(), from_pyadam("info")()),
-    error = function(error) list(problem = conditionMessage(error))
-  )
+  of_python <- tryCatch(from_pyadam("info")(), error = function(error) {
+    list(problem = conditionMessage(error))
+  })
+  of_python <- c(which_python()[c("python_path", "python_because")], of_python)
   of_r <- list(
     r_pyadam = as.character(utils::packageVersion("pyadam")),
     r = as.character(getRversion()),

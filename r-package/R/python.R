@@ -5,10 +5,26 @@ default_environment <- "r-pyadam"
 
 # reticulate takes most of a second to load, so attaching pyadam leaves that to the first use.
 .onLoad <- function(libname, pkgname) {
-  if (isNamespaceLoaded("reticulate")) {
-    prefer_environment()
-  } else {
-    setHook(packageEvent("reticulate", "onLoad"), prefer_environment)
+  when_loaded("reticulate", prefer_environment)
+  for (package in kerases) when_loaded(package, join_theirs)
+  register_classes()
+}
+
+when_loaded <- function(package, f) {
+  if (isNamespaceLoaded(package)) f() else setHook(packageEvent(package, "onLoad"), f)
+}
+
+# Python's pyadam makes its classes known to each Keras that is loaded, so that saved models load.
+# The names are those of the hooks that reticulate runs when Python has loaded a module.
+register_classes <- function() {
+  load <- function(...) {
+    tryCatch(reticulate::import("pyadam"), error = function(error) NULL)
+  }
+  modules <- c("keras", "tf_keras")
+  for (module in modules) setHook(paste("reticulate", module, "load", sep = "::"), load)
+  if (isNamespaceLoaded("reticulate") && reticulate::py_available()) {
+    loaded <- names(reticulate::import("sys")$modules)
+    if (any(modules %in% loaded)) load()
   }
 }
 
@@ -26,8 +42,7 @@ from_pyadam <- function(name) {
   tryCatch(do.call("$", list(reticulate::import("pyadam"), name)), error = function(error) {
     stop(
       "the Python package pyadam cannot be used: ", trimws(conditionMessage(error)), "\n",
-      "Install it with install_pyadam(package = \".\") in a checkout and restart R; ",
-      "pyadam_info() shows which Python is in use.",
+      what_to_run(),
       call. = FALSE
     )
   })

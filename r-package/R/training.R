@@ -1,49 +1,90 @@
-# compile() and fit() for any Python model: methods of the least specific class, so that those of
-# R keras and R keras3 come first where these packages are loaded.
+# compile(), fit(), evaluate() and predict() for any Python model: methods of the least specific
+# class, so that those of R keras and R keras3 come first where these packages are loaded.
 
-# The arguments that Python wants as whole numbers, where R writes 10 and means a double.
-counts <- c(
-  "batch_size", "epochs", "initial_epoch", "steps_per_epoch", "steps_per_execution",
-  "validation_batch_size", "validation_freq", "validation_steps", "verbose"
-)
-
-# The arguments of compile() that Keras wants as lists, where R writes one string.
-metric_lists <- c("metrics", "weighted_metrics")
-
-# The arguments of fit() that hold data.
-data_arguments <- c("x", "y", "sample_weight", "validation_data")
-
-#' Compile and fit a Python model
+#' Compile, fit, evaluate a Python model, and predict with it
 #'
-#' For a Keras model that comes straight from reticulate: `compile()` calls the model's own
-#' `compile`, `fit()` its own `fit`. Where R keras or R keras3 is loaded, their methods for their
-#' models are used instead.
+#' For a Keras model that comes straight from reticulate. The methods have the arguments of R keras
+#' 2.11, in its order and with its defaults, and call the model's own methods. Where R keras or R
+#' keras3 is loaded, their methods for their models are used instead.
 #'
-#' All arguments go to Python as reticulate converts them, with these exceptions, which let R code
-#' be written in the usual way. Whole numbers such as `epochs = 10` need no `L`. Vectors given as
-#' data become one-dimensional arrays, also inside lists. `metrics = "accuracy"` needs no `list()`.
-#' `class_weight = list("0" = 1, "1" = 50)` names classes, which are whole numbers in Python; other
-#' names are an error.
+#' @section Data:
+#' `x`, `y`, `sample_weight` and `validation_data` take vectors, matrices and arrays, also of one
+#' row, one column or one number; data frames and tibbles of numbers, which become matrices; lists
+#' of these for models of several inputs or outputs; Python's own arrays and datasets. A vector has
+#' as many observations as elements. A factor as `y` becomes whole numbers from 0, in the order of
+#' its levels, as `"sparse_categorical_crossentropy"` wants them. A factor among the inputs is an
+#' error: it has no order that a network should see, so turn it into columns with
+#' [stats::model.matrix()]. So are `NA` anywhere, dates, and data without rows.
+#'
+#' Instead of `x`, and of `validation_data`, an R function without arguments may make the batches:
+#' it returns `list(x, y)` or `list(x, y, sample_weight)`, for `predict()` `list(x)`, and `NULL`
+#' where the data end. It is called once a step, when the step begins, on R's own thread. All its
+#' batches have the shapes of the first, but for the number of rows. Where it has no end, tell
+#' `steps_per_epoch`, `validation_steps` or `steps`.
+#'
+#' @section Calls of the model's own methods:
+#' `model$fit(...)`, `model$evaluate(...)` and so on are calls of Python, where these methods have
+#' no say: write `batch_size = 8L` there, and vectors as `as.array(y)`.
 #'
 #' @param object A Python model.
-#' @param ... Arguments of the model's own method: for `compile()` the `optimizer`, `loss` and
-#'   `metrics`; for `fit()` the data `x` and `y`, `epochs`, `batch_size` and so on.
-#' @return `compile()` returns the model, `fit()` the training history; both invisibly.
+#' @param optimizer,loss,loss_weights,weighted_metrics,run_eagerly,steps_per_execution As in
+#'   Keras. `NULL` leaves Keras' own default.
+#' @param metrics Metrics: names, Keras' objects, R functions of `y_true` and `y_pred`, or a list of
+#'   these. In a named list, a function is called by its name in what is printed and returned;
+#'   names of the model's outputs say which output a metric is for.
+#' @param target_tensors,sample_weight_mode Not in Keras any more: an error unless `NULL`.
+#' @param x,y,sample_weight Inputs, targets and the weights of the observations: see below.
+#' @param batch_size,epochs,initial_epoch,steps_per_epoch,validation_steps,steps Whole numbers; they
+#'   need no `L`.
+#' @param verbose 0, 1, 2 or `"auto"`.
+#' @param callbacks A Keras callback or a list of them.
+#' @param view_metrics Taken for scripts of R keras, and without effect: there is no viewer.
+#' @param validation_split The fraction of the data, from its end, that is for validation.
+#' @param validation_data `list(x, y)`, `list(x, y, sample_weight)` or a function that makes
+#'   batches.
+#' @param shuffle Whether to shuffle the observations before each epoch.
+#' @param class_weight A list, named vector or table of weights. The names are classes: whole
+#'   numbers from 0, as in `list("0" = 1, "1" = 50)` or `1 / table(y)`, or where `y` is a factor,
+#'   its levels.
+#' @param ... Further arguments of the model's own method, by name.
+#' @return `compile()` returns the model; `fit()` the history: a list with `metrics` and `params`,
+#'   which can be printed, plotted and turned into a data frame, see [plot.pyadam_history()]; both
+#'   invisibly. `evaluate()` returns a named vector of the loss and the metrics, `predict()` an
+#'   array, or a list of arrays for a model of several outputs.
 #' @examplesIf is_pyadam_available()
 #' keras <- reticulate::import("keras")
 #' model <- keras$Sequential(list(keras$layers$Dense(1L)))
-#' compile(model, optimizer = optimizer_adam(0.01), loss = "mse")
-#' history <- fit(model, x = as.matrix(cars["speed"]), y = cars$dist, epochs = 2, verbose = 0)
-#' history$history$loss
+#' compile(model, optimizer_adam(0.01), "mse", "mae")
+#' history <- fit(model, cars["speed"], cars$dist, epochs = 2, verbose = 0)
+#' history$metrics$loss
+#' evaluate(model, cars["speed"], cars$dist, verbose = 0)
+#' head(predict(model, cars["speed"], verbose = 0))
 #' @name training
 NULL
 
 #' @rdname training
 #' @method compile python.builtin.object
 #' @export
-compile.python.builtin.object <- function(object, ...) {
-  arguments <- change(list(...), counts, as_whole_number)
-  arguments <- change(arguments, metric_lists, as_metric_list)
+compile.python.builtin.object <- function(object,
+                                          optimizer = NULL,
+                                          loss = NULL,
+                                          metrics = NULL,
+                                          loss_weights = NULL,
+                                          weighted_metrics = NULL,
+                                          run_eagerly = NULL,
+                                          steps_per_execution = NULL,
+                                          ...,
+                                          target_tensors = NULL,
+                                          sample_weight_mode = NULL) {
+  refuse_gone("compile", target_tensors = target_tensors, sample_weight_mode = sample_weight_mode)
+  arguments <- given(
+    "compile", object,
+    optimizer = optimizer, loss = loss, loss_weights = loss_weights, run_eagerly = run_eagerly,
+    metrics = metrics, weighted_metrics = weighted_metrics,
+    steps_per_execution = steps_per_execution, ...
+  )
+  arguments <- change(arguments, c("metrics", "weighted_metrics"), as_metrics, object)
+  arguments <- change(arguments, "loss_weights", as_list_of_several)
   do.call(object$compile, arguments, quote = TRUE)
   invisible(object)
 }
@@ -51,56 +92,240 @@ compile.python.builtin.object <- function(object, ...) {
 #' @rdname training
 #' @method fit python.builtin.object
 #' @export
-fit.python.builtin.object <- function(object, ...) {
-  arguments <- change(list(...), c("", counts), as_whole_number)
-  arguments <- change(arguments, c("", data_arguments), as_data)
-  arguments <- change(arguments, "class_weight", as_class_weight)
-  invisible(do.call(object$fit, arguments, quote = TRUE))
+fit.python.builtin.object <- function(object,
+                                      x = NULL,
+                                      y = NULL,
+                                      batch_size = NULL,
+                                      epochs = 10,
+                                      verbose = getOption("keras.fit_verbose", default = 1),
+                                      callbacks = NULL,
+                                      view_metrics = getOption(
+                                        "keras.view_metrics",
+                                        default = "auto"
+                                      ),
+                                      validation_split = 0,
+                                      validation_data = NULL,
+                                      shuffle = TRUE,
+                                      class_weight = NULL,
+                                      sample_weight = NULL,
+                                      initial_epoch = 0,
+                                      steps_per_epoch = NULL,
+                                      validation_steps = NULL,
+                                      ...) {
+  # Keras would warn that it can't shuffle batches.
+  if (missing(shuffle) && is_r_function(x)) shuffle <- FALSE
+  arguments <- given(
+    "fit", object,
+    x = x, y = y, batch_size = batch_size, epochs = epochs, verbose = verbose,
+    callbacks = callbacks, validation_split = validation_split,
+    validation_data = validation_data, shuffle = shuffle,
+    class_weight = as_class_weight(class_weight, y), sample_weight = sample_weight,
+    initial_epoch = initial_epoch, steps_per_epoch = steps_per_epoch,
+    validation_steps = validation_steps, ...
+  )
+  arguments <- with_data("fit", object, arguments, c(x = "train", validation_data = "test"))
+  invisible(as_history(do.call(object$fit, arguments, quote = TRUE), arguments$validation_freq))
 }
 
-# Applies a function to the arguments of these names; "" stands for those without one.
-change <- function(arguments, names, how) {
-  given <- if (is.null(names(arguments))) rep("", length(arguments)) else names(arguments)
-  chosen <- given %in% names
-  arguments[chosen] <- lapply(arguments[chosen], how)
+#' Evaluate a model
+#'
+#' The generic function; for models that come straight from reticulate see
+#' [evaluate.python.builtin.object()].
+#'
+#' @param object A model.
+#' @param ... Passed to the method.
+#' @return What the method returns.
+#' @examplesIf is_pyadam_available()
+#' keras <- reticulate::import("keras")
+#' model <- keras$Sequential(list(keras$layers$Dense(1L)))
+#' compile(model, optimizer_adam(), "mse")
+#' evaluate(model, as.matrix(1:4), 1:4, verbose = 0)
+#' @export
+evaluate <- function(object, ...) {
+  theirs <- their_evaluate()
+  if (is.null(theirs)) UseMethod("evaluate") else theirs(object, ...)
+}
+
+# R keras and R keras3 have a function of this name, to which they add their methods. So do we, and
+# ours hands on to it: then it does not matter which of the two is called.
+kerases <- c("keras3", "keras", "tensorflow")
+
+their_evaluate <- function() {
+  for (package in Filter(isNamespaceLoaded, kerases)) {
+    if ("evaluate" %in% getNamespaceExports(package)) {
+      return(getExportedValue(package, "evaluate"))
+    }
+  }
+}
+
+join_theirs <- function(...) {
+  theirs <- their_evaluate()
+  if (!is.null(theirs)) {
+    registerS3method(
+      "evaluate", "python.builtin.object", evaluate.python.builtin.object,
+      envir = environment(theirs)
+    )
+  }
+}
+
+#' @rdname training
+#' @method evaluate python.builtin.object
+#' @export
+evaluate.python.builtin.object <- function(object,
+                                           x = NULL,
+                                           y = NULL,
+                                           batch_size = NULL,
+                                           verbose = "auto",
+                                           sample_weight = NULL,
+                                           steps = NULL,
+                                           callbacks = NULL,
+                                           ...) {
+  arguments <- given(
+    "evaluate", object,
+    x = x, y = y, batch_size = batch_size, verbose = verbose, sample_weight = sample_weight,
+    steps = steps, callbacks = callbacks, ...
+  )
+  arguments <- with_data("evaluate", object, arguments, c(x = "test"))
+  if (!is.null(arguments$return_dict)) {
+    return(do.call(object$evaluate, arguments, quote = TRUE))
+  }
+  values <- do.call(object$evaluate, c(arguments, return_dict = TRUE), quote = TRUE)
+  if (all(lengths(values) == 1)) unlist(values) else values
+}
+
+#' @rdname training
+#' @method predict python.builtin.object
+#' @importFrom stats predict
+#' @export
+predict.python.builtin.object <- function(object,
+                                          x,
+                                          batch_size = NULL,
+                                          verbose = "auto",
+                                          steps = NULL,
+                                          callbacks = NULL,
+                                          ...) {
+  arguments <- given(
+    "predict", object,
+    x = x, batch_size = batch_size, verbose = verbose, steps = steps, callbacks = callbacks, ...
+  )
+  arguments <- with_data("predict", object, arguments, c(x = "predict"))
+  do.call(object$predict, arguments, quote = TRUE)
+}
+
+# ---- arguments
+
+# The smallest values of the arguments that Python wants as whole numbers, where R writes 10 and
+# means a double.
+smallest <- c(
+  batch_size = 1, epochs = 0, initial_epoch = 0, steps = 1, steps_per_epoch = 1,
+  steps_per_execution = 1, validation_batch_size = 1, validation_steps = 1, verbose = 0
+)
+
+# The arguments that the user gave, checked, without those that are NULL, so that Python's own
+# defaults hold.
+given <- function(owner, model, ...) {
+  arguments <- list(...)
+  refuse_unnamed(owner, arguments)
+  refuse_lost(owner, "the model", model)
+  for (name in names(arguments)) {
+    refuse_lost(owner, name, arguments[[name]])
+    refuse_na(owner, name, arguments[[name]])
+  }
+  arguments <- Filter(Negate(is.null), arguments)
+  for (name in intersect(names(arguments), names(smallest))) {
+    arguments[[name]] <- as_whole_number(owner, name, arguments[[name]], smallest[[name]])
+  }
+  if (!is.null(arguments$validation_freq)) {
+    whole <- function(value) as_whole_number(owner, "validation_freq", value, 1)
+    frequency <- lapply(arguments$validation_freq, whole)
+    arguments$validation_freq <- if (length(frequency) == 1) frequency[[1]] else frequency
+  }
+  change(arguments, "callbacks", as_callbacks)
+}
+
+# Applies a function to the arguments of these names.
+change <- function(arguments, names, how, ...) {
+  chosen <- names(arguments) %in% names
+  arguments[chosen] <- lapply(arguments[chosen], how, ...)
   arguments
 }
 
-as_whole_number <- function(value) {
-  whole <- is.double(value) && length(value) == 1 && is.finite(value) && value == trunc(value)
-  if (whole) as.integer(value) else value
+refuse_gone <- function(owner, ...) {
+  for (name in names(Filter(Negate(is.null), list(...)))) {
+    stop(owner, ": ", name, " is not in Keras any more; leave it out", call. = FALSE)
+  }
 }
 
-# Python's dictionary of classes. Keras asks it for whole numbers, and takes the weight of a class
-# that it does not find for 1.
-as_class_weight <- function(value) {
-  if (is.object(value) || !is.vector(value)) {
-    return(value)
-  }
-  classes <- names(value)
-  if (is.null(classes) || !all(grepl("^[0-9]+$", classes))) {
+# A Python object that was written by saveRDS() or save() comes back empty.
+refuse_lost <- function(owner, name, value) {
+  if (inherits(value, "python.builtin.object") && reticulate::py_is_null_xptr(value)) {
     stop(
-      "fit: the names of class_weight must be whole numbers >= 0, ",
-      "as in list(\"0\" = 1, \"1\" = 50), got ",
-      if (is.null(classes)) "none" else paste(dQuote(classes, FALSE), collapse = ", "),
+      owner, ": ", name, " is a Python object of another R session, of which saveRDS() and save() ",
+      "keep nothing but the name; save a model with model$save(\"model.keras\") and load it ",
+      "with reticulate::import(\"keras\")$saving$load_model(\"model.keras\")",
       call. = FALSE
     )
   }
-  reticulate::py_dict(as.list(as.integer(classes)), unname(as.list(value)))
 }
 
-as_metric_list <- function(value) {
-  if (is.character(value)) as.list(value) else value
-}
-
-as_data <- function(value) {
-  if (is.object(value)) {
-    value
-  } else if (is.list(value)) {
-    lapply(value, as_data)
-  } else if (is.atomic(value) && length(value) > 1 && is.null(dim(value))) {
-    as.array(value)
-  } else {
-    value
+refuse_na <- function(owner, name, value) {
+  if (is.atomic(value) && length(value) == 1 && is.na(value) && !is.nan(value)) {
+    stop(owner, ": ", name, " is NA", call. = FALSE)
   }
+}
+
+as_whole_number <- function(owner, name, value, smallest) {
+  if (inherits(value, "python.builtin.object") || is.character(value)) {
+    return(value)
+  }
+  number <- if (name == "verbose" && is.logical(value)) as.integer(value) else value
+  if (is_whole(number) && number >= smallest && number <= .Machine$integer.max) {
+    return(as.integer(number))
+  }
+  stop(
+    owner, ": ", name, " must be a whole number from ", smallest, " to ", .Machine$integer.max,
+    ", got ", deparse(value, nlines = 1),
+    call. = FALSE
+  )
+}
+
+is_whole <- function(value) {
+  is.numeric(value) && length(value) == 1 && is.finite(value) && value == trunc(value)
+}
+
+as_callbacks <- function(value) {
+  if (is.list(value)) unname(value) else list(value)
+}
+
+# What is one number for a model of one output is a list, or a dictionary, for several.
+as_list_of_several <- function(value) {
+  if (is.atomic(value) && (length(value) > 1 || !is.null(names(value)))) as.list(value) else value
+}
+
+# Keras wants a list, where R writes one metric. Names are those of outputs, or else they name R
+# functions, as does the attribute that R keras' custom_metric() sets.
+as_metrics <- function(value, model) {
+  metrics <- if (is.list(value) || is.character(value)) as.list(value) else list(value)
+  outputs <- tryCatch(unlist(model$output_names), error = function(error) NULL)
+  if (!is.null(names(metrics)) && all(names(metrics) %in% outputs)) {
+    lapply(metrics, function(metric) {
+      if (is.list(metric)) unname(name_functions(metric)) else name_functions(list(metric))[[1]]
+    })
+  } else {
+    unname(name_functions(metrics))
+  }
+}
+
+# Python takes the name of a function from it. Those without one are called as in R keras 2.11.
+name_functions <- function(metrics) {
+  functions <- which(vapply(metrics, is_r_function, logical(1)))
+  names <- vapply(functions, function(i) {
+    own <- c(attr(metrics[[i]], "py_function_name"), names(metrics)[i], "python_function")
+    own[nzchar(own)][1]
+  }, "")
+  names <- make.unique(names, sep = "_")
+  for (i in seq_along(functions)) attr(metrics[[functions[i]]], "py_function_name") <- names[i]
+  inner <- vapply(metrics, function(metric) is.list(metric) && !is.object(metric), logical(1))
+  metrics[inner] <- lapply(metrics[inner], function(metric) unname(name_functions(metric)))
+  metrics
 }

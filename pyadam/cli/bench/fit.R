@@ -34,7 +34,7 @@ while (length(line <- readLines(input, 1))) {
     seconds <- system.time(
       model |> fit(
         examples["x"], examples["y"],
-        batch_size = parts$BATCH, shuffle = FALSE, verbose = 0,
+        batch_size = parts$BATCH, epochs = 1, shuffle = FALSE, verbose = 0,
         callbacks = list(clock)
       )
     )[["elapsed"]]

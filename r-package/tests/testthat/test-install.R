@@ -1,6 +1,49 @@
-test_that("install_pyadam() wants to know where the Python package is", {
-  expect_error(install_pyadam(), "install_pyadam: package must be a folder .*, got none")
-  expect_error(install_pyadam(envname = "r-other"), "package must be")
+# A folder that looks like the source of the Python package.
+some_checkout <- function() {
+  folder <- tempfile("checkout-")
+  dir.create(file.path(folder, "inner"), recursive = TRUE)
+  writeLines('name = "pyadam-keras"', file.path(folder, "pyproject.toml"))
+  normalizePath(folder)
+}
+
+test_that("a package to install is a folder, a file or an address, and ~ is the home folder", {
+  checkout <- some_checkout()
+  file <- tempfile(tmpdir = checkout, fileext = ".whl")
+  file.create(file)
+  home <- Sys.getenv("HOME")
+  Sys.setenv(HOME = dirname(checkout))
+  on.exit({
+    Sys.setenv(HOME = home)
+    unlink(checkout, recursive = TRUE)
+  })
+  expect_identical(as_package(file.path("~", basename(checkout))), checkout)
+  with_extra <- file.path("~", paste0(basename(checkout), "[tf-keras]"))
+  expect_identical(as_package(with_extra), paste0(checkout, "[tf-keras]"))
+  expect_identical(as_package(file), normalizePath(file))
+  for (address in c("pyadam-keras==0.1", "git+https://example.org/pyadam.git")) {
+    expect_identical(as_package(address), address)
+  }
+  missing <- 'install_pyadam: package must be a folder .* and "~/nowhere" is not there'
+  expect_error(install_pyadam(package = "~/nowhere"), missing)
+  expect_error(install_pyadam("~/nowhere"), missing)
+  expect_error(install_pyadam(file.path(checkout, "inner")), "holds no pyproject.toml")
+  expect_error(install_pyadam(package = NA), "package must be .*, got NA")
+})
+
+test_that("a checkout is found from inside of it, and asked for elsewhere", {
+  checkout <- some_checkout()
+  old <- setwd(file.path(checkout, "inner"))
+  on.exit({
+    setwd(old)
+    unlink(checkout, recursive = TRUE)
+  })
+  expect_identical(normalizePath(default_package()), checkout)
+  expect_null(checkout_around(tempdir()))
+})
+
+test_that("the first argument is still a method, too", {
+  expect_error(install_pyadam("conda", package = "~/nowhere"), '"~/nowhere" is not there')
+  expect_error(install_pyadam("virtualenv", "r-other", package = "./nowhere"), "is not there")
 })
 
 test_that("NumPy 2 is kept from a reticulate that does not know it", {

@@ -21,7 +21,7 @@ test_that("reticulate is told which environment to prefer, whichever package com
 test_that("without the Python package, the first use says what to run", {
   need_pyadam()
   printed <- without_packages(c("library(pyadam)", "cat('attached\n')", "optimizer_adam()"))
-  expect_match(printed, "attached.*No module named 'pyadam'.*install_pyadam\\(package = ")
+  expect_match(printed, "attached.*No module named 'pyadam'.*install_pyadam\\(")
 })
 
 test_that("without TensorFlow, the first use says what to run", {
@@ -30,7 +30,7 @@ test_that("without TensorFlow, the first use says what to run", {
   skip_if(dir.exists(file.path(folder, "tensorflow")), "pyadam is installed beside TensorFlow")
   code <- c("library(pyadam)", "cat(is_pyadam_available())", "optimizer_adam()")
   printed <- without_packages(code, PYTHONPATH = folder)
-  expect_match(printed, "FALSE.*No module named '(keras|tensorflow|numpy)'.*install_pyadam\\(")
+  expect_match(printed, "FALSE.*No module named '\\w+'.*install_pyadam\\(")
 })
 
 test_that("without the Python package, the package attaches to a session that runs Python", {
@@ -53,7 +53,7 @@ test_that("a folder called pyadam is not taken for the Python package", {
   dir.create(file.path(folder, "pyadam"), recursive = TRUE)
   on.exit(unlink(folder, recursive = TRUE))
   code <- c("library(pyadam)", "cat(is_pyadam_available())", "optimizer_adam()")
-  expect_match(without_packages(code, PYTHONPATH = folder), "FALSE.*install_pyadam\\(package = ")
+  expect_match(without_packages(code, PYTHONPATH = folder), "FALSE.*install_pyadam\\(")
 })
 
 test_that("under TF_USE_LEGACY_KERAS=1 optimizers and schedules fit models of tf_keras", {
@@ -70,7 +70,7 @@ test_that("under TF_USE_LEGACY_KERAS=1 optimizers and schedules fit models of tf
       dense <- keras$layers$Dense(1L, kernel_initializer = "zeros", use_bias = FALSE)
       model <- keras$Sequential(list(dense))
       compile(model, optimizer = optimizer_sgd(schedule), loss = "mse")
-      fit(model, matrix(1, 2, 1), c(1, 1), batch_size = 1, verbose = 0)
+      fit(model, matrix(1, 2, 1), c(1, 1), batch_size = 1, epochs = 1, verbose = 0)
       cat(class(model$optimizer)[1], model$get_weights()[[1]], "")
     }
   '
@@ -86,4 +86,35 @@ test_that("a single pass over memory can be asked for before the first step, and
   expect_match(fresh_session(c(setup, "pyadam_single_pass()", step, on)), "TRUE$")
   late <- "cat(tryCatch(pyadam_single_pass(), error = conditionMessage))"
   expect_match(fresh_session(c(setup, step, late)), "before any step and any compiled function")
+})
+
+test_that("the error tells which Python lacks pyadam, why R uses it, and what to run there", {
+  need_pyadam()
+  printed <- without_packages(c("library(pyadam)", "try(optimizer_adam())", "pyadam_info()"))
+  command <- "install_pyadam\\((\"folder of a checkout\", )?envname = \"\\S*/python-\\w+\"\\)"
+  expect_match(printed, paste0(
+    "No module named 'pyadam'.*That is \\S*/python-\\w+/bin/python\\S*, ",
+    "which reticulate uses because of: RETICULATE_PYTHON\\.\\s+Run ", command, " and restart R"
+  ))
+  expect_match(printed, "python_path +\\S*/python-\\w+/bin/python")
+  expect_match(printed, "python_because +RETICULATE_PYTHON")
+})
+
+test_that("the command to run fits the Python", {
+  need_pyadam()
+  root <- tempfile("pythons-")
+  on.exit(unlink(root, recursive = TRUE))
+  python <- function(kind, is_chosen = TRUE) {
+    folder <- file.path(root, kind)
+    dir.create(folder, recursive = TRUE, showWarnings = FALSE)
+    list(python_path = file.path(folder, "python"), folder = folder, is_chosen = is_chosen)
+  }
+  dir.create(file.path(root, "conda", "conda-meta"), recursive = TRUE)
+  dir.create(file.path(root, "venv"))
+  file.create(file.path(root, "venv", "pyvenv.cfg"))
+  expect_match(command_for(python("venv")), "install_pyadam\\(.*envname = \"\\S*/venv\"\\)")
+  expect_match(command_for(python("conda")), "method = \"conda\", envname = \"\\S*/conda\"\\)")
+  expect_match(command_for(python("venv", FALSE)), "Run install_pyadam\\((\"folder.*\")?\\) and")
+  words <- if (is_externally_managed()) "no longer choose it" else "/plain/python' -m pip install "
+  expect_match(command_for(python("plain")), words)
 })

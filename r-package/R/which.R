@@ -1,0 +1,68 @@
+# Which Python R uses, why, and what to run where pyadam is missing there.
+
+# `python_path`, `python_because` and `folder`, where its packages are; empty where R finds no
+# Python.
+which_python <- function() {
+  config <- tryCatch(reticulate::py_config(), error = function(error) NULL)
+  if (is.null(config)) {
+    return(list())
+  }
+  folder <- reticulate::import("sys")$prefix
+  is_chosen <- length(config$forced) == 1 && nzchar(config$forced)
+  because <- if (is_chosen) {
+    config$forced
+  } else if (basename(folder) == default_environment) {
+    paste("it is the environment", default_environment)
+  } else {
+    "nothing names another"
+  }
+  list(
+    python_path = config$python, python_because = because, folder = folder,
+    is_chosen = is_chosen
+  )
+}
+
+# The sentences that follow what is wrong with the Python package.
+what_to_run <- function() {
+  python <- which_python()
+  if (length(python) == 0) {
+    return("R finds no Python: install Python 3.10 or newer, and then run install_pyadam().")
+  }
+  paste0(
+    "That is ", python$python_path, ", which reticulate uses because of: ", python$python_because,
+    ".\n", command_for(python)
+  )
+}
+
+# What installs pyadam where R will find it. Without a choice of the user's, that is an environment
+# of its own; else it is the Python that was chosen.
+command_for <- function(python) {
+  source <- default_package()
+  package <- if (is.null(source)) "\"folder of a checkout\""
+  call <- function(...) paste0("install_pyadam(", paste(c(package, ...), collapse = ", "), ")")
+  envname <- paste("envname =", dQuote(python$folder, FALSE))
+  if (!python$is_chosen) {
+    paste0("Run ", call(), " and restart R.")
+  } else if (file.exists(file.path(python$folder, "pyvenv.cfg"))) {
+    paste0("Run ", call(envname), " and restart R.")
+  } else if (dir.exists(file.path(python$folder, "conda-meta"))) {
+    paste0("Run ", call("method = \"conda\"", envname), " and restart R.")
+  } else if (is_externally_managed()) {
+    paste0(
+      "It is the operating system's and takes no packages: no longer choose it, run ", call(),
+      " and restart R."
+    )
+  } else {
+    given <- if (is.null(source)) "folder of a checkout" else source
+    paste0(
+      "Run in a shell: ", shQuote(python$python_path), " -m pip install ",
+      paste(shQuote(c(given, numpy_requirement())), collapse = " "), "\nand restart R."
+    )
+  }
+}
+
+# Does the system's package manager keep pip out?
+is_externally_managed <- function() {
+  folder <- reticulate::import("sysconfig")$get_path("stdlib")
+  file.exists(file.path(folder, "EXTERNALLY-MANAGED"))
+}
