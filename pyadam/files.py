@@ -7,7 +7,7 @@ import numpy as np
 
 from pyadam import specs
 from pyadam.rules import RULES
-from pyadam.state import Entry, Label, SavedState
+from pyadam.state import Entry, Label, SavedState, alike
 
 __all__ = ["is_dataset", "mark", "marked", "read", "read_names", "write"]
 
@@ -125,14 +125,25 @@ def read_names(
         label_of: what the name of a variable says it is, as far as that can be told.
         here: the optimizer's own variables with their names.
     """
-    own = {name: label for label, name in here.items()}
-    bare = {name.partition("/")[2]: label for name, label in own.items()}  # the optimizer may have had another name
-    own = {**bare, **own} if len(bare) == len(own) else own
+    own = {_bare(name): label for label, name in here.items()}
+    own = own if len(own) == len(here) else {name: label for label, name in here.items()}
+
+    def label(name: str) -> Label | None:
+        for shown in (name, _bare(name)):
+            if shown in own:
+                return own[shown]
+        close = [each for shown, each in own.items() if each.path and alike(shown, _bare(name), "_")]
+        return close[0] if len(close) == 1 else label_of(name)
+
     entries = []
     for dataset in datasets:
-        name = dataset.name.partition("/optimizer_weights/")[2]
-        label = own.get(name) or own.get(name.partition("/")[2]) or label_of(name)
-        entries.append(Entry(label, tuple(dataset.shape), str(dataset.dtype), lambda d=dataset: np.array(d)))  # type: ignore[misc]
+        found = label(dataset.name.partition("/optimizer_weights/")[2])
+        entries.append(Entry(found, tuple(dataset.shape), str(dataset.dtype), lambda d=dataset: np.array(d)))  # type: ignore[misc]
     model = _child(datasets[0].file, "model_weights") if datasets else None
     layers: Collection[str] = () if model is None else set(model.keys())
     return SavedState(entries, None, layers)
+
+
+def _bare(name: str) -> str:
+    """A variable's name without its optimizer's, which may have been another."""
+    return name.partition("/")[2]

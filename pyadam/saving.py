@@ -14,7 +14,7 @@ from pyadam import files, specs
 from pyadam.arguments import plain
 from pyadam.checkpoint import Described, Numbered
 from pyadam.rules import Rule
-from pyadam.state import Entry, Label, SavedState, check_kinds, fit, flat, same_variables
+from pyadam.state import Entry, Label, SavedState, alike, check_kinds, fit, flat, same_variables
 
 __all__ = ["ITERATION", "LEARNING_RATE", "Saving", "path", "untracked"]
 
@@ -204,9 +204,10 @@ class Saving:
     def _take_kept(self) -> None:
         """Gives variables that came later the state that was kept for them."""
         for label, variable in self._labelled().items():
-            kept = self._kept.pop(label, None) or self._kept.pop(label._replace(path=flat(label.path)), None)
-            if kept is None:
+            found = [k for k in self._kept if k.kind == label.kind and _is_path_of(k.path, label.path)]
+            if len(found) != 1 or not label.path:
                 continue
+            kept = self._kept.pop(found[0])
             if kept.shape != variable.shape:
                 raise ValueError(
                     f"{type(self).__name__}: the saved {label} has the shape {tuple(kept.shape)}, expected "
@@ -216,8 +217,7 @@ class Saving:
 
     def _is_kept(self, variable: Any) -> bool:
         """Whether there is saved state that waits for a variable of the model."""
-        name = path(variable).split(":")[0]
-        return any(label.path in (name, flat(name)) for label in self._kept)
+        return any(_is_path_of(label.path, path(variable).split(":")[0]) for label in self._kept)
 
     def _check_misfit(self) -> None:
         """Refuses to go on from a state that was loaded but did not fit."""
@@ -337,6 +337,11 @@ class Saving:
             if name != "is_legacy_optimizer"  # a mark of tf_keras' configs
         }
         return cls(**values)
+
+
+def _is_path_of(kept: str, here: str) -> bool:
+    """Whether the path that a state was saved under is this one; ``.h5`` files have flat paths."""
+    return alike(kept, here) or alike(kept, flat(here), "_")
 
 
 def _dtype_name(variable: Any) -> str:

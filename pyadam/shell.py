@@ -188,7 +188,8 @@ class Shell(Extension, Averages, Hyperparameters):
         self._engine.add({self._var_key(v): target for v, target in zip(new, targets, strict=True)})
         self._trainable_variables.extend(announced)
         self._add_shared()
-        self._follow_order(variables)
+        if new:
+            self._follow_order(variables)
         if self.built:
             self._take_kept()
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Entry", "Fit", "Label", "SavedState", "check_kinds", "fit", "flat", "numbered", "same_variables"]
+__all__ = ["Entry", "Fit", "Label", "SavedState", "alike", "check_kinds", "fit", "flat", "numbered", "same_variables"]
 
 
 class Label(NamedTuple):
@@ -102,6 +102,11 @@ class SavedState:
 def flat(path: str) -> str:
     """A path as it appears in the names of Keras' optimizer variables."""
     return re.sub("[/:]", "_", path)
+
+
+def alike(a: str, b: str, separator: str = "/") -> bool:
+    """Whether two paths are the same, or are so but for the names of models before one of them."""
+    return a == b or a.endswith(separator + b) or b.endswith(separator + a)
 
 
 def numbered(path: str, taken: Collection[str]) -> str:

@@ -205,8 +205,8 @@ def test_variables_may_differ_from_call_to_call():
             optimizer.apply([tf.ones(v.shape) for v in vs], vs)
         assert [("none with these variables" in str(w.message)) for w in said] == [True] * (vs == [b])
     assert int(optimizer.iterations) == 4
-    order = [v.path.split("/")[-1] for v in optimizer.variables]  # that of the last call that had all of them
-    assert order == ["iteration", "learning_rate", "v1_momentum", "v1_velocity", "v0_momentum", "v0_velocity"]
+    order = [v.path.split("/")[-1] for v in optimizer.variables]
+    assert order == ["iteration", "learning_rate", "v0_momentum", "v0_velocity", "v1_momentum", "v1_velocity"]
 
 
 def test_averages_of_later_variables_keep_kerass_order():
