@@ -191,7 +191,7 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
         if state.labelled or len(state.entries) != len(self.variables) - missing:
             return state
         values = self._scalars_after(int(state.entries[0].read()) // self._spec.calls_per_update)
-        entries = [Entry(None, (), str(value.dtype), lambda value=value: value) for value in values]  # type: ignore[misc]
+        entries = [Entry(None, (), str(value.dtype), lambda value=value: value) for value in values]
         return SavedState([*state.entries, *entries], state.layout)
 
     def _scalars_after(self, updates: int) -> list[Any]:
