@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from pyadam import specs
+from pyadam.arguments import plain
 from pyadam.averages import Averages
 from pyadam.engine import Engine, Target
 from pyadam.engine.arena import Part
@@ -67,12 +68,13 @@ class Shell(Averages, Hyperparameters):
             _accumulated_gradients=[],
             _order={},
             _deferred=None,
+            _exact_rate=None,
         )
         untracked(self, _dynamic=self._make_dynamic())
 
     def __repr__(self) -> str:
         default = {p.name: p.default for p in specs.class_signature(self.spec_type).parameters.values()}
-        values = {name: getattr(self._spec, name) for name in specs.arguments(self.spec_type)}
+        values = {name: plain(getattr(self._spec, name)) for name in specs.arguments(self.spec_type)}
         values["learning_rate"] = self._rate_for_config()
         shown = ", ".join(f"{name}={value!r}" for name, value in values.items() if value != default[name])
         return f"pyadam.{type(self).__name__}({shown})"

@@ -13,6 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from pyadam.arguments import is_off
 from pyadam.engine.compiler import Program, compiles, inside_xla, makes_one_loop
 from pyadam.engine.gradients import Way, clipping, prepare
 from pyadam.engine.lanes import Lane, State, Target, is_small, make_lanes
@@ -35,6 +36,7 @@ class Engine:
     Attributes:
         targets: the model variables that have state, under the shell's keys, in the order of their first appearance.
         shared: the rule's scalar variables, by name.
+        wide: whether some arithmetic is in float64.
         programs: every program made since the hyperparameters last changed.
     """
 
@@ -43,6 +45,7 @@ class Engine:
         self.targets: dict[Any, Target] = {}
         self.shared: dict[str, Any] = {}
         self._elements = 0
+        self.wide = False
         self._devices: set[str] = set()
         self.configure(spec)
 
@@ -57,6 +60,7 @@ class Engine:
         """Takes new targets, with their state, under the shell's keys."""
         for target in targets.values():
             target.first = self._elements
+            self.wide |= target.dtype == tf.float64
             self._devices.add(target.weight.device)
             self._elements += target.weight.shape.num_elements()
         self.targets |= targets
@@ -68,7 +72,7 @@ class Engine:
             targets: the variables; those without gradient only have their averages advanced.
             gradients: tensors, IndexedSlices or None, one a target.
             hyper: current values of the hyperparameters that may change from step to step: ``learning_rate`` (float32)
-                and those given as functions (float64).
+                (float64 where ``wide``) and those given as functions or variables (float64).
         """
         ways = tuple(None if g is None else self._way(x, g) for x, g in zip(targets, gradients, strict=True))
         ready = [
@@ -100,7 +104,7 @@ class Engine:
         apart = self.rule.elementwise and not norms and spec.calls_per_update == 1 and not target.rounded
         if not apart or is_small(target) or inside_xla():
             return Way.DENSE
-        if self.rule.idle(spec) and not spec.use_ema and not (spec.weight_decay and target.decayed):
+        if self.rule.idle(spec) and not spec.use_ema and (is_off(spec.weight_decay) or not target.decayed):
             return Way.ROWS
         overwritten = spec.use_ema and spec.ema_overwrite_frequency  # weight and average come from one another
         loops = self.rule.single_pass and not overwritten and compiles(self._devices, spec.jit_compile)
@@ -226,7 +230,11 @@ class Engine:
         """
         values = {f.name: getattr(self.spec, f.name) for f in fields(self.spec)}
         values["learning_rate_is_constant"] = not callable(self.spec.learning_rate)
-        h = SimpleNamespace(**(values | {name: tf.cast(value, tf.float64) for name, value in hyper.items()}))
+
+        def in_dtype(dtype: Any) -> SimpleNamespace:
+            return SimpleNamespace(**(values | {name: tf.cast(value, dtype) for name, value in hyper.items()}))
+
+        h, typed = in_dtype(tf.float64), {dtype: in_dtype(dtype) for dtype in {lane.dtype for lane in lanes}}
 
         given = [lane.typed(g) for lane, g in zip(lanes, gradients, strict=True)]
         moved = {x: self._gathered(x, g) for x, g in zip(lanes, given, strict=True) if x.takes_part and not x.replaced}
@@ -249,7 +257,9 @@ class Engine:
                 state = lane.read(lane.resident) | brought
                 c, decayed = coefficients(lane.dtype), lane.targets[0].decayed
                 views = [partial(rounded, t=t + k) for k in range(len(state))] if one_loop or lane.viewed else [None]
-                news = [self._advance(h, c, t, decayed, *seen(lane, g, state, view)) for view in views]
+                news = [
+                    self._advance(h, typed[lane.dtype], c, t, decayed, *seen(lane, g, state, view)) for view in views
+                ]
                 new = {name: news[k % len(news)][name] for k, name in enumerate(news[0])}
                 new = lane.stored(new, t, self._ordered(lane, one_loop) and "weight" in new)
             lane.write({name: value for name, value in new.items() if name not in brought})
@@ -262,8 +272,17 @@ class Engine:
         own_loops = bool(lane.targets[0].rounded) or (read_apart and not one_loop)
         return own_loops and "CPU" in lane.targets[0].weight.device
 
-    def _advance(self, h: SimpleNamespace, c: SimpleNamespace, t: Any, decayed: bool, g: Any, state: State) -> State:
-        """Decay, rule and average, on tensors: what changes of a state."""
+    def _advance(
+        self,
+        h: SimpleNamespace,
+        typed: SimpleNamespace,
+        c: SimpleNamespace,
+        t: Any,
+        decayed: bool,
+        g: Any,
+        state: State,
+    ) -> State:
+        """Decay, rule and average, on tensors: what changes of a state. ``typed`` is ``h`` in the dtype of the state."""
         new: State = {}
         w = state["weight"]
         if g is not None:
@@ -271,7 +290,7 @@ class Engine:
             decay = self.rule.decay(h, slots)
             if decayed and decay is not None:
                 w = w - tf.cast(h.learning_rate * decay, w.dtype) * w
-            w, new = self.rule.update(h, c, w, g, slots)
+            w, new = self.rule.update(typed, c, w, g, slots)
             new["weight"] = w
         if "average" in state:
             new["average"] = state["average"] + c.ema_gain * (w - state["average"])

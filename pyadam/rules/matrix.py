@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.numerics import sum_of_squares
+from pyadam.numerics import scalar, sum_of_squares
 from pyadam.rules.adam import adam
 from pyadam.rules.rule import Scalars, Slot, Slots, Tensor
 
@@ -47,7 +47,7 @@ def adafactor(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespa
     new["velocity"] = v
     u = g / tf.sqrt(v)
     shrunk = tf.maximum(tf.ones([], w.dtype), rms(u) / h.clip_threshold)
-    return w - c.rho * tf.maximum(tf.constant(h.epsilon_2, w.dtype), rms(w)) / shrunk * u, new
+    return w - c.rho * tf.maximum(scalar(h.epsilon_2, w.dtype), rms(w)) / shrunk * u, new
 
 
 def adafactor_slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:

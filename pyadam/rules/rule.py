@@ -45,9 +45,10 @@ def _weight_decay(h: Any, s: SimpleNamespace) -> float | None:
 class Rule:
     """An optimizer's mathematics.
 
-    In the functions ``h`` holds the hyperparameters of the spec, ``t`` is the number of the update (from 1), ``lr`` the
-    learning rate, ``c`` what ``scalars`` returned, in the dtype of ``w``. ``w``, ``g`` and the slots ``s`` are tensors of one
-    dtype: float32, or float64 for float64 weights.
+    In the functions ``h`` holds the hyperparameters of the spec (those that may differ from step to step as scalar tensors:
+    in float64 in ``scalars`` and ``decay``, in the dtype of ``w`` in ``update``), ``t`` is the number of the update (from
+    1), ``lr`` the learning rate, ``c`` what ``scalars`` returned, in the dtype of ``w``. ``w``, ``g`` and the slots ``s``
+    are tensors of one dtype: float32, or float64 for float64 weights.
 
     Attributes:
         layout: name of the state layout; optimizers with the same layout can load each other's state.
