@@ -14,8 +14,8 @@ TYPES = {
     arguments.Name: "str",
     arguments.Count: "int",
     arguments.Number: "float",
-    arguments.DynamicNumber: "float | Callable[[], Any]",
-    arguments.LearningRate: "float | LearningRateSchedule | Callable[[], Any]",
+    arguments.DynamicNumber: "float | Variable | Callable[[], Any]",
+    arguments.LearningRate: "float | Variable | LearningRateSchedule | Callable[[], Any]",
     arguments.Inner: "KerasOptimizer",
 }
 
