@@ -68,7 +68,7 @@ def read(store: Any) -> SavedState:
     if beside is not None and _child(beside, _MANIFEST) is not None:
 
         def value(i: int) -> Any:
-            return store[str(i)] if str(i) in store else np.array(beside[str(i)])
+            return np.array((store if str(i) in store else beside)[str(i)])
 
         manifest = np.array(beside[_MANIFEST]).tobytes().decode()
         return SavedState.of_manifest(manifest, value, _layer_names(group.file))
@@ -85,7 +85,7 @@ def _layout_before_manifests(group: Any) -> str | None:
 def _entry(store: Any, group: Any, key: str) -> Entry:
     where = store if group is None or key not in group else group
     held = where[key] if hasattr(where[key], "shape") else np.array(where[key])
-    return Entry(None, tuple(held.shape), str(held.dtype), lambda: store[key])
+    return Entry(None, tuple(held.shape), str(held.dtype), lambda: np.array(store[key]))
 
 
 def _child(group: Any, name: str) -> Any:

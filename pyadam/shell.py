@@ -159,7 +159,9 @@ class Shell(Extension, Averages, Hyperparameters):
             f"{type(self).__name__}: unknown variable {', '.join(map(path, variables))}: the optimizer has taken "
             f"{steps} steps, and none with these variables. {_ONE_A_MODEL}"
         )
-        if self._same_variables(list(self._ranks), [path(v).split(":")[0] for v in variables]):
+        names = [path(v).split(":")[0] for v in variables]
+        in_layers = any("/" in name for name in names)  # variables of no layer are all called alike
+        if in_layers and self._same_variables(list(self._ranks), names):
             raise ValueError(words)
         self._say(words)
 

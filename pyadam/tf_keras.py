@@ -188,7 +188,7 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
         They are made anew for the number of updates so far.
         """
         missing = len(self._rule.shared)
-        if state.labelled or len(state.entries) != len(self.variables) - missing:
+        if not missing or state.labelled or len(state.entries) != len(self.variables) - missing:
             return state
         values = self._scalars_after(int(state.entries[0].read()) // self._spec.calls_per_update)
         entries = [Entry(None, (), str(value.dtype), lambda value=value: value) for value in values]

@@ -74,7 +74,8 @@ def test_some_of_an_arena_may_be_without_gradient(present):
 def test_variables_that_come_later_have_an_arena_of_their_own():
     optimizer, _ = stepped()
     new = [keras.Variable(tf.ones([2])), keras.Variable(tf.ones([3]))]
-    optimizer.apply([tf.ones([2]), tf.ones([3])], new)
+    with pytest.warns(UserWarning, match="none with these variables"):
+        optimizer.apply([tf.ones([2]), tf.ones([3])], new)
     assert len({id(optimizer._native(v).arena) for v in optimizer.variables[2:]}) == 4
     fresh, ws = pyadam.Adam(0.1), [keras.Variable(tf.ones([2]))]
     for _ in range(4):  # up to the same step number, without moment: a zero gradient leaves both where they are

@@ -263,12 +263,8 @@ def test_state_of_another_optimizer_is_refused(built, tmp_path):
     message = "LossScaleOptimizer: the saved state is that of another optimizer: .* found loss scale of adamax"
     if built:
         model.optimizer.build(model.trainable_variables)
-        with pytest.raises(ValueError, match=message):
-            model.load_weights(tmp_path / "m.weights.h5")
-    else:
+    with pytest.raises(ValueError, match=message):
         model.load_weights(tmp_path / "m.weights.h5")
-        with pytest.raises(ValueError, match="another optimizer"):
-            model.optimizer.build(model.trainable_variables)
 
 
 def test_configs_of_both_kinds(generation):

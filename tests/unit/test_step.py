@@ -203,7 +203,7 @@ def test_variables_may_differ_from_call_to_call():
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             optimizer.apply([tf.ones(v.shape) for v in vs], vs)
-        assert [("none with these variables" in str(w.message)) for w in said] == [True] * (vs == [b])
+        assert [("none with these variables" in str(w.message)) for w in said] == [True] * (vs[-1] is b and len(vs) == 1)
     assert int(optimizer.iterations) == 4
     order = [v.path.split("/")[-1] for v in optimizer.variables]
     assert order == ["iteration", "learning_rate", "v0_momentum", "v0_velocity", "v1_momentum", "v1_velocity"]
@@ -214,7 +214,7 @@ def test_averages_of_later_variables_keep_kerass_order():
     optimizer = pyadam.Adam(0.1, use_ema=True, amsgrad=True)
     optimizer.apply([tf.ones(2)], [a])
     optimizer.apply([tf.ones(2), tf.ones(3)], [a, b])
-    reference = keras.optimizers.Adam(0.1, use_ema=True, amsgrad=True, name="adam")
+    reference = keras.optimizers.Adam(0.1, use_ema=True, amsgrad=True, name=optimizer.name)
     reference.build([a, b])
     assert [v.path for v in optimizer.variables] == [v.path for v in reference.variables]
 

@@ -33,11 +33,9 @@ EXCEPTIONS = {
         f"optimizers/muon_test.py::MuonTest::test_{name}": INSIDE
         for name in (
             "Newton_Schulz",
-            "adamw_single_step",
             "adamw_weight_decay",
             "lr_adjust_2d",
             "lr_adjust_none",
-            "muon_single_step",
             "should_use_adamw",
         )
     },
