@@ -36,9 +36,6 @@ class Described(_Trackable):  # type: ignore[misc]
         """The state that an edge describes; TensorFlow itself restores its values."""
         return SavedState.of_manifest(name.removeprefix(_PREFIX))
 
-    def _copy_trackable_to_cpu(self, object_map: Any) -> None:
-        object_map.setdefault(self, Described())
-
 
 class Numbered(_Trackable):  # type: ignore[misc]
     """The numbered variables of an optimizer, in the place of Keras' list.
@@ -85,6 +82,3 @@ class Numbered(_Trackable):  # type: ignore[misc]
         state, self._waiting = self._waiting, None
         for name, variable in (self._trackable_children() if state is None else self._numbers(state)).items():
             self._handle_deferred_dependencies(name, variable)
-
-    def _copy_trackable_to_cpu(self, object_map: Any) -> None:
-        object_map.setdefault(self, Described())

@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 
 from pyadam import specs
-from pyadam.engine.arena import Part
 from pyadam.engine.gradients import compute_dtype
+from pyadam.engine.part import Part
 from pyadam.generation import check_backend
 from pyadam.rules.rule import Slot
 from pyadam.saving import path
@@ -76,8 +76,6 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
     # --- variables -------------------------------------------------------------------------------------------------------
 
     def _native(self, variable: Any) -> Any:
-        if isinstance(variable, _PartVariable):
-            return variable._part
         return variable.value if isinstance(variable, keras.Variable) else variable
 
     def _add_state(self, variable: Any, slot: Slot, part: Part | None) -> Any:
@@ -101,48 +99,15 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
 
 
 class _PartVariable(keras.Variable):  # type: ignore[misc]
-    """A variable of Keras whose memory is a part of an arena."""
+    """A variable of Keras around a part of an arena."""
 
     def __init__(self, part: Part, name: str) -> None:
         self._part = part
-        self._copy: Any = None
         super().__init__("zeros", part.shape, part.dtype.name, trainable=False, autocast=False, name=name)
+        part.named(self.path)
 
     def _initialize_with_initializer(self, initializer: Any) -> None:
         self._value = self._part
-
-    @property
-    def value(self) -> Any:
-        """The current value, a tensor."""
-        return self._part.read_value()
-
-    @property
-    def _shared_name(self) -> str:
-        return str(self.path)
-
-    # What a checkpoint holds of it is what it holds of a tf.Variable.
-
-    def _serialize_to_tensors(self) -> dict[str, Any]:
-        return {"VARIABLE_VALUE": self.value}
-
-    def _restore_from_tensors(self, restored_tensors: dict[str, Any]) -> Any:
-        self.assign(restored_tensors["VARIABLE_VALUE"])
-
-    # A SavedModel, which takes the optimizer along with its model, holds a variable of its own: a copy, while it is written.
-
-    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> Any:
-        if save_type == "savedmodel":
-            self._copy = tf.Variable(self.value, trainable=False, name=self.name)
-        return super()._trackable_children(save_type, **kwargs)
-
-    def _export_to_saved_model_graph(self, object_map: Any, tensor_map: Any, options: Any, **kwargs: Any) -> Any:
-        resources = self._copy._export_to_saved_model_graph(object_map, tensor_map, options, **kwargs)
-        object_map[self] = object_map[self._copy]
-        return resources
-
-    def _write_object_proto(self, proto: Any, options: Any) -> None:
-        self._copy._write_object_proto(proto, options)
-        self._copy = None
 
 
 globals().update(make_classes(Optimizer, keras.saving.register_keras_serializable(package="pyadam"), __name__))

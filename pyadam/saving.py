@@ -13,6 +13,7 @@ import tensorflow as tf
 from pyadam import files, specs
 from pyadam.arguments import plain
 from pyadam.checkpoint import Described, Numbered
+from pyadam.engine.arena import memories
 from pyadam.rules import Rule
 from pyadam.state import Entry, Label, SavedState, alike, check_kinds, fit, flat, same_variables
 
@@ -278,7 +279,7 @@ class Saving:
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
         children = super()._trackable_children(save_type, **kwargs)  # type: ignore[misc]
         if save_type != "checkpoint":
-            return children
+            return {**children, **memories(map(self._native, self.variables))}
         manifest = {Described.edge(self._state()): self._described}
         return {**manifest, **children, "_variables": self._numbered}
 

@@ -15,9 +15,9 @@ import tensorflow as tf
 from pyadam import specs
 from pyadam.averages import Averages
 from pyadam.engine import Engine, Target
-from pyadam.engine.arena import Part
 from pyadam.engine.gradients import clip, compute_dtype, has_plain_values
 from pyadam.engine.lanes import make_arenas
+from pyadam.engine.part import Part
 from pyadam.exclusions import Exclusions
 from pyadam.extension import Extension
 from pyadam.generation import home, introduced

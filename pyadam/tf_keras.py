@@ -19,8 +19,8 @@ except ImportError as error:
 
 from pyadam import specs
 from pyadam.arguments import shown
-from pyadam.engine.arena import Part
 from pyadam.engine.gradients import compute_dtype
+from pyadam.engine.part import Part
 from pyadam.rules import Rule, Slot
 from pyadam.saving import path, untracked
 from pyadam.shell import Shell, make_classes

@@ -5,14 +5,14 @@ small weights lie end to end in an arena, one for each slot name. Outside the en
 part of an arena as a variable, which is read, assigned and saved as any other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from pyadam.engine.rows import scatter_update
+from pyadam.engine.part import Part
 
-__all__ = ["Arena", "Arenas", "Part"]
+__all__ = ["Arena", "Arenas", "memories"]
 
 
 class Arena:
@@ -27,37 +27,7 @@ class Arena:
         shapes = [tf.TensorShape(shape) for shape in shapes]
         sizes = [shape.num_elements() for shape in shapes]
         self.memory = tf.Variable(tf.fill([sum(sizes)], tf.constant(start, dtype)), trainable=False)
-        self.parts = [Part(self, sum(sizes[:i]), shape) for i, shape in enumerate(shapes)]
-
-
-class Part:
-    """One variable's share of an arena: read and assigned as a tf.Variable is."""
-
-    def __init__(self, arena: Arena, begin: int, shape: Any) -> None:
-        self.arena, self.shape, self.dtype = arena, shape, arena.memory.dtype
-        self._slice = slice(begin, begin + shape.num_elements())
-
-    def read_value(self) -> Any:
-        """The current value, a tensor."""
-        return tf.reshape(self.arena.memory[self._slice], self.shape)
-
-    def assign(self, value: Any) -> None:
-        """Overwrites the value."""
-        if self.shape.num_elements():
-            self.arena.memory[self._slice].assign(tf.reshape(value, [-1]))
-
-    def scatter_update(self, rows: Any) -> None:
-        """Overwrites some rows, given as tf.IndexedSlices."""
-        width = self.shape[1:].num_elements()
-        first = self._slice.start + rows.indices * width
-        place = first[:, None] + tf.range(width, dtype=first.dtype)
-        scatter_update(self.arena.memory, tf.IndexedSlices(tf.reshape(rows.values, [-1]), tf.reshape(place, [-1])))
-
-    def __repr__(self) -> str:
-        return repr(self.read_value())
-
-    def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
-        return tf.convert_to_tensor(self.read_value(), dtype, name=name)
+        self.parts = [Part(self.memory, sum(sizes[:i]), shape, self) for i, shape in enumerate(shapes)]
 
 
 class Arenas:
@@ -81,3 +51,9 @@ class Arenas:
             with tf.device(self._device):
                 self._arenas[slot.name] = Arena(self._shapes, slot.start, slot.dtype or self._dtype)
         return self._arenas[slot.name].parts[self._place[id(owner)]]
+
+
+def memories(variables: Iterable[Any]) -> dict[str, tf.Variable]:
+    """The memory behind those of the variables that are parts of arenas, each once, under names."""
+    arenas = {id(v.arena): v.arena for v in variables if isinstance(v, Part)}
+    return {f"arena_{i}": arena.memory for i, arena in enumerate(arenas.values())}

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pyadam.engine.arena import Arenas, Part
+from pyadam.engine.arena import Arenas
 from pyadam.engine.gradients import Way, as_real, compute_dtype, from_real
+from pyadam.engine.part import Part
 from pyadam.engine.rounding import random_bits, stochastically_rounded
 from pyadam.engine.rows import Rows, gather, scatter_update
 from pyadam.numerics import after, rounded
@@ -249,7 +250,7 @@ class Lane:
             arena.assign(value)
             return
         for variable, part in zip(variables, self.split(value), strict=True):
-            variable.assign(from_real(part, variable.dtype))
+            variable.assign(from_real(part, variable.dtype), read_value=False)
 
 
 class RowLane(Lane):
@@ -306,7 +307,9 @@ def _lanes_for(ways: Collection[Way]) -> list[type[Lane]]:
 def _whole_arena(variables: list[Any]) -> Any:
     """The memory of the arena whose parts these are, all of them in order; or None."""
     arena = getattr(variables[0], "arena", None)
-    return arena.memory if arena is not None and arena.parts == variables else None
+    if arena is None or len(arena.parts) != len(variables):
+        return None
+    return arena.memory if all(a is b for a, b in zip(arena.parts, variables, strict=True)) else None
 
 
 def _shaped(value: Any, shape: Any) -> Any:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from pyadam.engine.part import Part
+
 __all__ = ["Rows", "gather", "merged", "no_rows", "scatter_update", "widened"]
 
 
@@ -57,7 +59,7 @@ def widened(rows: Rows, size: int) -> Rows:
 
 def gather(variable: Any, index: Any) -> Any:
     """Some rows of a tf.Variable or `Part`."""
-    if isinstance(variable, tf.Variable):
+    if not isinstance(variable, Part):
         tf.raw_ops.DisableCopyOnRead(resource=variable.handle)
     return tf.gather(tf.convert_to_tensor(variable), index)
 
@@ -65,5 +67,5 @@ def gather(variable: Any, index: Any) -> Any:
 def scatter_update(variable: Any, rows: Any) -> None:
     """Overwrites some rows of a tf.Variable or `Part`, given as tf.IndexedSlices."""
     variable.scatter_update(rows)
-    if isinstance(variable, tf.Variable):
+    if not isinstance(variable, Part):
         tf.raw_ops.DisableCopyOnRead(resource=variable.handle)

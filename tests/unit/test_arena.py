@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 import pyadam
-from pyadam.engine.arena import Part
 from pyadam.engine.gradients import Way
 from pyadam.engine.lanes import make_lanes
+from pyadam.engine.part import Part
 
 ALL = {"use_ema": True, "gradient_accumulation_steps": 2, "amsgrad": True}
 

@@ -203,7 +203,9 @@ def test_variables_may_differ_from_call_to_call():
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             optimizer.apply([tf.ones(v.shape) for v in vs], vs)
-        assert [("none with these variables" in str(w.message)) for w in said] == [True] * (vs[-1] is b and len(vs) == 1)
+        assert [("none with these variables" in str(w.message)) for w in said] == [True] * (
+            vs[-1] is b and len(vs) == 1
+        )
     assert int(optimizer.iterations) == 4
     order = [v.path.split("/")[-1] for v in optimizer.variables]
     assert order == ["iteration", "learning_rate", "v0_momentum", "v0_velocity", "v1_momentum", "v1_velocity"]
