@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import math
 import re
 import warnings
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,7 @@ from pyadam.arguments import plain
 from pyadam.checkpoint import Described, Numbered
 from pyadam.engine.arena import memories
 from pyadam.rules import Rule
-from pyadam.state import Entry, Label, SavedState, alike, check_kinds, fit, flat, same_variables
+from pyadam.state import Entry, Label, SavedState, alike, check_kinds, fit, flat, numbered, same_variables
 
 __all__ = ["ITERATION", "LEARNING_RATE", "Saving", "path", "untracked"]
 
@@ -73,7 +74,7 @@ class Saving:
         untracked(
             self,
             _labels={},
-            _places={},
+            _places={ITERATION: (0, 0), LEARNING_RATE: (1, 0)},
             _paths={},
             _ranks={},
             _kept={},
@@ -88,17 +89,24 @@ class Saving:
 
     @property
     def variables(self) -> list[Any]:
-        """All state in the order of Keras' files: iteration, learning_rate, averages, accumulators, slots, shared scalars."""
+        """All state in the order of Keras' files: iteration, learning_rate, averages, accumulators, slots, shared, added."""
 
         def place(variable: Any) -> tuple[float, float, float]:
             label = self._label(variable)
-            group, within = self._places.get(label, (float(label != ITERATION), 0.0))
+            group, within = self._places[label]
             return group, self._ranks.get(label.path, 0), within
 
         return sorted(self._variables, key=place)
 
     def _label(self, variable: Any) -> Label:
-        return self._labels.get(id(variable), ITERATION if variable is self._iterations else LEARNING_RATE)
+        if variable is self._iterations:
+            return ITERATION
+        if variable is self._learning_rate:
+            return LEARNING_RATE
+        if id(variable) not in self._labels:  # a subclass has added it
+            self._labels[id(variable)] = label = Label(numbered("added", [kind for kind, _ in self._places]))
+            self._places[label] = (math.inf, 1)
+        return self._labels[id(variable)]
 
     def _labelled(self) -> dict[Label, Any]:
         """All state by what it is, in the order of Keras' files."""

@@ -93,7 +93,7 @@ class Part(tf.Variable, tf.__internal__.types.Tensor):  # type: ignore[misc]
             AttributeError: always.
         """
         raise AttributeError(
-            f"{self._label} shares the memory of one variable with other small state of its optimizer: it has no resource handle "
+            f"{self._label} shares the memory of one variable with other small state, and has no resource handle "
             "of its own. Read it with read_value(), write it with assign()"
         )
 

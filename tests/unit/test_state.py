@@ -1,6 +1,7 @@
 """State belongs to variables, by their paths: in every kind of file, whatever is trained, in whatever order it came."""
 
 import itertools
+import re
 import warnings
 from functools import partial
 
@@ -205,3 +206,30 @@ def test_a_saved_model_loads_in_a_fresh_process(tmp_path):
         """
         run = run_python(code)
         assert run.stdout.split() == [f"pyadam.{'keras3' if name == 'keras' else 'tf_keras'}", "2"], run.stderr
+
+
+def test_variables_that_a_subclass_adds_come_last_and_are_saved(tmp_path):
+    """As in Keras' files; two of one name are two."""
+
+    def fresh(module=pyadam):
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile(optimizer=module.Adam(0.01, name="mine"), loss="mse")
+        optimizer = model.optimizer
+        optimizer.build(model.trainable_variables)
+        optimizer.add_variable_from_reference(model.trainable_variables[0], "mine")
+        optimizer.add_variable((2,), name="other")
+        optimizer.add_variable((3,), name="other")
+        return model
+
+    model, theirs = fresh(), fresh(keras.optimizers)
+    names = [re.sub(r"(sequential|dense)_\d+", r"\1", v.path) for m in (model, theirs) for v in m.optimizer.variables]
+    assert names[: len(names) // 2] == names[len(names) // 2 :]
+    for i, v in enumerate(model.optimizer.variables[2:]):
+        v.assign(np.full(v.shape, i + 1.0))
+    model.save_weights(tmp_path / "m.weights.h5")
+    again = fresh()
+    again.load_weights(tmp_path / "m.weights.h5")
+    theirs.load_weights(tmp_path / "m.weights.h5")
+    for other in (again, theirs):
+        for a, b in zip(other.optimizer.variables, model.optimizer.variables, strict=True):
+            np.testing.assert_array_equal(a, b)
