@@ -233,6 +233,57 @@ def new_variable(module: Any) -> str:
     return "accepted"
 
 
+def new_beside_known(module: Any) -> str:
+    """What a variable does that appears beside one that has been trained."""
+    optimizer, first, second = module.Adam(), keras.Variable(1.0), keras.Variable(1.0)
+    optimizer.apply([tf.constant(1.0)], [first])
+    optimizer.apply([tf.constant(1.0)] * 2, [first, second])
+    return "accepted"
+
+
+def _trained_by_tf_keras(optimizer: Any, start: float, gradients: list[float]) -> tf.Variable:
+    variable = tf.Variable(start)
+    optimizer.build([variable])
+    for gradient in gradients:
+        optimizer.apply_gradients([(tf.constant(gradient), variable)])
+    return variable
+
+
+def average(module: Any) -> float:
+    """The average after the weights 2, 1, 0, -1."""
+    optimizer = module.SGD(1.0, use_ema=True, ema_momentum=0.5)
+    variable = _trained_by_tf_keras(optimizer, 2.0, [1.0, 1.0, 1.0])
+    optimizer.finalize_variable_values([variable])
+    return float(variable)
+
+
+def after_an_overflow(module: Any) -> float:
+    """A weight 0 after a step that overflows and one of gradient 1, at rate 1 in the first step and 0.1 later."""
+    import tf_keras
+
+    scaled = getattr(module, "LossScaleOptimizer", tf_keras.mixed_precision.LossScaleOptimizer)
+    optimizer = scaled(module.SGD(tf_keras.optimizers.schedules.PiecewiseConstantDecay([0], [1.0, 0.1])))
+    variable = tf.Variable(0.0)
+    optimizer.minimize(lambda: variable * math.nan, [variable])
+    optimizer.minimize(lambda: variable * 1.0, [variable])
+    return float(variable)
+
+
+def rate_shown(module: Any) -> float:
+    """The learning rate that shows after one step of a schedule that halves it."""
+    import tf_keras
+
+    optimizer = module.SGD(tf_keras.optimizers.schedules.ExponentialDecay(1.0, 1, 0.5))
+    _trained_by_tf_keras(optimizer, 0.0, [1.0])
+    return float(optimizer.learning_rate)
+
+
+def own_update_step(module: Any) -> str:
+    """What becomes of a class with an ``update_step`` of its own."""
+    type("Mine", (module.Adam,), {"update_step": lambda self, gradient, variable, learning_rate: None})()
+    return "accepted"
+
+
 SQUARING = ("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Nadam", "RMSprop")
 PRODUCT = math.prod(0.9 * (1 - 0.5 * 0.96**t) for t in range(1, 5))
 
@@ -263,4 +314,11 @@ ROWS = [
     Row(17, "a new variable without build()", new_variable, "accepted"),
     Row(18, "Adafactor's 9th step at rate 0.5 with relative_step=False", relative_step, 0.5, 1e-6),
     Row(19, "Muon on a float64 matrix", muon_in_float64, "accepted"),
+    Row(20, "average of the weights 2, 1, 0, -1: Keras 3's", average, -0.25, keras="tf_keras"),
+    Row(20, "weight after an overflow under a schedule: Keras 3's", after_an_overflow, -1.0, keras="tf_keras"),
+    Row(20, "rate shown after a step that halves it: Keras 3's", rate_shown, 0.5, keras="tf_keras"),
+    Row(20, "name of an optimizer without one: Keras 3's", lambda module: module.Lion().name, "lion", keras="tf_keras"),
+    Row(21, "a new variable beside one that was trained", new_beside_known, "accepted"),
+    Row(22, "a class with an update_step that no step calls", own_update_step, "TypeError"),
+    Row(23, "SGD(decay=1e-6), which would do nothing", lambda module: str(module.SGD(decay=1e-6)), "TypeError"),
 ]
