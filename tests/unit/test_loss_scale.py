@@ -190,6 +190,25 @@ def test_keras_wraps_no_second_time_under_mixed_float16(generation):
     assert losses[-1] < 0.8 * losses[0]
 
 
+@pytest.mark.parametrize("steps", [None, 1, 2])
+def test_accumulation_under_tf_keras_own_loss_scale(steps):
+    """Four calls with finite gradients: as many updates as without the loss scale around."""
+    tf_keras.mixed_precision.set_global_policy("mixed_float16")
+    optimizer = pyadam.tf_keras.SGD(0.1, gradient_accumulation_steps=steps)
+    scaled = tf_keras.mixed_precision.LossScaleOptimizer(optimizer, dynamic=False, initial_scale=8)
+    model = make_model(scaled, tf_keras)
+    model.fit(X[:8], Y[:8], batch_size=2, verbose=0)
+    assert int(model.optimizer.iterations) == 4 // (steps or 1)
+
+
+def test_tf_keras_reads_the_config_of_the_loss_scale():
+    """And None for the scale to start with is tf_keras' own default."""
+    theirs = tf_keras.mixed_precision.LossScaleOptimizer
+    ours = pyadam.tf_keras.LossScaleOptimizer(pyadam.tf_keras.SGD(), initial_scale=None)
+    again = type(theirs(tf_keras.optimizers.SGD())).from_config(ours.get_config())
+    assert float(again.initial_scale) == float(ours.initial_scale) == 32768.0
+
+
 def test_the_learning_rate_is_that_of_the_optimizer_inside(generation):
     module, _ = generation
     optimizer = module.LossScaleOptimizer(module.Adam(0.5))

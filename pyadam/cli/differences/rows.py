@@ -280,7 +280,8 @@ def rate_shown(module: Any) -> float:
 
 def own_update_step(module: Any) -> str:
     """What becomes of a class with an ``update_step`` of its own."""
-    type("Mine", (module.Adam,), {"update_step": lambda self, gradient, variable, learning_rate: None})()
+    hook = {"update_step": lambda self, gradient, variable, learning_rate: None}
+    type("Mine", (module.Adam,), {"__module__": "mine", **hook})()
     return "accepted"
 
 
