@@ -126,8 +126,7 @@ def test_a_step_within_run(host, label):
 @pytest.mark.parametrize(
     ("name", "way", "outside"),
     [
-        *(("mirrored", way, False) for way in WAYS[1:]),
-        *(("mirrored", way, True) for way in ("run", "eager in the scope")),
+        *(("mirrored", way, i % 2 == 0) for i, way in enumerate(WAYS)),
         *((name, "run", False) for name in ("default", "one device", "workers")),
     ],
 )
