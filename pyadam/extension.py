@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from pyadam.engine import Engine
+from pyadam.replicas import plain
 from pyadam.rules import RULES
 from pyadam.saving import untracked
 
@@ -194,7 +195,7 @@ class Extension:
         )
         engine: Engine | None = self.__dict__.get("_single_engine")
         if engine is None:
-            with tf.init_scope():
+            with tf.init_scope(), plain():
                 engine = Engine(spec, self._rule, tf.Variable(0, dtype=tf.int64, trainable=False))
             untracked(self, _single_engine=engine)
         elif engine.spec != spec:

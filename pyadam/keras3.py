@@ -9,6 +9,7 @@ from pyadam import specs
 from pyadam.engine.gradients import compute_dtype
 from pyadam.engine.part import Part
 from pyadam.generation import check_backend
+from pyadam.replicas import beside, component, plain
 from pyadam.rules.rule import Slot
 from pyadam.saving import path
 from pyadam.shell import Shell, make_classes
@@ -38,8 +39,9 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         spec: Any = specs.bind(self.spec_type, specs.class_signature(self.spec_type), args, kwargs)
-        keras.optimizers.Optimizer.__init__(self, learning_rate=spec.learning_rate, name=_unique(spec))
-        self._set_up(spec, self._iterations.value)
+        with plain():
+            keras.optimizers.Optimizer.__init__(self, learning_rate=spec.learning_rate, name=_unique(spec))
+        self._set_up(spec, self._native(self._iterations))
 
     # --- learning rate ---------------------------------------------------------------------------------------------------
 
@@ -56,7 +58,7 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
         if callable(value):
             keras.optimizers.Optimizer.learning_rate.fset(self, value)
             return
-        with tf.init_scope(), keras.name_scope(self.name, caller=self):
+        with tf.init_scope(), plain(), keras.name_scope(self.name, caller=self):
             rate = keras.Variable(
                 value,
                 name="learning_rate",
@@ -76,7 +78,7 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
     # --- variables -------------------------------------------------------------------------------------------------------
 
     def _native(self, variable: Any) -> Any:
-        return variable.value if isinstance(variable, keras.Variable) else variable
+        return component(_wrapped(variable))
 
     def _add_state(self, variable: Any, slot: Slot, part: Part | None) -> Any:
         weight = self._native(variable)
@@ -86,7 +88,7 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
                 state = _PartVariable(part, label)
             self._track_variable(state)
             return state
-        with self._distribution_strategy.extended.colocate_vars_with(weight):
+        with beside(_wrapped(variable)):
             return self.add_variable(
                 tuple(weight.shape if slot.shape is None else slot.shape),
                 lambda shape, dtype: tf.fill(shape, tf.constant(slot.start, dtype)),  # Constant goes through float32
@@ -96,6 +98,11 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def _add_scalar(self, name: str, start: float, dtype: Any) -> Any:
         return self.add_variable((), keras.initializers.Constant(start), dtype=dtype.name, name=name)
+
+
+def _wrapped(variable: Any) -> Any:
+    """What a variable of Keras holds; anything else as it is."""
+    return variable.value if isinstance(variable, keras.Variable) else variable
 
 
 class _PartVariable(keras.Variable):  # type: ignore[misc]

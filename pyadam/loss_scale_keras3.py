@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from pyadam import files
 from pyadam.loss_scale import LossScale, divided
+from pyadam.replicas import check_one_replica, plain
 from pyadam.saving import Saving, untracked
-from pyadam.shell import check_strategy, matched
+from pyadam.shell import matched
 from pyadam.state import Entry, Label, SavedState, check_kinds
 
 __all__ = ["LossScaleOptimizer"]
@@ -19,7 +20,8 @@ __all__ = ["LossScaleOptimizer"]
 class LossScaleOptimizer(LossScale, keras.optimizers.LossScaleOptimizer):  # type: ignore[misc]  # noqa: D101 it has the spec's
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         spec = self._bind(args, kwargs)
-        super().__init__(spec.inner_optimizer, spec.initial_scale, spec.dynamic_growth_steps, name=spec.name)
+        with plain():
+            super().__init__(spec.inner_optimizer, spec.initial_scale, spec.dynamic_growth_steps, name=spec.name)
         untracked(self, _deferred=None)
 
     @staticmethod
@@ -33,7 +35,8 @@ class LossScaleOptimizer(LossScale, keras.optimizers.LossScaleOptimizer):  # typ
         if self.built:
             self.inner_optimizer.build(variables)
             return
-        super().build(variables)
+        with plain():
+            super().build(variables)
         devices = [v.value.device if isinstance(v, keras.Variable) else v.device for v in variables]
         self._make_scaling(self.dynamic_scale.value, self.step_counter.value, devices)
         deferred = self._deferred
@@ -52,7 +55,7 @@ class LossScaleOptimizer(LossScale, keras.optimizers.LossScaleOptimizer):  # typ
         Raises:
             ValueError: another number of gradients than variables, or no variables before ``build``.
         """
-        check_strategy(type(self).__name__)
+        check_one_replica(type(self).__name__)
         grads, variables = matched(self, grads, trainable_variables)
         if not self.built:
             with tf.init_scope():

@@ -10,8 +10,8 @@ from tf_keras.src.mixed_precision.loss_scale_optimizer import LossScaleOptimizer
 
 from pyadam.files import mark, marked
 from pyadam.loss_scale import LossScale, divided
+from pyadam.replicas import check_one_replica, plain
 from pyadam.saving import untracked
-from pyadam.shell import check_strategy
 
 __all__ = ["LossScaleOptimizer"]
 
@@ -22,9 +22,10 @@ _NAME = "loss_scale_optimizer"
 class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]  # noqa: D101 it has the spec's
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         spec = self._bind(args, kwargs)
-        super().__init__(
-            spec.inner_optimizer, initial_scale=spec.initial_scale, dynamic_growth_steps=spec.dynamic_growth_steps
-        )
+        with plain():
+            super().__init__(
+                spec.inner_optimizer, initial_scale=spec.initial_scale, dynamic_growth_steps=spec.dynamic_growth_steps
+            )
         untracked(self, name=spec.name or _NAME)
 
     @staticmethod
@@ -58,7 +59,7 @@ class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]
         As in tf_keras the gradients are those that ``get_unscaled_gradients`` gave. ``name`` and the arguments on aggregation
         change nothing where there is one replica.
         """
-        check_strategy(type(self).__name__)
+        check_one_replica(type(self).__name__)
         pairs = list(grads_and_vars)
         with tf.init_scope():
             self.build([v for _, v in pairs])

@@ -8,6 +8,7 @@ import math
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import tensorflow as tf
@@ -23,12 +24,13 @@ from pyadam.extension import Extension
 from pyadam.generation import home, introduced
 from pyadam.hyperparameters import Hyperparameters
 from pyadam.reference import documentation
+from pyadam.replicas import check_one_replica, plain
 from pyadam.rules import RULES
 from pyadam.rules.rule import Slot
 from pyadam.saving import path, untracked
 from pyadam.state import Label, numbered
 
-__all__ = ["Shell", "check_strategy", "make_classes", "matched"]
+__all__ = ["Shell", "make_classes", "matched"]
 
 
 _ONE_A_MODEL = (
@@ -171,7 +173,9 @@ class Shell(Extension, Averages, Hyperparameters):
         known = {self._var_key(v) for v in self._trainable_variables}
         announced = [v for v in variables if self._var_key(v) not in known]
         new = [v for v in announced if not self._why_not(v)]
-        for v in new:  # before anything is created
+        if announced:  # before anything is created
+            check_one_replica(type(self).__name__, map(self._native, announced))
+        for v in new:
             self._check_dtype(v)
         targets = [self._target(v) for v in new]
         if self._has_arenas and self._rule.elementwise:
@@ -185,11 +189,12 @@ class Shell(Extension, Averages, Hyperparameters):
             for i, (v, target) in enumerate(zip(new, targets, strict=True))
             for kind, within, slot in self._states(target)
         ]
-        for kind, _, within, slot, v, target in sorted(states, key=lambda state: state[:3]):
-            self._add_slot(v, target, slot, (kind, within))
-        self._engine.add({self._var_key(v): target for v, target in zip(new, targets, strict=True)})
-        self._trainable_variables.extend(announced)
-        self._add_shared()
+        with plain() if new else nullcontext():
+            for kind, _, within, slot, v, target in sorted(states, key=lambda state: state[:3]):
+                self._add_slot(v, target, slot, (kind, within))
+            self._engine.add({self._var_key(v): target for v, target in zip(new, targets, strict=True)})
+            self._trainable_variables.extend(announced)
+            self._add_shared()
         if new:
             self._follow_order(variables)
         if self.built:
@@ -309,7 +314,7 @@ class Shell(Extension, Averages, Hyperparameters):
         if not grads:
             return
         grads, variables = self._check_gradients(grads, variables)
-        check_strategy(type(self).__name__)
+        check_one_replica(type(self).__name__)
         self._check_misfit()
         with self._lock:
             self._step(grads, variables)
@@ -380,12 +385,6 @@ def matched(optimizer: Any, grads: Iterable[Any], variables: Iterable[Any] | Non
     if len(grads) != len(variables):
         raise ValueError(f"{owner}: expected one gradient a variable, got {len(grads)} gradients for {len(variables)}")
     return grads, variables
-
-
-def check_strategy(owner: str) -> None:
-    """Refuses steps on more than one replica."""
-    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-        raise NotImplementedError(f"{owner}: tf.distribute with more than one replica is not supported yet")
 
 
 def _hyperparameter(name: str, doc: str) -> property:

@@ -21,6 +21,7 @@ from pyadam import specs
 from pyadam.arguments import shown
 from pyadam.engine.gradients import compute_dtype
 from pyadam.engine.part import Part
+from pyadam.replicas import component, plain
 from pyadam.rules import Rule, Slot
 from pyadam.saving import path, untracked
 from pyadam.shell import Shell, make_classes
@@ -54,7 +55,8 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
         spec: Any = specs.bind(self.spec_type, specs.class_signature(self.spec_type), args, kwargs)
         self.built = False
         untracked(self, _spec=spec)  # tf_keras' constructor reads arguments back
-        tf_keras.optimizers.Optimizer.__init__(self, name=spec.name)
+        with plain():
+            tf_keras.optimizers.Optimizer.__init__(self, name=spec.name)
         self._learning_rate = self._build_learning_rate(spec.learning_rate)
         self._set_up(spec, self._iterations)
         untracked(self, _rule=_in_tf_keras(self._rule))
@@ -95,7 +97,7 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
             raise TypeError(f"{owner}: iterations must be a scalar tf.Variable of int64, got {shown(variable)}")
         self._variables = [variable if v is self._iterations else v for v in self._variables]
         self._iterations = variable
-        self._engine.iterations = variable
+        self._engine.iterations = self._native(variable)
         self._engine.configure(self._spec)
 
     def scale_loss(self, loss: Any) -> Any:
@@ -115,7 +117,7 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
     def _build_learning_rate(self, learning_rate: Any) -> Any:
         if callable(learning_rate):
             return learning_rate
-        with tf.init_scope():
+        with tf.init_scope(), plain():
             return tf.Variable(learning_rate, name="learning_rate", dtype=tf_keras.backend.floatx(), trainable=False)
 
     @property
@@ -143,7 +145,7 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
     # --- variables -------------------------------------------------------------------------------------------------------
 
     def _native(self, variable: Any) -> Any:
-        return getattr(variable, "_variable", variable)  # behind a mixed-precision variable
+        return component(getattr(variable, "_variable", variable))  # behind a mixed-precision variable
 
     def _overwrite_variable_with_gradient(self, variable: Any) -> bool:
         return bool(getattr(variable, "overwrite_with_gradient", False))
