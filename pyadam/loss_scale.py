@@ -20,6 +20,7 @@ def divided(gradient: Any, scale: Any) -> Any:
     """The gradient over the scale, in the dtype of the arithmetic; sparse stays sparse."""
     if isinstance(gradient, tf.IndexedSlices):
         return tf.IndexedSlices(divided(gradient.values, scale), gradient.indices, gradient.dense_shape)
+    gradient = tf.convert_to_tensor(gradient)
     dtype = gradient.dtype if gradient.dtype.is_complex else compute_dtype(gradient.dtype)
     return tf.cast(gradient, dtype) / tf.cast(scale, dtype)
 
@@ -51,7 +52,8 @@ class Scaling:
     def step(self, gradients: Sequence[Any], apply: Callable[[], None]) -> None:
         """Calls ``apply`` if all gradients, those that it will apply, are finite; then the scale follows."""
         given = [g for g in gradients if g is not None]
-        rows = [g.values for g in given if isinstance(g, tf.IndexedSlices)]  # of any number: not compiled for each
+        # rows may be of any number: their check is not compiled for each
+        rows = [tf.convert_to_tensor(g.values) for g in given if isinstance(g, tf.IndexedSlices)]
         dense = [tf.convert_to_tensor(g) for g in given if not isinstance(g, tf.IndexedSlices)]
         pattern = tuple(g is None or isinstance(g, tf.IndexedSlices) for g in gradients)
         if len(self._patterns) < _PATTERNS:

@@ -190,6 +190,20 @@ def test_keras_wraps_no_second_time_under_mixed_float16(generation):
     assert losses[-1] < 0.8 * losses[0]
 
 
+def test_gradients_may_be_arrays(generation):
+    """Dense or by rows."""
+    module, _ = generation
+    ends = []
+    for convert in (tf.convert_to_tensor, np.asarray):
+        variables = [tf.Variable(np.ones((3, 2), "float32")), tf.Variable([1.0, 2.0])]
+        rows = tf.IndexedSlices(convert(np.ones((1, 2), "float32")), convert(np.array([1])), (3, 2))
+        dense = convert(np.array([3.0, 4.0], "float32"))
+        module.LossScaleOptimizer(module.Adam(0.1)).apply_gradients(zip([rows, dense], variables, strict=True))
+        ends.append([v.numpy() for v in variables])
+    for a, b in zip(*ends, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("steps", [None, 1, 2])
 def test_accumulation_under_tf_keras_own_loss_scale(steps):
     """Four calls with finite gradients: as many updates as without the loss scale around."""
