@@ -104,3 +104,16 @@ test_that("the methods are the least specific ones", {
   expect_identical(utils::tail(class(linear_model()), 1), "python.builtin.object")
   expect_error(compile(1), "no applicable method")
 })
+
+test_that("one optimizer for two folds is refused, and a new one for each starts anew", {
+  need_pyadam()
+  one <- optimizer_adam(0.1)
+  fit_fold <- function(optimizer) {
+    model <- compile(linear_model(), optimizer, "mse")
+    fit(model, inputs, targets, epochs = 2, verbose = 0)$history$loss
+  }
+  first <- fit_fold(one)
+  words <- "Adam: unknown variable .*kernel.*: the optimizer has taken 2 steps, and none with these variables"
+  expect_error(fit_fold(one), words)
+  expect_identical(fit_fold(optimizer_adam(0.1)), first)
+})

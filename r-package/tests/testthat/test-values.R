@@ -103,3 +103,12 @@ test_that("lr is learning_rate, with a warning", {
   expect_identical(config(optimizer)$learning_rate, 0.01)
   expect_error(optimizer_adam(0.1, lr = 0.01), "given twice")
 })
+
+test_that("arguments of old are refused with what takes their place, and ignored where they did nothing", {
+  need_pyadam()
+  words <- "SGD: unknown argument decay: .* use learning_rate = learning_rate_schedule_inverse_time_decay"
+  expect_error(optimizer_sgd(0.01, decay = 1e-6), words)
+  expect_warning(optimizer_adam(decay = 0), "argument decay is gone; at 0 it did nothing")
+  expect_error(optimizer_nadam(schedule_decay = 0.004), "Nadam: unknown argument schedule_decay")
+  expect_error(optimizer_adam(momentum = 0.9), "which only Muon, RMSprop and SGD have")
+})
