@@ -6,9 +6,11 @@ import keras
 import tensorflow as tf
 
 from pyadam import specs
+from pyadam.arguments import is_variable
 from pyadam.engine.arena import Part
 from pyadam.engine.gradients import compute_dtype
 from pyadam.generation import check_backend
+from pyadam.hyperparameters import native
 from pyadam.rules.rule import Slot
 from pyadam.saving import path
 from pyadam.shell import Shell, make_classes
@@ -38,7 +40,11 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         spec: Any = specs.bind(self.spec_type, specs.class_signature(self.spec_type), args, kwargs)
-        keras.optimizers.Optimizer.__init__(self, learning_rate=spec.learning_rate, name=_unique(spec))
+        followed = is_variable(spec.learning_rate)  # which Keras refuses: it gets a function to begin with
+        rate = float if followed else spec.learning_rate
+        keras.optimizers.Optimizer.__init__(self, learning_rate=rate, name=_unique(spec))
+        if followed:
+            self._hold_learning_rate(native(spec.learning_rate))
         self._set_up(spec, self._iterations.value)
 
     # --- learning rate ---------------------------------------------------------------------------------------------------
@@ -56,13 +62,19 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
         if callable(value):
             keras.optimizers.Optimizer.learning_rate.fset(self, value)
             return
+        if self._is_variable(self._learning_rate):
+            self._untrack_variable(self._learning_rate)
         with tf.init_scope(), keras.name_scope(self.name, caller=self):
-            rate = keras.Variable(
-                value,
-                name="learning_rate",
-                dtype=keras.config.floatx(),
-                trainable=False,
-                aggregation="only_first_replica",
+            rate = (
+                _UsersVariable(value, "learning_rate")
+                if is_variable(value)
+                else keras.Variable(
+                    value,
+                    name="learning_rate",
+                    dtype=keras.config.floatx(),
+                    trainable=False,
+                    aggregation="only_first_replica",
+                )
             )
         self._track_variable(rate)
         self._learning_rate = rate
@@ -98,6 +110,17 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def _add_scalar(self, name: str, start: float, dtype: Any) -> Any:
         return self.add_variable((), keras.initializers.Constant(start), dtype=dtype.name, name=name)
+
+
+class _UsersVariable(keras.Variable):  # type: ignore[misc]
+    """A variable of the optimizer whose memory is a tf.Variable that the user made: both always have the same value."""
+
+    def __init__(self, given: Any, name: str) -> None:
+        self._given = given
+        super().__init__("zeros", (), given.dtype.name, trainable=False, autocast=False, name=name)
+
+    def _initialize_with_initializer(self, initializer: Any) -> None:
+        self._value = self._given
 
 
 class _PartVariable(keras.Variable):  # type: ignore[misc]

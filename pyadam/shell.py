@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from pyadam import specs
+from pyadam.arguments import plain
 from pyadam.averages import Averages
 from pyadam.engine import Engine, Target
 from pyadam.engine.arena import Part
@@ -75,13 +76,14 @@ class Shell(Extension, Averages, Hyperparameters):
             _trainable_variables=[],
             _lock=threading.RLock(),
             _known_missing=set(),  # keys of the variables whose missing gradients a warning has named
+            _exact_rate=None,
         )
         self._set_up_saving()
         untracked(self, _dynamic=self._make_dynamic())
 
     def __repr__(self) -> str:
         default = {p.name: p.default for p in specs.class_signature(self.spec_type).parameters.values()}
-        values = {name: getattr(self._spec, name) for name in specs.arguments(self.spec_type)}
+        values = {name: plain(getattr(self._spec, name)) for name in specs.arguments(self.spec_type)}
         values["learning_rate"] = self._rate_for_config()
         shown = ", ".join(f"{name}={value!r}" for name, value in values.items() if value != default[name])
         return f"{home(self)}.{type(self).__name__}({shown})"

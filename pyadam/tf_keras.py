@@ -18,9 +18,10 @@ except ImportError as error:
     raise ImportError("pyadam.tf_keras needs tf_keras, the second generation of Keras: pip install tf_keras") from error
 
 from pyadam import specs
-from pyadam.arguments import shown
+from pyadam.arguments import is_variable, shown
 from pyadam.engine.arena import Part
 from pyadam.engine.gradients import compute_dtype
+from pyadam.hyperparameters import native
 from pyadam.rules import Rule, Slot
 from pyadam.saving import path, untracked
 from pyadam.shell import Shell, make_classes
@@ -113,8 +114,8 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
     # --- learning rate ---------------------------------------------------------------------------------------------------
 
     def _build_learning_rate(self, learning_rate: Any) -> Any:
-        if callable(learning_rate):
-            return learning_rate
+        if callable(learning_rate) or is_variable(learning_rate):
+            return native(learning_rate)
         with tf.init_scope():
             return tf.Variable(learning_rate, name="learning_rate", dtype=tf_keras.backend.floatx(), trainable=False)
 

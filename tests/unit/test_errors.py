@@ -11,7 +11,7 @@ from helpers import assert_same, run_python, values
 import pyadam
 from pyadam import NA, specs
 
-A_RATE = r"a number in \[0, inf\), a learning-rate schedule or a function without arguments"
+A_RATE = r"a number in \[0, inf\), a variable that holds one, a learning-rate schedule or a function without arguments"
 
 BAD = [
     # arguments, error, words after "Adam: "
@@ -25,8 +25,16 @@ BAD = [
     ({"learning_rate": [0.1, 0.2]}, TypeError, r"learning_rate must be .*, got \[0.1, 0.2\] \(list\)"),
     ({"learning_rate": np.array([0.1, 0.2])}, TypeError, r"learning_rate must be .*\(ndarray\)"),
     ({"learning_rate": lambda step: 0.1}, TypeError, r"learning_rate must be .* a function without arguments, got "),
-    ({"beta_1": 1.0}, ValueError, r"beta_1 must be a number in \[0, 1\) or a function without arguments, got 1.0"),
-    ({"beta_2": -0.1}, ValueError, r"beta_2 must be a number in \[0, 1\) or a function without arguments, got -0.1"),
+    (
+        {"beta_1": 1.0},
+        ValueError,
+        r"beta_1 must be a number in \[0, 1\), a variable that holds one or a function without arguments, got 1.0",
+    ),
+    (
+        {"beta_2": -0.1},
+        ValueError,
+        r"beta_2 must be a number in \[0, 1\), a variable that holds one or a function without arguments, got -0.1",
+    ),
     ({"epsilon": -1e-7}, ValueError, r"epsilon must be a number in \[0, inf\), got -1e-07"),
     ({"amsgrad": "yes"}, TypeError, r"amsgrad must be True or False, got 'yes' \(str\)"),
     ({"amsgrad": NA}, TypeError, r"amsgrad must be True or False, got NA"),
