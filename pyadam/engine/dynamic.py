@@ -5,6 +5,9 @@ from itertools import count
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.framework import ops
+from tensorflow.python.framework.func_graph import FuncGraph
+from tensorflow.python.ops.control_flow_v2_func_graphs import ControlFlowFuncGraph
 
 from pyadam.arguments import DynamicNumber, plain
 from pyadam.engine.compiler import inside_xla
@@ -66,27 +69,33 @@ class Dynamic:
         if self._used is None:
             with tf.init_scope(), tf.device("CPU"):
                 self._used = tf.Variable(0.0, dtype=tf.float64, trainable=False)
-        numbered = _function_graph().capture_call_time_value(
-            lambda: tf.constant([self._call(), next(self._calls)], tf.float64), tf.TensorSpec([2], tf.float64)
+        refusal = (
+            f"{self.owner}: {self.name} is an R function, which can only be called between two runs of the train function; "
+            "set steps_per_execution = 1, or make one step in a tf.function"
+        )
+        graph = _around_control_flow(ops.get_default_graph())
+        if _in_control_flow(graph):  # whose parts take no such values
+            raise ValueError(refusal)
+        numbered = graph.capture_call_time_value(
+            lambda: tf.constant([self._call(), next(self._calls)], tf.float64), tf.TensorSpec([2], tf.float64), self
         )
         value, call = tf.unstack(numbered)
-        once = tf.debugging.Assert(
-            tf.not_equal(call, self._used),
-            [
-                f"{self.owner}: {self.name} is an R function, which can only be called between two runs of the train function; "
-                "set steps_per_execution = 1, or make one step in a tf.function"
-            ],
-        )
+        once = tf.debugging.Assert(tf.not_equal(call, self._used), [refusal])
         with tf.control_dependencies([once]), tf.control_dependencies([self._used.assign(call)]):
             return tf.identity(value)
 
 
-def _function_graph() -> Any:
-    """The graph of the innermost tf.function that is being traced, around branches and loops."""
-    from tensorflow.python.framework import ops
-    from tensorflow.python.ops.control_flow_v2_func_graphs import ControlFlowFuncGraph
-
-    graph = ops.get_default_graph()
+def _around_control_flow(graph: Any) -> Any:
+    """The graph of the innermost tf.function, around branches and loops."""
     while isinstance(graph, ControlFlowFuncGraph):
         graph = graph.outer_graph
     return graph
+
+
+def _in_control_flow(graph: Any) -> bool:
+    """Whether the function of a graph is called from a branch or a loop of another one."""
+    while isinstance(graph, FuncGraph):
+        graph = graph.outer_graph
+        if isinstance(graph, ControlFlowFuncGraph):
+            return True
+    return False

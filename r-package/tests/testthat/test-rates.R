@@ -15,7 +15,7 @@ test_that("an R function is asked for this step: between two fits", {
   for (r in c(0.1, 0.001, 5)) {
     rate <- r
     before <- weight_of(model)
-    fit(model, matrix(1, 2, 1), c(1, 1), verbose = 0)
+    fit(model, matrix(1, 2, 1), c(1, 1), epochs = 1, verbose = 0)
     expect_equal(before - weight_of(model), r, tolerance = 1e-5)
   }
 })
@@ -29,7 +29,7 @@ test_that("an R function is asked for this step: in callbacks before a batch", {
     on_train_batch_begin = function(batch, logs) rate <<- 2^-(batch + 1),
     on_train_batch_end = function(batch, logs) seen <<- c(seen, weight_of(model))
   )
-  fit(model, matrix(1, 6, 1), rep(1, 6), batch_size = 2, verbose = 0, callbacks = list(callback))
+  fit(model, matrix(1, 6, 1), rep(1, 6), 2, 1, verbose = 0, callbacks = list(callback))
   expect_equal(seen, -cumsum(c(0.5, 0.25, 0.125)))
 })
 
