@@ -77,14 +77,14 @@ def info() -> dict[str, str]:
 
 def optimizer_adadelta(
     learning_rate: LearningRate = 0.001,
-    rho: Number = 0.95,
-    epsilon: Number = 1e-07,
-    weight_decay: Number | None = None,
+    rho: DynamicNumber = 0.95,
+    epsilon: DynamicNumber = 1e-07,
+    weight_decay: DynamicNumber | None = None,
     clipnorm: Number | None = None,
     clipvalue: Number | None = None,
     global_clipnorm: Number | None = None,
     use_ema: bool = False,
-    ema_momentum: Number = 0.99,
+    ema_momentum: DynamicNumber = 0.99,
     ema_overwrite_frequency: Count | None = None,
     jit_compile: bool = True,
     name: str = "Adadelta",
@@ -96,12 +96,14 @@ def optimizer_adadelta(
     """Adadelta: step sizes from running means of squared gradients and squared steps.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        rho: Share of the old value in the running mean of squared gradients. A number in [0, 1]. Default: 0.95.
-        epsilon: Added to both means of squares, inside their roots. A number in [0, inf). Default: 1e-07.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        rho: Share of the old value in the running mean of squared gradients. A number in [0, 1], a variable that holds
+            one or a function without arguments. Default: 0.95.
+        epsilon: Added to both means of squares, inside their roots. A number in [0, inf), a variable that holds one or
+            a function without arguments. Default: 1e-07.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -110,7 +112,7 @@ def optimizer_adadelta(
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -127,17 +129,17 @@ def optimizer_adadelta(
 
 def optimizer_adafactor(
     learning_rate: LearningRate = 0.001,
-    beta_2_decay: Number = -0.8,
-    epsilon_1: Number = 1e-30,
-    epsilon_2: Number = 0.001,
-    clip_threshold: Number = 1.0,
+    beta_2_decay: DynamicNumber = -0.8,
+    epsilon_1: DynamicNumber = 1e-30,
+    epsilon_2: DynamicNumber = 0.001,
+    clip_threshold: DynamicNumber = 1.0,
     relative_step: bool = True,
-    weight_decay: Number | None = None,
+    weight_decay: DynamicNumber | None = None,
     clipnorm: Number | None = None,
     clipvalue: Number | None = None,
     global_clipnorm: Number | None = None,
     use_ema: bool = False,
-    ema_momentum: Number = 0.99,
+    ema_momentum: DynamicNumber = 0.99,
     ema_overwrite_frequency: Count | None = None,
     jit_compile: bool = True,
     name: str = "Adafactor",
@@ -149,17 +151,20 @@ def optimizer_adafactor(
     """Adafactor: the second moment of a matrix kept as the means of its rows and columns.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        beta_2_decay: Power of the step number by which the mean of squares forgets. A number in (-inf, 0]. Default:
-            -0.8.
-        epsilon_1: Added to the squared gradient. A number in [0, inf). Default: 1e-30.
-        epsilon_2: Least root mean square of a weight that its step is scaled by. A number in [0, inf). Default: 0.001.
-        clip_threshold: Largest root mean square of an update before the step size. A number in (0, inf). Default: 1.0.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        beta_2_decay: Power of the step number by which the mean of squares forgets. A number in (-inf, 0], a variable
+            that holds one or a function without arguments. Default: -0.8.
+        epsilon_1: Added to the squared gradient. A number in [0, inf), a variable that holds one or a function without
+            arguments. Default: 1e-30.
+        epsilon_2: Least root mean square of a weight that its step is scaled by. A number in [0, inf), a variable that
+            holds one or a function without arguments. Default: 0.001.
+        clip_threshold: Largest root mean square of an update before the step size. A number in (0, inf), a variable
+            that holds one or a function without arguments. Default: 1.0.
         relative_step: Whether a constant learning rate is limited to 1 / sqrt(t) at the update of number t. True or
             False. Default: True.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -168,7 +173,7 @@ def optimizer_adafactor(
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -187,13 +192,13 @@ def optimizer_adafactor(
 def optimizer_adagrad(
     learning_rate: LearningRate = 0.001,
     initial_accumulator_value: Number = 0.1,
-    epsilon: Number = 1e-07,
-    weight_decay: Number | None = None,
+    epsilon: DynamicNumber = 1e-07,
+    weight_decay: DynamicNumber | None = None,
     clipnorm: Number | None = None,
     clipvalue: Number | None = None,
     global_clipnorm: Number | None = None,
     use_ema: bool = False,
-    ema_momentum: Number = 0.99,
+    ema_momentum: DynamicNumber = 0.99,
     ema_overwrite_frequency: Count | None = None,
     jit_compile: bool = True,
     name: str = "Adagrad",
@@ -205,12 +210,13 @@ def optimizer_adagrad(
     """Adagrad: each element's steps shrink with the squares of all its gradients so far.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
         initial_accumulator_value: First value of the sums of squared gradients. A number in [0, inf). Default: 0.1.
-        epsilon: Added to the mean of squares, inside the root. A number in [0, inf). Default: 1e-07.
+        epsilon: Added to the mean of squares, inside the root. A number in [0, inf), a variable that holds one or a
+            function without arguments. Default: 1e-07.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -219,7 +225,7 @@ def optimizer_adagrad(
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -239,14 +245,14 @@ def optimizer_adam(
     learning_rate: LearningRate = 0.001,
     beta_1: DynamicNumber = 0.9,
     beta_2: DynamicNumber = 0.999,
-    epsilon: Number = 1e-07,
+    epsilon: DynamicNumber = 1e-07,
     amsgrad: bool = False,
-    weight_decay: Number | None = None,
+    weight_decay: DynamicNumber | None = None,
     clipnorm: Number | None = None,
     clipvalue: Number | None = None,
     global_clipnorm: Number | None = None,
     use_ema: bool = False,
-    ema_momentum: Number = 0.99,
+    ema_momentum: DynamicNumber = 0.99,
     ema_overwrite_frequency: Count | None = None,
     jit_compile: bool = True,
     name: str = "Adam",
@@ -258,15 +264,17 @@ def optimizer_adam(
     """Adam: steps scaled by bias-corrected running means of the gradient and of its square.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        beta_1: Decay rate of the first moment m. A number in [0, 1) or a function without arguments. Default: 0.9.
-        beta_2: Decay rate of the second moment v. A number in [0, 1) or a function without arguments. Default: 0.999.
-        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" of the paper). A number in [0, inf).
-            Default: 1e-07.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.9.
+        beta_2: Decay rate of the second moment v. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.999.
+        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" of the paper). A number in [0, inf),
+            a variable that holds one or a function without arguments. Default: 1e-07.
         amsgrad: Whether to divide by the largest v seen so far (Reddi et al., 2018). True or False. Default: False.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -275,7 +283,7 @@ def optimizer_adam(
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -294,16 +302,16 @@ def optimizer_adam(
 
 def optimizer_adam_w(
     learning_rate: LearningRate = 0.001,
-    weight_decay: Number = 0.004,
+    weight_decay: DynamicNumber = 0.004,
     beta_1: DynamicNumber = 0.9,
     beta_2: DynamicNumber = 0.999,
-    epsilon: Number = 1e-07,
+    epsilon: DynamicNumber = 1e-07,
     amsgrad: bool = False,
     clipnorm: Number | None = None,
     clipvalue: Number | None = None,
     global_clipnorm: Number | None = None,
     use_ema: bool = False,
-    ema_momentum: Number = 0.99,
+    ema_momentum: DynamicNumber = 0.99,
     ema_overwrite_frequency: Count | None = None,
     jit_compile: bool = True,
     name: str = "AdamW",
@@ -315,14 +323,16 @@ def optimizer_adam_w(
     """AdamW: Adam with weight decay applied to the weights, not mixed into the gradient.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf). Default: 0.004.
-        beta_1: Decay rate of the first moment m. A number in [0, 1) or a function without arguments. Default: 0.9.
-        beta_2: Decay rate of the second moment v. A number in [0, 1) or a function without arguments. Default: 0.999.
-        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" of the paper). A number in [0, inf).
-            Default: 1e-07.
+            [0, inf), a variable that holds one or a function without arguments. Default: 0.004.
+        beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.9.
+        beta_2: Decay rate of the second moment v. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.999.
+        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" of the paper). A number in [0, inf),
+            a variable that holds one or a function without arguments. Default: 1e-07.
         amsgrad: Whether to divide by the largest v seen so far (Reddi et al., 2018). True or False. Default: False.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
@@ -332,7 +342,7 @@ def optimizer_adam_w(
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -352,13 +362,13 @@ def optimizer_adamax(
     learning_rate: LearningRate = 0.001,
     beta_1: DynamicNumber = 0.9,
     beta_2: DynamicNumber = 0.999,
-    epsilon: Number = 1e-07,
-    weight_decay: Number | None = None,
+    epsilon: DynamicNumber = 1e-07,
+    weight_decay: DynamicNumber | None = None,
     clipnorm: Number | None = None,
     clipvalue: Number | None = None,
     global_clipnorm: Number | None = None,
     use_ema: bool = False,
-    ema_momentum: Number = 0.99,
+    ema_momentum: DynamicNumber = 0.99,
     ema_overwrite_frequency: Count | None = None,
     jit_compile: bool = True,
     name: str = "Adamax",
@@ -370,13 +380,16 @@ def optimizer_adamax(
     """Adamax: Adam with the infinity norm in the place of the second moment.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        beta_1: Decay rate of the first moment m. A number in [0, 1) or a function without arguments. Default: 0.9.
-        beta_2: Decay rate of the infinity norm u. A number in [0, 1) or a function without arguments. Default: 0.999.
-        epsilon: Added to u. A number in [0, inf). Default: 1e-07.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.9.
+        beta_2: Decay rate of the infinity norm u. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.999.
+        epsilon: Added to u. A number in [0, inf), a variable that holds one or a function without arguments. Default:
+            1e-07.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -385,7 +398,7 @@ def optimizer_adamax(
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -403,18 +416,18 @@ def optimizer_adamax(
 
 def optimizer_ftrl(
     learning_rate: LearningRate = 0.001,
-    learning_rate_power: Number = -0.5,
+    learning_rate_power: DynamicNumber = -0.5,
     initial_accumulator_value: Number = 0.1,
-    l1_regularization_strength: Number = 0.0,
-    l2_regularization_strength: Number = 0.0,
-    l2_shrinkage_regularization_strength: Number = 0.0,
-    beta: Number = 0.0,
-    weight_decay: Number | None = None,
+    l1_regularization_strength: DynamicNumber = 0.0,
+    l2_regularization_strength: DynamicNumber = 0.0,
+    l2_shrinkage_regularization_strength: DynamicNumber = 0.0,
+    beta: DynamicNumber = 0.0,
+    weight_decay: DynamicNumber | None = None,
     clipnorm: Number | None = None,
     clipvalue: Number | None = None,
     global_clipnorm: Number | None = None,
     use_ema: bool = False,
-    ema_momentum: Number = 0.99,
+    ema_momentum: DynamicNumber = 0.99,
     ema_overwrite_frequency: Count | None = None,
     jit_compile: bool = True,
     name: str = "Ftrl",
@@ -426,19 +439,21 @@ def optimizer_ftrl(
     """Ftrl: follow the regularized leader, whose L1 term sets weights to exactly zero.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        learning_rate_power: Power of the sum of squares that scales the step; 0 for none. A number in (-inf, 0].
-            Default: -0.5.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        learning_rate_power: Power of the sum of squares that scales the step; 0 for none. A number in (-inf, 0], a
+            variable that holds one or a function without arguments. Default: -0.5.
         initial_accumulator_value: First value of the sums of squared gradients. A number in [0, inf). Default: 0.1.
-        l1_regularization_strength: Strength of the L1 term of the leader's problem. A number in [0, inf). Default: 0.0.
-        l2_regularization_strength: Strength of the L2 term of the leader's problem. A number in [0, inf). Default: 0.0.
+        l1_regularization_strength: Strength of the L1 term of the leader's problem. A number in [0, inf), a variable
+            that holds one or a function without arguments. Default: 0.0.
+        l2_regularization_strength: Strength of the L2 term of the leader's problem. A number in [0, inf), a variable
+            that holds one or a function without arguments. Default: 0.0.
         l2_shrinkage_regularization_strength: Strength of an L2 term that enters as a gradient of the weight, and so
-            shrinks it. A number in [0, inf). Default: 0.0.
-        beta: The paper's beta, divided by the learning rate and added to the L2 term. A number in [0, inf). Default:
-            0.0.
+            shrinks it. A number in [0, inf), a variable that holds one or a function without arguments. Default: 0.0.
+        beta: The paper's beta, divided by the learning rate and added to the L2 term. A number in [0, inf), a variable
+            that holds one or a function without arguments. Default: 0.0.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -447,7 +462,7 @@ def optimizer_ftrl(
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -467,13 +482,13 @@ def optimizer_lamb(
     learning_rate: LearningRate = 0.001,
     beta_1: DynamicNumber = 0.9,
     beta_2: DynamicNumber = 0.999,
-    epsilon: Number = 1e-07,
-    weight_decay: Number | None = None,
+    epsilon: DynamicNumber = 1e-07,
+    weight_decay: DynamicNumber | None = None,
     clipnorm: Number | None = None,
     clipvalue: Number | None = None,
     global_clipnorm: Number | None = None,
     use_ema: bool = False,
-    ema_momentum: Number = 0.99,
+    ema_momentum: DynamicNumber = 0.99,
     ema_overwrite_frequency: Count | None = None,
     jit_compile: bool = True,
     name: str = "Lamb",
@@ -485,13 +500,16 @@ def optimizer_lamb(
     """Lamb: Adam's direction, in every variable as long as the variable itself.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        beta_1: Decay rate of the first moment m. A number in [0, 1) or a function without arguments. Default: 0.9.
-        beta_2: Decay rate of the second moment v. A number in [0, 1) or a function without arguments. Default: 0.999.
-        epsilon: Added to the root of the bias-corrected v. A number in [0, inf). Default: 1e-07.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.9.
+        beta_2: Decay rate of the second moment v. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.999.
+        epsilon: Added to the root of the bias-corrected v. A number in [0, inf), a variable that holds one or a
+            function without arguments. Default: 1e-07.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -500,7 +518,7 @@ def optimizer_lamb(
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -520,14 +538,14 @@ def optimizer_lazy_adam(
     learning_rate: LearningRate = 0.001,
     beta_1: DynamicNumber = 0.9,
     beta_2: DynamicNumber = 0.999,
-    epsilon: Number = 1e-07,
+    epsilon: DynamicNumber = 1e-07,
     amsgrad: bool = False,
-    weight_decay: Number | None = None,
+    weight_decay: DynamicNumber | None = None,
     clipnorm: Number | None = None,
     clipvalue: Number | None = None,
     global_clipnorm: Number | None = None,
     use_ema: bool = False,
-    ema_momentum: Number = 0.99,
+    ema_momentum: DynamicNumber = 0.99,
     ema_overwrite_frequency: Count | None = None,
     jit_compile: bool = True,
     name: str = "LazyAdam",
@@ -549,15 +567,17 @@ def optimizer_lazy_adam(
     says what to change.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        beta_1: Decay rate of the first moment m. A number in [0, 1) or a function without arguments. Default: 0.9.
-        beta_2: Decay rate of the second moment v. A number in [0, 1) or a function without arguments. Default: 0.999.
-        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" of the paper). A number in [0, inf).
-            Default: 1e-07.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.9.
+        beta_2: Decay rate of the second moment v. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.999.
+        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" of the paper). A number in [0, inf),
+            a variable that holds one or a function without arguments. Default: 1e-07.
         amsgrad: Whether to divide by the largest v seen so far (Reddi et al., 2018). True or False. Default: False.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -566,7 +586,7 @@ def optimizer_lazy_adam(
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -587,12 +607,12 @@ def optimizer_lion(
     learning_rate: LearningRate = 0.001,
     beta_1: DynamicNumber = 0.9,
     beta_2: DynamicNumber = 0.99,
-    weight_decay: Number | None = None,
+    weight_decay: DynamicNumber | None = None,
     clipnorm: Number | None = None,
     clipvalue: Number | None = None,
     global_clipnorm: Number | None = None,
     use_ema: bool = False,
-    ema_momentum: Number = 0.99,
+    ema_momentum: DynamicNumber = 0.99,
     ema_overwrite_frequency: Count | None = None,
     jit_compile: bool = True,
     name: str = "Lion",
@@ -604,13 +624,14 @@ def optimizer_lion(
     """Lion: steps of one size, in the sign of momentum and gradient together.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        beta_1: Share of the momentum in the direction of the step. A number in [0, 1) or a function without arguments.
-            Default: 0.9.
-        beta_2: Decay rate of the momentum. A number in [0, 1) or a function without arguments. Default: 0.99.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        beta_1: Share of the momentum in the direction of the step. A number in [0, 1), a variable that holds one or a
+            function without arguments. Default: 0.9.
+        beta_2: Decay rate of the momentum. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.99.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -619,7 +640,7 @@ def optimizer_lion(
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -639,27 +660,27 @@ def optimizer_muon(
     learning_rate: LearningRate = 0.001,
     adam_beta_1: DynamicNumber = 0.9,
     adam_beta_2: DynamicNumber = 0.999,
-    adam_weight_decay: Number | None = 0.004,
-    epsilon: Number = 1e-07,
-    weight_decay: Number | None = 0.004,
+    adam_weight_decay: DynamicNumber | None = 0.004,
+    epsilon: DynamicNumber = 1e-07,
+    weight_decay: DynamicNumber | None = 0.004,
     clipnorm: Number | None = None,
     clipvalue: Number | None = None,
     global_clipnorm: Number | None = None,
     use_ema: bool = False,
-    ema_momentum: Number = 0.99,
+    ema_momentum: DynamicNumber = 0.99,
     ema_overwrite_frequency: Count | None = None,
     jit_compile: bool = True,
     name: str = "Muon",
     exclude_layers: Sequence[str] | None = None,
     exclude_embeddings: bool = True,
-    muon_a: Number = 3.4445,
-    muon_b: Number = -4.775,
-    muon_c: Number = 2.0315,
-    adam_lr_ratio: Number = 1.0,
-    momentum: Number = 0.95,
+    muon_a: DynamicNumber = 3.4445,
+    muon_b: DynamicNumber = -4.775,
+    muon_c: DynamicNumber = 2.0315,
+    adam_lr_ratio: DynamicNumber = 1.0,
+    momentum: DynamicNumber = 0.95,
     ns_steps: Count = 5,
     nesterov: bool = True,
-    rms_rate: Number | None = 0.2,
+    rms_rate: DynamicNumber | None = 0.2,
     *,
     loss_scale_factor: Number | None = None,
     gradient_accumulation_steps: Count | None = None,
@@ -668,16 +689,18 @@ def optimizer_muon(
     """Muon: momentum made nearly orthogonal for matrices, Adam for everything else.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        adam_beta_1: Adam's beta_1, for the variables that Adam updates. A number in [0, 1) or a function without
-            arguments. Default: 0.9.
-        adam_beta_2: Adam's beta_2. A number in [0, 1) or a function without arguments. Default: 0.999.
-        adam_weight_decay: Decoupled decay of the variables that Adam updates. A number in [0, inf), or None (NULL in
-            R). Default: 0.004.
-        epsilon: Adam's epsilon. A number in [0, inf). Default: 1e-07.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        adam_beta_1: Adam's beta_1, for the variables that Adam updates. A number in [0, 1), a variable that holds one
+            or a function without arguments. Default: 0.9.
+        adam_beta_2: Adam's beta_2. A number in [0, 1), a variable that holds one or a function without arguments.
+            Default: 0.999.
+        adam_weight_decay: Decoupled decay of the variables that Adam updates. A number in [0, inf), a variable that
+            holds one or a function without arguments, or None (NULL in R). Default: 0.004.
+        epsilon: Adam's epsilon. A number in [0, inf), a variable that holds one or a function without arguments.
+            Default: 1e-07.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: 0.004.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: 0.004.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -686,7 +709,7 @@ def optimizer_muon(
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -701,15 +724,20 @@ def optimizer_muon(
             (NULL in R). Default: None.
         exclude_embeddings: Whether matrices with "embedding" in their path are left to Adam. True or False. Default:
             True.
-        muon_a: First coefficient of the Newton-Schulz polynomial. A number in (-inf, inf). Default: 3.4445.
-        muon_b: Second coefficient of the Newton-Schulz polynomial. A number in (-inf, inf). Default: -4.775.
-        muon_c: Third coefficient of the Newton-Schulz polynomial. A number in (-inf, inf). Default: 2.0315.
-        adam_lr_ratio: Adam's learning rate, as a multiple of learning_rate. A number in [0, inf). Default: 1.0.
-        momentum: Share of the old momentum. A number in [0, 1]. Default: 0.95.
+        muon_a: First coefficient of the Newton-Schulz polynomial. A number in (-inf, inf), a variable that holds one or
+            a function without arguments. Default: 3.4445.
+        muon_b: Second coefficient of the Newton-Schulz polynomial. A number in (-inf, inf), a variable that holds one
+            or a function without arguments. Default: -4.775.
+        muon_c: Third coefficient of the Newton-Schulz polynomial. A number in (-inf, inf), a variable that holds one or
+            a function without arguments. Default: 2.0315.
+        adam_lr_ratio: Adam's learning rate, as a multiple of learning_rate. A number in [0, inf), a variable that holds
+            one or a function without arguments. Default: 1.0.
+        momentum: Share of the old momentum. A number in [0, 1], a variable that holds one or a function without
+            arguments. Default: 0.95.
         ns_steps: Iterations of Newton and Schulz. A whole number >= 0. Default: 5.
         nesterov: Whether to look one momentum step ahead. True or False. Default: True.
         rms_rate: Steps are scaled by rms_rate * sqrt(max(rows, columns)); without it not at all. A number in [0, inf),
-            or None (NULL in R). Default: 0.2.
+            a variable that holds one or a function without arguments, or None (NULL in R). Default: 0.2.
 
     Source: Jordan et al. (2024), Muon: An optimizer for hidden layers, https://kellerjordan.github.io/posts/muon. Step
     size: Liu et al. (2025), Muon is Scalable for LLM Training, https://arxiv.org/abs/2502.16982, equation 4.
@@ -719,13 +747,13 @@ def optimizer_nadam(
     learning_rate: LearningRate = 0.001,
     beta_1: DynamicNumber = 0.9,
     beta_2: DynamicNumber = 0.999,
-    epsilon: Number = 1e-07,
-    weight_decay: Number | None = None,
+    epsilon: DynamicNumber = 1e-07,
+    weight_decay: DynamicNumber | None = None,
     clipnorm: Number | None = None,
     clipvalue: Number | None = None,
     global_clipnorm: Number | None = None,
     use_ema: bool = False,
-    ema_momentum: Number = 0.99,
+    ema_momentum: DynamicNumber = 0.99,
     ema_overwrite_frequency: Count | None = None,
     jit_compile: bool = True,
     name: str = "Nadam",
@@ -737,14 +765,16 @@ def optimizer_nadam(
     """Nadam: Adam with Nesterov's look-ahead momentum on Dozat's schedule.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        beta_1: Decay rate of the first moment m. A number in [0, 1) or a function without arguments. Default: 0.9.
-        beta_2: Decay rate of the second moment v. A number in [0, 1) or a function without arguments. Default: 0.999.
-        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" of the paper). A number in [0, inf).
-            Default: 1e-07.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.9.
+        beta_2: Decay rate of the second moment v. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.999.
+        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" of the paper). A number in [0, inf),
+            a variable that holds one or a function without arguments. Default: 1e-07.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -753,7 +783,7 @@ def optimizer_nadam(
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -771,16 +801,16 @@ def optimizer_nadam(
 
 def optimizer_rmsprop(
     learning_rate: LearningRate = 0.001,
-    rho: Number = 0.9,
-    momentum: Number = 0.0,
-    epsilon: Number = 1e-07,
+    rho: DynamicNumber = 0.9,
+    momentum: DynamicNumber = 0.0,
+    epsilon: DynamicNumber = 1e-07,
     centered: bool = False,
-    weight_decay: Number | None = None,
+    weight_decay: DynamicNumber | None = None,
     clipnorm: Number | None = None,
     clipvalue: Number | None = None,
     global_clipnorm: Number | None = None,
     use_ema: bool = False,
-    ema_momentum: Number = 0.99,
+    ema_momentum: DynamicNumber = 0.99,
     ema_overwrite_frequency: Count | None = 100,
     jit_compile: bool = True,
     name: str = "RMSprop",
@@ -792,15 +822,18 @@ def optimizer_rmsprop(
     """RMSprop: the gradient over the root of a running mean of its square.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        rho: Share of the old value in the running mean of squared gradients. A number in [0, 1]. Default: 0.9.
-        momentum: Share of the last step in the next. A number in [0, 1]. Default: 0.0.
-        epsilon: Added to the mean of squares, inside the root. A number in [0, inf). Default: 1e-07.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        rho: Share of the old value in the running mean of squared gradients. A number in [0, 1], a variable that holds
+            one or a function without arguments. Default: 0.9.
+        momentum: Share of the last step in the next. A number in [0, 1], a variable that holds one or a function
+            without arguments. Default: 0.0.
+        epsilon: Added to the mean of squares, inside the root. A number in [0, inf), a variable that holds one or a
+            function without arguments. Default: 1e-07.
         centered: Whether to divide by an estimate of the variance, not of the second moment. True or False. Default:
             False.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -809,7 +842,7 @@ def optimizer_rmsprop(
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: 100.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -827,15 +860,15 @@ def optimizer_rmsprop(
 
 def optimizer_sgd(
     learning_rate: LearningRate = 0.01,
-    momentum: Number = 0.0,
+    momentum: DynamicNumber = 0.0,
     nesterov: bool = False,
     amsgrad: Any = False,
-    weight_decay: Number | None = None,
+    weight_decay: DynamicNumber | None = None,
     clipnorm: Number | None = None,
     clipvalue: Number | None = None,
     global_clipnorm: Number | None = None,
     use_ema: bool = False,
-    ema_momentum: Number = 0.99,
+    ema_momentum: DynamicNumber = 0.99,
     ema_overwrite_frequency: Count | None = None,
     jit_compile: bool = True,
     name: str = "SGD",
@@ -847,12 +880,13 @@ def optimizer_sgd(
     """SGD: gradient descent, with momentum if asked for.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.01.
-        momentum: Share of the last step in the next. A number in [0, 1]. Default: 0.0.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.01.
+        momentum: Share of the last step in the next. A number in [0, 1], a variable that holds one or a function
+            without arguments. Default: 0.0.
         nesterov: Whether to look one momentum step ahead. True or False. Default: False.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -861,7 +895,7 @@ def optimizer_sgd(
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A

@@ -29,8 +29,8 @@ class _Optimizer(Optimizer):
     iterations: Attribute[Value, Any]
     """The number of updates so far."""
     learning_rate: Attribute[Value, LearningRate]
-    """Step size. A function is called at every step."""
-    weight_decay: Attribute[float | None, Number | None]
+    """Step size. A variable is read and a function called at every step."""
+    weight_decay: Attribute[Value | None, DynamicNumber | None]
     """Decoupled decay: weights shrink by learning_rate * weight_decay before each update."""
     clipnorm: Attribute[float | None, Number | None]
     """Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it."""
@@ -40,7 +40,7 @@ class _Optimizer(Optimizer):
     """Largest Euclidean norm of all gradients taken together; scaled down as one vector."""
     use_ema: bool
     """Whether to keep an exponential moving average of the weights."""
-    ema_momentum: Attribute[float, Number]
+    ema_momentum: Attribute[Value, DynamicNumber]
     """Share of the old average in average = momentum * average + (1 - momentum) * weight."""
     ema_overwrite_frequency: Attribute[int | None, Count | None]
     """Updates between two overwrites of the weights by their averages; without it they are overwritten at the end of fit."""
@@ -57,12 +57,14 @@ class Adadelta(_Optimizer):
     """Adadelta: step sizes from running means of squared gradients and squared steps.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        rho: Share of the old value in the running mean of squared gradients. A number in [0, 1]. Default: 0.95.
-        epsilon: Added to both means of squares, inside their roots. A number in [0, inf). Default: 1e-07.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        rho: Share of the old value in the running mean of squared gradients. A number in [0, 1], a variable that holds
+            one or a function without arguments. Default: 0.95.
+        epsilon: Added to both means of squares, inside their roots. A number in [0, inf), a variable that holds one or
+            a function without arguments. Default: 1e-07.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -71,7 +73,7 @@ class Adadelta(_Optimizer):
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -86,21 +88,21 @@ class Adadelta(_Optimizer):
     Source: Zeiler (2012), ADADELTA: An Adaptive Learning Rate Method, https://arxiv.org/abs/1212.5701, algorithm 1.
     """
 
-    rho: Attribute[float, Number]
+    rho: Attribute[Value, DynamicNumber]
     """Share of the old value in the running mean of squared gradients."""
-    epsilon: Attribute[float, Number]
+    epsilon: Attribute[Value, DynamicNumber]
     """Added to both means of squares, inside their roots."""
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
-        rho: Number = 0.95,
-        epsilon: Number = 1e-07,
-        weight_decay: Number | None = None,
+        rho: DynamicNumber = 0.95,
+        epsilon: DynamicNumber = 1e-07,
+        weight_decay: DynamicNumber | None = None,
         clipnorm: Number | None = None,
         clipvalue: Number | None = None,
         global_clipnorm: Number | None = None,
         use_ema: bool = False,
-        ema_momentum: Number = 0.99,
+        ema_momentum: DynamicNumber = 0.99,
         ema_overwrite_frequency: Count | None = None,
         loss_scale_factor: Number | None = None,
         gradient_accumulation_steps: Count | None = None,
@@ -114,17 +116,20 @@ class Adafactor(_Optimizer):
     """Adafactor: the second moment of a matrix kept as the means of its rows and columns.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        beta_2_decay: Power of the step number by which the mean of squares forgets. A number in (-inf, 0]. Default:
-            -0.8.
-        epsilon_1: Added to the squared gradient. A number in [0, inf). Default: 1e-30.
-        epsilon_2: Least root mean square of a weight that its step is scaled by. A number in [0, inf). Default: 0.001.
-        clip_threshold: Largest root mean square of an update before the step size. A number in (0, inf). Default: 1.0.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        beta_2_decay: Power of the step number by which the mean of squares forgets. A number in (-inf, 0], a variable
+            that holds one or a function without arguments. Default: -0.8.
+        epsilon_1: Added to the squared gradient. A number in [0, inf), a variable that holds one or a function without
+            arguments. Default: 1e-30.
+        epsilon_2: Least root mean square of a weight that its step is scaled by. A number in [0, inf), a variable that
+            holds one or a function without arguments. Default: 0.001.
+        clip_threshold: Largest root mean square of an update before the step size. A number in (0, inf), a variable
+            that holds one or a function without arguments. Default: 1.0.
         relative_step: Whether a constant learning rate is limited to 1 / sqrt(t) at the update of number t. True or
             False. Default: True.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -133,7 +138,7 @@ class Adafactor(_Optimizer):
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -149,30 +154,30 @@ class Adafactor(_Optimizer):
     https://arxiv.org/abs/1804.04235, algorithms 4 and 5.
     """
 
-    beta_2_decay: Attribute[float, Number]
+    beta_2_decay: Attribute[Value, DynamicNumber]
     """Power of the step number by which the mean of squares forgets."""
-    epsilon_1: Attribute[float, Number]
+    epsilon_1: Attribute[Value, DynamicNumber]
     """Added to the squared gradient."""
-    epsilon_2: Attribute[float, Number]
+    epsilon_2: Attribute[Value, DynamicNumber]
     """Least root mean square of a weight that its step is scaled by."""
-    clip_threshold: Attribute[float, Number]
+    clip_threshold: Attribute[Value, DynamicNumber]
     """Largest root mean square of an update before the step size."""
     relative_step: bool
     """Whether a constant learning rate is limited to 1 / sqrt(t) at the update of number t."""
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
-        beta_2_decay: Number = -0.8,
-        epsilon_1: Number = 1e-30,
-        epsilon_2: Number = 0.001,
-        clip_threshold: Number = 1.0,
+        beta_2_decay: DynamicNumber = -0.8,
+        epsilon_1: DynamicNumber = 1e-30,
+        epsilon_2: DynamicNumber = 0.001,
+        clip_threshold: DynamicNumber = 1.0,
         relative_step: bool = True,
-        weight_decay: Number | None = None,
+        weight_decay: DynamicNumber | None = None,
         clipnorm: Number | None = None,
         clipvalue: Number | None = None,
         global_clipnorm: Number | None = None,
         use_ema: bool = False,
-        ema_momentum: Number = 0.99,
+        ema_momentum: DynamicNumber = 0.99,
         ema_overwrite_frequency: Count | None = None,
         loss_scale_factor: Number | None = None,
         gradient_accumulation_steps: Count | None = None,
@@ -186,12 +191,13 @@ class Adagrad(_Optimizer):
     """Adagrad: each element's steps shrink with the squares of all its gradients so far.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
         initial_accumulator_value: First value of the sums of squared gradients. A number in [0, inf). Default: 0.1.
-        epsilon: Added to the mean of squares, inside the root. A number in [0, inf). Default: 1e-07.
+        epsilon: Added to the mean of squares, inside the root. A number in [0, inf), a variable that holds one or a
+            function without arguments. Default: 1e-07.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -200,7 +206,7 @@ class Adagrad(_Optimizer):
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -218,19 +224,19 @@ class Adagrad(_Optimizer):
 
     initial_accumulator_value: Attribute[float, Number]
     """First value of the sums of squared gradients."""
-    epsilon: Attribute[float, Number]
+    epsilon: Attribute[Value, DynamicNumber]
     """Added to the mean of squares, inside the root."""
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
         initial_accumulator_value: Number = 0.1,
-        epsilon: Number = 1e-07,
-        weight_decay: Number | None = None,
+        epsilon: DynamicNumber = 1e-07,
+        weight_decay: DynamicNumber | None = None,
         clipnorm: Number | None = None,
         clipvalue: Number | None = None,
         global_clipnorm: Number | None = None,
         use_ema: bool = False,
-        ema_momentum: Number = 0.99,
+        ema_momentum: DynamicNumber = 0.99,
         ema_overwrite_frequency: Count | None = None,
         loss_scale_factor: Number | None = None,
         gradient_accumulation_steps: Count | None = None,
@@ -244,15 +250,17 @@ class Adam(_Optimizer):
     """Adam: steps scaled by bias-corrected running means of the gradient and of its square.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        beta_1: Decay rate of the first moment m. A number in [0, 1) or a function without arguments. Default: 0.9.
-        beta_2: Decay rate of the second moment v. A number in [0, 1) or a function without arguments. Default: 0.999.
-        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" of the paper). A number in [0, inf).
-            Default: 1e-07.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.9.
+        beta_2: Decay rate of the second moment v. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.999.
+        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" of the paper). A number in [0, inf),
+            a variable that holds one or a function without arguments. Default: 1e-07.
         amsgrad: Whether to divide by the largest v seen so far (Reddi et al., 2018). True or False. Default: False.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -261,7 +269,7 @@ class Adam(_Optimizer):
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -282,7 +290,7 @@ class Adam(_Optimizer):
     """Decay rate of the first moment m."""
     beta_2: Attribute[Value, DynamicNumber]
     """Decay rate of the second moment v."""
-    epsilon: Attribute[float, Number]
+    epsilon: Attribute[Value, DynamicNumber]
     """Added to the root of v, outside the bias correction ("epsilon hat" of the paper)."""
     amsgrad: bool
     """Whether to divide by the largest v seen so far (Reddi et al., 2018)."""
@@ -291,14 +299,14 @@ class Adam(_Optimizer):
         learning_rate: LearningRate = 0.001,
         beta_1: DynamicNumber = 0.9,
         beta_2: DynamicNumber = 0.999,
-        epsilon: Number = 1e-07,
+        epsilon: DynamicNumber = 1e-07,
         amsgrad: bool = False,
-        weight_decay: Number | None = None,
+        weight_decay: DynamicNumber | None = None,
         clipnorm: Number | None = None,
         clipvalue: Number | None = None,
         global_clipnorm: Number | None = None,
         use_ema: bool = False,
-        ema_momentum: Number = 0.99,
+        ema_momentum: DynamicNumber = 0.99,
         ema_overwrite_frequency: Count | None = None,
         loss_scale_factor: Number | None = None,
         gradient_accumulation_steps: Count | None = None,
@@ -312,14 +320,16 @@ class AdamW(_Optimizer):
     """AdamW: Adam with weight decay applied to the weights, not mixed into the gradient.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf). Default: 0.004.
-        beta_1: Decay rate of the first moment m. A number in [0, 1) or a function without arguments. Default: 0.9.
-        beta_2: Decay rate of the second moment v. A number in [0, 1) or a function without arguments. Default: 0.999.
-        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" of the paper). A number in [0, inf).
-            Default: 1e-07.
+            [0, inf), a variable that holds one or a function without arguments. Default: 0.004.
+        beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.9.
+        beta_2: Decay rate of the second moment v. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.999.
+        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" of the paper). A number in [0, inf),
+            a variable that holds one or a function without arguments. Default: 1e-07.
         amsgrad: Whether to divide by the largest v seen so far (Reddi et al., 2018). True or False. Default: False.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
@@ -329,7 +339,7 @@ class AdamW(_Optimizer):
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -349,23 +359,23 @@ class AdamW(_Optimizer):
     """Decay rate of the first moment m."""
     beta_2: Attribute[Value, DynamicNumber]
     """Decay rate of the second moment v."""
-    epsilon: Attribute[float, Number]
+    epsilon: Attribute[Value, DynamicNumber]
     """Added to the root of v, outside the bias correction ("epsilon hat" of the paper)."""
     amsgrad: bool
     """Whether to divide by the largest v seen so far (Reddi et al., 2018)."""
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
-        weight_decay: Number = 0.004,
+        weight_decay: DynamicNumber = 0.004,
         beta_1: DynamicNumber = 0.9,
         beta_2: DynamicNumber = 0.999,
-        epsilon: Number = 1e-07,
+        epsilon: DynamicNumber = 1e-07,
         amsgrad: bool = False,
         clipnorm: Number | None = None,
         clipvalue: Number | None = None,
         global_clipnorm: Number | None = None,
         use_ema: bool = False,
-        ema_momentum: Number = 0.99,
+        ema_momentum: DynamicNumber = 0.99,
         ema_overwrite_frequency: Count | None = None,
         loss_scale_factor: Number | None = None,
         gradient_accumulation_steps: Count | None = None,
@@ -379,13 +389,16 @@ class Adamax(_Optimizer):
     """Adamax: Adam with the infinity norm in the place of the second moment.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        beta_1: Decay rate of the first moment m. A number in [0, 1) or a function without arguments. Default: 0.9.
-        beta_2: Decay rate of the infinity norm u. A number in [0, 1) or a function without arguments. Default: 0.999.
-        epsilon: Added to u. A number in [0, inf). Default: 1e-07.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.9.
+        beta_2: Decay rate of the infinity norm u. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.999.
+        epsilon: Added to u. A number in [0, inf), a variable that holds one or a function without arguments. Default:
+            1e-07.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -394,7 +407,7 @@ class Adamax(_Optimizer):
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -414,20 +427,20 @@ class Adamax(_Optimizer):
     """Decay rate of the first moment m."""
     beta_2: Attribute[Value, DynamicNumber]
     """Decay rate of the infinity norm u."""
-    epsilon: Attribute[float, Number]
+    epsilon: Attribute[Value, DynamicNumber]
     """Added to u."""
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
         beta_1: DynamicNumber = 0.9,
         beta_2: DynamicNumber = 0.999,
-        epsilon: Number = 1e-07,
-        weight_decay: Number | None = None,
+        epsilon: DynamicNumber = 1e-07,
+        weight_decay: DynamicNumber | None = None,
         clipnorm: Number | None = None,
         clipvalue: Number | None = None,
         global_clipnorm: Number | None = None,
         use_ema: bool = False,
-        ema_momentum: Number = 0.99,
+        ema_momentum: DynamicNumber = 0.99,
         ema_overwrite_frequency: Count | None = None,
         loss_scale_factor: Number | None = None,
         gradient_accumulation_steps: Count | None = None,
@@ -441,19 +454,21 @@ class Ftrl(_Optimizer):
     """Ftrl: follow the regularized leader, whose L1 term sets weights to exactly zero.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        learning_rate_power: Power of the sum of squares that scales the step; 0 for none. A number in (-inf, 0].
-            Default: -0.5.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        learning_rate_power: Power of the sum of squares that scales the step; 0 for none. A number in (-inf, 0], a
+            variable that holds one or a function without arguments. Default: -0.5.
         initial_accumulator_value: First value of the sums of squared gradients. A number in [0, inf). Default: 0.1.
-        l1_regularization_strength: Strength of the L1 term of the leader's problem. A number in [0, inf). Default: 0.0.
-        l2_regularization_strength: Strength of the L2 term of the leader's problem. A number in [0, inf). Default: 0.0.
+        l1_regularization_strength: Strength of the L1 term of the leader's problem. A number in [0, inf), a variable
+            that holds one or a function without arguments. Default: 0.0.
+        l2_regularization_strength: Strength of the L2 term of the leader's problem. A number in [0, inf), a variable
+            that holds one or a function without arguments. Default: 0.0.
         l2_shrinkage_regularization_strength: Strength of an L2 term that enters as a gradient of the weight, and so
-            shrinks it. A number in [0, inf). Default: 0.0.
-        beta: The paper's beta, divided by the learning rate and added to the L2 term. A number in [0, inf). Default:
-            0.0.
+            shrinks it. A number in [0, inf), a variable that holds one or a function without arguments. Default: 0.0.
+        beta: The paper's beta, divided by the learning rate and added to the L2 term. A number in [0, inf), a variable
+            that holds one or a function without arguments. Default: 0.0.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -462,7 +477,7 @@ class Ftrl(_Optimizer):
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -478,33 +493,33 @@ class Ftrl(_Optimizer):
     https://research.google.com/pubs/archive/41159.pdf, algorithm 1.
     """
 
-    learning_rate_power: Attribute[float, Number]
+    learning_rate_power: Attribute[Value, DynamicNumber]
     """Power of the sum of squares that scales the step; 0 for none."""
     initial_accumulator_value: Attribute[float, Number]
     """First value of the sums of squared gradients."""
-    l1_regularization_strength: Attribute[float, Number]
+    l1_regularization_strength: Attribute[Value, DynamicNumber]
     """Strength of the L1 term of the leader's problem."""
-    l2_regularization_strength: Attribute[float, Number]
+    l2_regularization_strength: Attribute[Value, DynamicNumber]
     """Strength of the L2 term of the leader's problem."""
-    l2_shrinkage_regularization_strength: Attribute[float, Number]
+    l2_shrinkage_regularization_strength: Attribute[Value, DynamicNumber]
     """Strength of an L2 term that enters as a gradient of the weight, and so shrinks it."""
-    beta: Attribute[float, Number]
+    beta: Attribute[Value, DynamicNumber]
     """The paper's beta, divided by the learning rate and added to the L2 term."""
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
-        learning_rate_power: Number = -0.5,
+        learning_rate_power: DynamicNumber = -0.5,
         initial_accumulator_value: Number = 0.1,
-        l1_regularization_strength: Number = 0.0,
-        l2_regularization_strength: Number = 0.0,
-        l2_shrinkage_regularization_strength: Number = 0.0,
-        beta: Number = 0.0,
-        weight_decay: Number | None = None,
+        l1_regularization_strength: DynamicNumber = 0.0,
+        l2_regularization_strength: DynamicNumber = 0.0,
+        l2_shrinkage_regularization_strength: DynamicNumber = 0.0,
+        beta: DynamicNumber = 0.0,
+        weight_decay: DynamicNumber | None = None,
         clipnorm: Number | None = None,
         clipvalue: Number | None = None,
         global_clipnorm: Number | None = None,
         use_ema: bool = False,
-        ema_momentum: Number = 0.99,
+        ema_momentum: DynamicNumber = 0.99,
         ema_overwrite_frequency: Count | None = None,
         loss_scale_factor: Number | None = None,
         gradient_accumulation_steps: Count | None = None,
@@ -518,13 +533,16 @@ class Lamb(_Optimizer):
     """Lamb: Adam's direction, in every variable as long as the variable itself.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        beta_1: Decay rate of the first moment m. A number in [0, 1) or a function without arguments. Default: 0.9.
-        beta_2: Decay rate of the second moment v. A number in [0, 1) or a function without arguments. Default: 0.999.
-        epsilon: Added to the root of the bias-corrected v. A number in [0, inf). Default: 1e-07.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.9.
+        beta_2: Decay rate of the second moment v. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.999.
+        epsilon: Added to the root of the bias-corrected v. A number in [0, inf), a variable that holds one or a
+            function without arguments. Default: 1e-07.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -533,7 +551,7 @@ class Lamb(_Optimizer):
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -553,20 +571,20 @@ class Lamb(_Optimizer):
     """Decay rate of the first moment m."""
     beta_2: Attribute[Value, DynamicNumber]
     """Decay rate of the second moment v."""
-    epsilon: Attribute[float, Number]
+    epsilon: Attribute[Value, DynamicNumber]
     """Added to the root of the bias-corrected v."""
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
         beta_1: DynamicNumber = 0.9,
         beta_2: DynamicNumber = 0.999,
-        epsilon: Number = 1e-07,
-        weight_decay: Number | None = None,
+        epsilon: DynamicNumber = 1e-07,
+        weight_decay: DynamicNumber | None = None,
         clipnorm: Number | None = None,
         clipvalue: Number | None = None,
         global_clipnorm: Number | None = None,
         use_ema: bool = False,
-        ema_momentum: Number = 0.99,
+        ema_momentum: DynamicNumber = 0.99,
         ema_overwrite_frequency: Count | None = None,
         loss_scale_factor: Number | None = None,
         gradient_accumulation_steps: Count | None = None,
@@ -590,15 +608,17 @@ class LazyAdam(_Optimizer):
     says what to change.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        beta_1: Decay rate of the first moment m. A number in [0, 1) or a function without arguments. Default: 0.9.
-        beta_2: Decay rate of the second moment v. A number in [0, 1) or a function without arguments. Default: 0.999.
-        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" of the paper). A number in [0, inf).
-            Default: 1e-07.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.9.
+        beta_2: Decay rate of the second moment v. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.999.
+        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" of the paper). A number in [0, inf),
+            a variable that holds one or a function without arguments. Default: 1e-07.
         amsgrad: Whether to divide by the largest v seen so far (Reddi et al., 2018). True or False. Default: False.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -607,7 +627,7 @@ class LazyAdam(_Optimizer):
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -628,7 +648,7 @@ class LazyAdam(_Optimizer):
     """Decay rate of the first moment m."""
     beta_2: Attribute[Value, DynamicNumber]
     """Decay rate of the second moment v."""
-    epsilon: Attribute[float, Number]
+    epsilon: Attribute[Value, DynamicNumber]
     """Added to the root of v, outside the bias correction ("epsilon hat" of the paper)."""
     amsgrad: bool
     """Whether to divide by the largest v seen so far (Reddi et al., 2018)."""
@@ -637,14 +657,14 @@ class LazyAdam(_Optimizer):
         learning_rate: LearningRate = 0.001,
         beta_1: DynamicNumber = 0.9,
         beta_2: DynamicNumber = 0.999,
-        epsilon: Number = 1e-07,
+        epsilon: DynamicNumber = 1e-07,
         amsgrad: bool = False,
-        weight_decay: Number | None = None,
+        weight_decay: DynamicNumber | None = None,
         clipnorm: Number | None = None,
         clipvalue: Number | None = None,
         global_clipnorm: Number | None = None,
         use_ema: bool = False,
-        ema_momentum: Number = 0.99,
+        ema_momentum: DynamicNumber = 0.99,
         ema_overwrite_frequency: Count | None = None,
         loss_scale_factor: Number | None = None,
         gradient_accumulation_steps: Count | None = None,
@@ -658,13 +678,14 @@ class Lion(_Optimizer):
     """Lion: steps of one size, in the sign of momentum and gradient together.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        beta_1: Share of the momentum in the direction of the step. A number in [0, 1) or a function without arguments.
-            Default: 0.9.
-        beta_2: Decay rate of the momentum. A number in [0, 1) or a function without arguments. Default: 0.99.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        beta_1: Share of the momentum in the direction of the step. A number in [0, 1), a variable that holds one or a
+            function without arguments. Default: 0.9.
+        beta_2: Decay rate of the momentum. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.99.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -673,7 +694,7 @@ class Lion(_Optimizer):
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -698,12 +719,12 @@ class Lion(_Optimizer):
         learning_rate: LearningRate = 0.001,
         beta_1: DynamicNumber = 0.9,
         beta_2: DynamicNumber = 0.99,
-        weight_decay: Number | None = None,
+        weight_decay: DynamicNumber | None = None,
         clipnorm: Number | None = None,
         clipvalue: Number | None = None,
         global_clipnorm: Number | None = None,
         use_ema: bool = False,
-        ema_momentum: Number = 0.99,
+        ema_momentum: DynamicNumber = 0.99,
         ema_overwrite_frequency: Count | None = None,
         loss_scale_factor: Number | None = None,
         gradient_accumulation_steps: Count | None = None,
@@ -717,16 +738,18 @@ class Muon(_Optimizer):
     """Muon: momentum made nearly orthogonal for matrices, Adam for everything else.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        adam_beta_1: Adam's beta_1, for the variables that Adam updates. A number in [0, 1) or a function without
-            arguments. Default: 0.9.
-        adam_beta_2: Adam's beta_2. A number in [0, 1) or a function without arguments. Default: 0.999.
-        adam_weight_decay: Decoupled decay of the variables that Adam updates. A number in [0, inf), or None (NULL in
-            R). Default: 0.004.
-        epsilon: Adam's epsilon. A number in [0, inf). Default: 1e-07.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        adam_beta_1: Adam's beta_1, for the variables that Adam updates. A number in [0, 1), a variable that holds one
+            or a function without arguments. Default: 0.9.
+        adam_beta_2: Adam's beta_2. A number in [0, 1), a variable that holds one or a function without arguments.
+            Default: 0.999.
+        adam_weight_decay: Decoupled decay of the variables that Adam updates. A number in [0, inf), a variable that
+            holds one or a function without arguments, or None (NULL in R). Default: 0.004.
+        epsilon: Adam's epsilon. A number in [0, inf), a variable that holds one or a function without arguments.
+            Default: 1e-07.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: 0.004.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: 0.004.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -735,7 +758,7 @@ class Muon(_Optimizer):
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -750,15 +773,20 @@ class Muon(_Optimizer):
             (NULL in R). Default: None.
         exclude_embeddings: Whether matrices with "embedding" in their path are left to Adam. True or False. Default:
             True.
-        muon_a: First coefficient of the Newton-Schulz polynomial. A number in (-inf, inf). Default: 3.4445.
-        muon_b: Second coefficient of the Newton-Schulz polynomial. A number in (-inf, inf). Default: -4.775.
-        muon_c: Third coefficient of the Newton-Schulz polynomial. A number in (-inf, inf). Default: 2.0315.
-        adam_lr_ratio: Adam's learning rate, as a multiple of learning_rate. A number in [0, inf). Default: 1.0.
-        momentum: Share of the old momentum. A number in [0, 1]. Default: 0.95.
+        muon_a: First coefficient of the Newton-Schulz polynomial. A number in (-inf, inf), a variable that holds one or
+            a function without arguments. Default: 3.4445.
+        muon_b: Second coefficient of the Newton-Schulz polynomial. A number in (-inf, inf), a variable that holds one
+            or a function without arguments. Default: -4.775.
+        muon_c: Third coefficient of the Newton-Schulz polynomial. A number in (-inf, inf), a variable that holds one or
+            a function without arguments. Default: 2.0315.
+        adam_lr_ratio: Adam's learning rate, as a multiple of learning_rate. A number in [0, inf), a variable that holds
+            one or a function without arguments. Default: 1.0.
+        momentum: Share of the old momentum. A number in [0, 1], a variable that holds one or a function without
+            arguments. Default: 0.95.
         ns_steps: Iterations of Newton and Schulz. A whole number >= 0. Default: 5.
         nesterov: Whether to look one momentum step ahead. True or False. Default: True.
         rms_rate: Steps are scaled by rms_rate * sqrt(max(rows, columns)); without it not at all. A number in [0, inf),
-            or None (NULL in R). Default: 0.2.
+            a variable that holds one or a function without arguments, or None (NULL in R). Default: 0.2.
 
     Source: Jordan et al. (2024), Muon: An optimizer for hidden layers, https://kellerjordan.github.io/posts/muon. Step
     size: Liu et al. (2025), Muon is Scalable for LLM Training, https://arxiv.org/abs/2502.16982, equation 4.
@@ -768,57 +796,57 @@ class Muon(_Optimizer):
     """Adam's beta_1, for the variables that Adam updates."""
     adam_beta_2: Attribute[Value, DynamicNumber]
     """Adam's beta_2."""
-    adam_weight_decay: Attribute[float | None, Number | None]
+    adam_weight_decay: Attribute[Value | None, DynamicNumber | None]
     """Decoupled decay of the variables that Adam updates."""
-    epsilon: Attribute[float, Number]
+    epsilon: Attribute[Value, DynamicNumber]
     """Adam's epsilon."""
     exclude_layers: Attribute[list[str] | None, Sequence[str] | None]
     """Matrices whose path one of them matches are left to Adam."""
     exclude_embeddings: bool
     """Whether matrices with "embedding" in their path are left to Adam."""
-    muon_a: Attribute[float, Number]
+    muon_a: Attribute[Value, DynamicNumber]
     """First coefficient of the Newton-Schulz polynomial."""
-    muon_b: Attribute[float, Number]
+    muon_b: Attribute[Value, DynamicNumber]
     """Second coefficient of the Newton-Schulz polynomial."""
-    muon_c: Attribute[float, Number]
+    muon_c: Attribute[Value, DynamicNumber]
     """Third coefficient of the Newton-Schulz polynomial."""
-    adam_lr_ratio: Attribute[float, Number]
+    adam_lr_ratio: Attribute[Value, DynamicNumber]
     """Adam's learning rate, as a multiple of learning_rate."""
-    momentum: Attribute[float, Number]
+    momentum: Attribute[Value, DynamicNumber]
     """Share of the old momentum."""
     ns_steps: Attribute[int, Count]
     """Iterations of Newton and Schulz."""
     nesterov: bool
     """Whether to look one momentum step ahead."""
-    rms_rate: Attribute[float | None, Number | None]
+    rms_rate: Attribute[Value | None, DynamicNumber | None]
     """Steps are scaled by rms_rate * sqrt(max(rows, columns)); without it not at all."""
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
         adam_beta_1: DynamicNumber = 0.9,
         adam_beta_2: DynamicNumber = 0.999,
-        adam_weight_decay: Number | None = 0.004,
-        epsilon: Number = 1e-07,
-        weight_decay: Number | None = 0.004,
+        adam_weight_decay: DynamicNumber | None = 0.004,
+        epsilon: DynamicNumber = 1e-07,
+        weight_decay: DynamicNumber | None = 0.004,
         clipnorm: Number | None = None,
         clipvalue: Number | None = None,
         global_clipnorm: Number | None = None,
         use_ema: bool = False,
-        ema_momentum: Number = 0.99,
+        ema_momentum: DynamicNumber = 0.99,
         ema_overwrite_frequency: Count | None = None,
         loss_scale_factor: Number | None = None,
         gradient_accumulation_steps: Count | None = None,
         name: str = "muon",
         exclude_layers: Sequence[str] | None = None,
         exclude_embeddings: bool = True,
-        muon_a: Number = 3.4445,
-        muon_b: Number = -4.775,
-        muon_c: Number = 2.0315,
-        adam_lr_ratio: Number = 1.0,
-        momentum: Number = 0.95,
+        muon_a: DynamicNumber = 3.4445,
+        muon_b: DynamicNumber = -4.775,
+        muon_c: DynamicNumber = 2.0315,
+        adam_lr_ratio: DynamicNumber = 1.0,
+        momentum: DynamicNumber = 0.95,
         ns_steps: Count = 5,
         nesterov: bool = True,
-        rms_rate: Number | None = 0.2,
+        rms_rate: DynamicNumber | None = 0.2,
         *,
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
@@ -828,14 +856,16 @@ class Nadam(_Optimizer):
     """Nadam: Adam with Nesterov's look-ahead momentum on Dozat's schedule.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        beta_1: Decay rate of the first moment m. A number in [0, 1) or a function without arguments. Default: 0.9.
-        beta_2: Decay rate of the second moment v. A number in [0, 1) or a function without arguments. Default: 0.999.
-        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" of the paper). A number in [0, inf).
-            Default: 1e-07.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.9.
+        beta_2: Decay rate of the second moment v. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.999.
+        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" of the paper). A number in [0, inf),
+            a variable that holds one or a function without arguments. Default: 1e-07.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -844,7 +874,7 @@ class Nadam(_Optimizer):
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -864,20 +894,20 @@ class Nadam(_Optimizer):
     """Decay rate of the first moment m."""
     beta_2: Attribute[Value, DynamicNumber]
     """Decay rate of the second moment v."""
-    epsilon: Attribute[float, Number]
+    epsilon: Attribute[Value, DynamicNumber]
     """Added to the root of v, outside the bias correction ("epsilon hat" of the paper)."""
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
         beta_1: DynamicNumber = 0.9,
         beta_2: DynamicNumber = 0.999,
-        epsilon: Number = 1e-07,
-        weight_decay: Number | None = None,
+        epsilon: DynamicNumber = 1e-07,
+        weight_decay: DynamicNumber | None = None,
         clipnorm: Number | None = None,
         clipvalue: Number | None = None,
         global_clipnorm: Number | None = None,
         use_ema: bool = False,
-        ema_momentum: Number = 0.99,
+        ema_momentum: DynamicNumber = 0.99,
         ema_overwrite_frequency: Count | None = None,
         loss_scale_factor: Number | None = None,
         gradient_accumulation_steps: Count | None = None,
@@ -891,15 +921,18 @@ class RMSprop(_Optimizer):
     """RMSprop: the gradient over the root of a running mean of its square.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.001.
-        rho: Share of the old value in the running mean of squared gradients. A number in [0, 1]. Default: 0.9.
-        momentum: Share of the last step in the next. A number in [0, 1]. Default: 0.0.
-        epsilon: Added to the mean of squares, inside the root. A number in [0, inf). Default: 1e-07.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        rho: Share of the old value in the running mean of squared gradients. A number in [0, 1], a variable that holds
+            one or a function without arguments. Default: 0.9.
+        momentum: Share of the last step in the next. A number in [0, 1], a variable that holds one or a function
+            without arguments. Default: 0.0.
+        epsilon: Added to the mean of squares, inside the root. A number in [0, inf), a variable that holds one or a
+            function without arguments. Default: 1e-07.
         centered: Whether to divide by an estimate of the variance, not of the second moment. True or False. Default:
             False.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -908,7 +941,7 @@ class RMSprop(_Optimizer):
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -924,27 +957,27 @@ class RMSprop(_Optimizer):
     https://arxiv.org/abs/1308.0850, equations 38 to 45.
     """
 
-    rho: Attribute[float, Number]
+    rho: Attribute[Value, DynamicNumber]
     """Share of the old value in the running mean of squared gradients."""
-    momentum: Attribute[float, Number]
+    momentum: Attribute[Value, DynamicNumber]
     """Share of the last step in the next."""
-    epsilon: Attribute[float, Number]
+    epsilon: Attribute[Value, DynamicNumber]
     """Added to the mean of squares, inside the root."""
     centered: bool
     """Whether to divide by an estimate of the variance, not of the second moment."""
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
-        rho: Number = 0.9,
-        momentum: Number = 0.0,
-        epsilon: Number = 1e-07,
+        rho: DynamicNumber = 0.9,
+        momentum: DynamicNumber = 0.0,
+        epsilon: DynamicNumber = 1e-07,
         centered: bool = False,
-        weight_decay: Number | None = None,
+        weight_decay: DynamicNumber | None = None,
         clipnorm: Number | None = None,
         clipvalue: Number | None = None,
         global_clipnorm: Number | None = None,
         use_ema: bool = False,
-        ema_momentum: Number = 0.99,
+        ema_momentum: DynamicNumber = 0.99,
         ema_overwrite_frequency: Count | None = None,
         loss_scale_factor: Number | None = None,
         gradient_accumulation_steps: Count | None = None,
@@ -958,12 +991,13 @@ class SGD(_Optimizer):
     """SGD: gradient descent, with momentum if asked for.
 
     Args:
-        learning_rate: Step size. A function is called at every step. A number in [0, inf), a learning-rate schedule or
-            a function without arguments. Default: 0.01.
-        momentum: Share of the last step in the next. A number in [0, 1]. Default: 0.0.
+        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.01.
+        momentum: Share of the last step in the next. A number in [0, 1], a variable that holds one or a function
+            without arguments. Default: 0.0.
         nesterov: Whether to look one momentum step ahead. True or False. Default: False.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
-            [0, inf), or None (NULL in R). Default: None.
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
             inf), or None (NULL in R). Default: None.
         clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
@@ -972,7 +1006,7 @@ class SGD(_Optimizer):
             (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1]. Default: 0.99.
+            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
         ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
             overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
@@ -988,21 +1022,21 @@ class SGD(_Optimizer):
     https://proceedings.mlr.press/v28/sutskever13.html, equations 1 to 4.
     """
 
-    momentum: Attribute[float, Number]
+    momentum: Attribute[Value, DynamicNumber]
     """Share of the last step in the next."""
     nesterov: bool
     """Whether to look one momentum step ahead."""
     def __init__(
         self,
         learning_rate: LearningRate = 0.01,
-        momentum: Number = 0.0,
+        momentum: DynamicNumber = 0.0,
         nesterov: bool = False,
-        weight_decay: Number | None = None,
+        weight_decay: DynamicNumber | None = None,
         clipnorm: Number | None = None,
         clipvalue: Number | None = None,
         global_clipnorm: Number | None = None,
         use_ema: bool = False,
-        ema_momentum: Number = 0.99,
+        ema_momentum: DynamicNumber = 0.99,
         ema_overwrite_frequency: Count | None = None,
         loss_scale_factor: Number | None = None,
         gradient_accumulation_steps: Count | None = None,

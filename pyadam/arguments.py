@@ -24,6 +24,11 @@ __all__ = [
     "Name",
     "Number",
     "Patterns",
+    "is_off",
+    "is_variable",
+    "needs_arguments",
+    "plain",
+    "shown",
 ]
 
 
@@ -55,6 +60,16 @@ def plain(value: Any) -> Any:
     if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
         return float(value)  # fractions and decimals
     return value
+
+
+def is_variable(value: Any) -> bool:
+    """Whether a value is a variable of TensorFlow or of either Keras: its value may be another one at the next step."""
+    return hasattr(value, "assign") and hasattr(value, "dtype") and hasattr(value, "shape")
+
+
+def is_off(value: Any) -> bool:
+    """Whether a hyperparameter is left out for good: None or the number 0, but no variable or function that may give 0."""
+    return value is None or (isinstance(value, (int, float)) and value == 0)
 
 
 def shown(value: Any) -> str:
@@ -95,6 +110,8 @@ class Kind:
         return self.allowed() + (", or None (NULL in R)" if self.optional else "")
 
     def check(self, owner: str, name: str, value: Any) -> Any:
+        if is_variable(value):
+            return self.check_variable(owner, name, value)
         value = plain(value)
         if value is None and self.optional:
             return None
@@ -102,6 +119,13 @@ class Kind:
             return self.convert(value)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{owner}: {name} must be {self.described()}, got {shown(value)}") from None
+
+    def check_variable(self, owner: str, name: str, variable: Any) -> Any:
+        """The variable, if its value is read at every step; TypeError where it would be read once."""
+        raise TypeError(
+            f"{owner}: {name} must be {self.described()}, got the variable {shown(variable)}, which can't be followed here; "
+            "give its value"
+        )
 
 
 @dataclass(frozen=True)
@@ -134,10 +158,23 @@ class Number(Kind):
 
 @dataclass(frozen=True)
 class DynamicNumber(Number):
-    """A number, or a function without arguments that gives one at every step."""
+    """A number, or what gives one at every step: a variable or a function without arguments."""
 
     def allowed(self) -> str:
-        return f"{super().allowed()} or a function without arguments"
+        return f"{super().allowed()}, a variable that holds one or a function without arguments"
+
+    def check_variable(self, owner: str, name: str, variable: Any) -> Any:
+        """The variable itself; the value that it has now, where it has one already, is in the range."""
+        dtype = str(getattr(variable.dtype, "name", variable.dtype))
+        if tuple(variable.shape) != () or "float" not in dtype:
+            raise TypeError(
+                f"{owner}: {name} must be {self.described()}, got the variable {shown(variable)} of shape "
+                f"{tuple(variable.shape)} and dtype {dtype}; make it a scalar of a floating-point dtype"
+            )
+        value = plain(variable)
+        if isinstance(value, float):
+            super().check(owner, name, value)
+        return variable
 
     def convert(self, value: Any) -> Any:
         if callable(value):
@@ -153,10 +190,13 @@ class DynamicNumber(Number):
 
 @dataclass(frozen=True)
 class LearningRate(DynamicNumber):
-    """A number, a schedule of the host Keras, or a function without arguments."""
+    """A number, a variable, a schedule of the host Keras, or a function without arguments."""
 
     def allowed(self) -> str:
-        return f"a number in {self.interval()}, a learning-rate schedule or a function without arguments"
+        return (
+            f"a number in {self.interval()}, a variable that holds one, a learning-rate schedule "
+            "or a function without arguments"
+        )
 
     def convert(self, value: Any) -> Any:
         return value if callable(value) and hasattr(value, "get_config") else super().convert(value)

@@ -11,8 +11,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from pyadam.arguments import is_variable
 from pyadam.engine import Engine
-from pyadam.replicas import plain
+from pyadam.replicas import undistributed
 from pyadam.rules import RULES
 from pyadam.saving import untracked
 
@@ -195,9 +196,14 @@ class Extension:
         )
         engine: Engine | None = self.__dict__.get("_single_engine")
         if engine is None:
-            with tf.init_scope(), plain():
+            with tf.init_scope(), undistributed():
                 engine = Engine(spec, self._rule, tf.Variable(0, dtype=tf.int64, trainable=False))
             untracked(self, _single_engine=engine)
-        elif engine.spec != spec:
+        elif not all(map(_same, vars(engine.spec).values(), vars(spec).values())):
             engine.configure(spec)
         return engine
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two hyperparameters are one; the values of two variables are not asked for, which a graph couldn't tell."""
+    return bool(a is b if is_variable(a) or is_variable(b) else a == b)

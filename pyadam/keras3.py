@@ -6,10 +6,12 @@ import keras
 import tensorflow as tf
 
 from pyadam import specs
+from pyadam.arguments import is_variable
 from pyadam.engine.gradients import compute_dtype
 from pyadam.engine.part import Part
 from pyadam.generation import check_backend
-from pyadam.replicas import beside, component, plain
+from pyadam.hyperparameters import native
+from pyadam.replicas import beside, component, undistributed
 from pyadam.rules.rule import Slot
 from pyadam.saving import path
 from pyadam.shell import Shell, make_classes
@@ -39,8 +41,12 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         spec: Any = specs.bind(self.spec_type, specs.class_signature(self.spec_type), args, kwargs)
-        with plain():
-            keras.optimizers.Optimizer.__init__(self, learning_rate=spec.learning_rate, name=_unique(spec))
+        followed = is_variable(spec.learning_rate)  # which Keras refuses: it gets a function to begin with
+        rate = float if followed else spec.learning_rate
+        with undistributed():
+            keras.optimizers.Optimizer.__init__(self, learning_rate=rate, name=_unique(spec))
+        if followed:
+            self._hold_learning_rate(native(spec.learning_rate))
         self._set_up(spec, self._native(self._iterations))
 
     # --- learning rate ---------------------------------------------------------------------------------------------------
@@ -58,13 +64,19 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
         if callable(value):
             keras.optimizers.Optimizer.learning_rate.fset(self, value)
             return
-        with tf.init_scope(), plain(), keras.name_scope(self.name, caller=self):
-            rate = keras.Variable(
-                value,
-                name="learning_rate",
-                dtype=keras.config.floatx(),
-                trainable=False,
-                aggregation="only_first_replica",
+        if self._is_variable(self._learning_rate):
+            self._untrack_variable(self._learning_rate)
+        with tf.init_scope(), undistributed(), keras.name_scope(self.name, caller=self):
+            rate = (
+                _Around(component(value), "learning_rate")
+                if is_variable(value)
+                else keras.Variable(
+                    value,
+                    name="learning_rate",
+                    dtype=keras.config.floatx(),
+                    trainable=False,
+                    aggregation="only_first_replica",
+                )
             )
         self._track_variable(rate)
         self._learning_rate = rate
@@ -85,7 +97,8 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
         label = f"{path(variable).replace('/', '_').replace(':', '_')}_{slot.name}"
         if part is not None:
             with keras.name_scope(self.name, caller=self):
-                state = _PartVariable(part, label)
+                state = _Around(part, label)
+            part.named(state.path)
             self._track_variable(state)
             return state
         with beside(_wrapped(variable)):
@@ -105,16 +118,15 @@ def _wrapped(variable: Any) -> Any:
     return variable.value if isinstance(variable, keras.Variable) else variable
 
 
-class _PartVariable(keras.Variable):  # type: ignore[misc]
-    """A variable of Keras around a part of an arena."""
+class _Around(keras.Variable):  # type: ignore[misc]
+    """A variable of Keras around a tf.Variable that is there already: a part of an arena, or a user's learning rate."""
 
-    def __init__(self, part: Part, name: str) -> None:
-        self._part = part
-        super().__init__("zeros", part.shape, part.dtype.name, trainable=False, autocast=False, name=name)
-        part.named(self.path)
+    def __init__(self, inside: tf.Variable, name: str) -> None:
+        self._inside = inside
+        super().__init__("zeros", inside.shape, inside.dtype.name, trainable=False, autocast=False, name=name)
 
     def _initialize_with_initializer(self, initializer: Any) -> None:
-        self._value = self._part
+        self._value = self._inside
 
 
 globals().update(make_classes(Optimizer, keras.saving.register_keras_serializable(package="pyadam"), __name__))

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from pyadam import files
 from pyadam.loss_scale import LossScale, divided
-from pyadam.replicas import check_one_replica, plain
+from pyadam.replicas import check_one_replica, undistributed
 from pyadam.saving import Saving, untracked
 from pyadam.shell import matched
 from pyadam.state import Entry, Label, SavedState, check_kinds
@@ -20,7 +20,7 @@ __all__ = ["LossScaleOptimizer"]
 class LossScaleOptimizer(LossScale, keras.optimizers.LossScaleOptimizer):  # type: ignore[misc]  # noqa: D101 it has the spec's
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         spec = self._bind(args, kwargs)
-        with plain():
+        with undistributed():
             super().__init__(spec.inner_optimizer, spec.initial_scale, spec.dynamic_growth_steps, name=spec.name)
         untracked(self, _deferred=None)
 
@@ -35,7 +35,7 @@ class LossScaleOptimizer(LossScale, keras.optimizers.LossScaleOptimizer):  # typ
         if self.built:
             self.inner_optimizer.build(variables)
             return
-        with plain():
+        with undistributed():
             super().build(variables)
         devices = [v.value.device if isinstance(v, keras.Variable) else v.device for v in variables]
         self._make_scaling(self.dynamic_scale.value, self.step_counter.value, devices)

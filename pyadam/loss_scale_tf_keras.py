@@ -10,7 +10,7 @@ from tf_keras.src.mixed_precision.loss_scale_optimizer import LossScaleOptimizer
 
 from pyadam.files import mark, marked
 from pyadam.loss_scale import LossScale, divided
-from pyadam.replicas import check_one_replica, plain
+from pyadam.replicas import check_one_replica, undistributed
 from pyadam.saving import untracked
 
 __all__ = ["LossScaleOptimizer"]
@@ -22,7 +22,7 @@ _NAME = "loss_scale_optimizer"
 class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]  # noqa: D101 it has the spec's
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         spec = self._bind(args, kwargs)
-        with plain():
+        with undistributed():
             super().__init__(
                 spec.inner_optimizer, initial_scale=spec.initial_scale, dynamic_growth_steps=spec.dynamic_growth_steps
             )

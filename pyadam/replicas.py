@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["beside", "check_one_replica", "component", "plain"]
+__all__ = ["beside", "check_one_replica", "component", "undistributed"]
 
 
 def component(variable: Any) -> Any:
@@ -22,7 +22,7 @@ def component(variable: Any) -> Any:
     return strategy.experimental_local_results(variable)[0]
 
 
-def plain() -> Any:
+def undistributed() -> Any:
     """A context in which a strategy with one replica makes variables as there are without it."""
     return tf.variable_creator_scope(lambda next_creator, **kwargs: component(next_creator(**kwargs)))
 

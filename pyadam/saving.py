@@ -15,6 +15,7 @@ from pyadam import files, specs
 from pyadam.arguments import plain
 from pyadam.checkpoint import Described, Numbered
 from pyadam.engine.arena import memories
+from pyadam.replicas import undistributed
 from pyadam.rules import Rule
 from pyadam.state import Entry, Label, SavedState, alike, check_kinds, fit, flat, numbered, same_variables
 
@@ -312,7 +313,7 @@ class Saving:
         """
         config: dict[str, Any] = {}
         for name in specs.arguments(self.spec_type):
-            value = self._rate_for_config() if name == "learning_rate" else getattr(self._spec, name)
+            value = self._rate_for_config() if name == "learning_rate" else plain(getattr(self._spec, name))
             config[name] = self._serialized(name, value) if callable(value) else value
         for name in specs.NEW_TO_KERAS:  # only where they are set, so that Keras' own classes can read a config
             if config[name] == specs.arguments(self.spec_type)[name].default:
@@ -320,12 +321,12 @@ class Saving:
         return config
 
     def _rate_for_config(self) -> Any:
-        """The user's own number while the float32 variable still holds it, else the shortest one that names its value."""
+        """The user's own number while the variable still holds it, else the shortest one that names its value."""
         if not self._is_variable(self._learning_rate):
             return self._learning_rate
-        held = np.float32(self._learning_rate.numpy())
+        held = self._learning_rate.numpy()
         given = self._spec.learning_rate
-        return given if isinstance(given, float) and np.float32(given) == held else plain(held)
+        return given if isinstance(given, float) and held.dtype.type(given) == held else plain(held)
 
     def _serialized(self, name: str, value: Any) -> Any:
         registered = self._saving.get_registered_name(type(value) if hasattr(value, "get_config") else value)
@@ -360,5 +361,5 @@ def _dtype_name(variable: Any) -> str:
 def _kept_in(entry: Entry) -> Any:
     """A variable that keeps the value of an entry."""
     value = tf.zeros(entry.shape, entry.dtype) if entry.read is None else entry.read()
-    with tf.device("CPU"):
+    with undistributed(), tf.device("CPU"):
         return tf.Variable(value, trainable=False)

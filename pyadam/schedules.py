@@ -15,8 +15,6 @@ from typing import Any, ClassVar
 from pyadam.arguments import Count, Flag, ListOf, Name, Number, shown
 from pyadam.generation import host
 from pyadam.specs.base import (
-    NON_NEGATIVE,
-    UNIT_INTERVAL,
     argument,
     check_fields,
     default_of,
@@ -30,6 +28,8 @@ __all__ = ["SCHEDULES", "ScheduleSpec", "new_class"]
 
 REQUIRED: Any = dataclasses.MISSING
 COUNT = Count(at_least=1)
+NON_NEGATIVE = Number(low=0.0)  # read once, unlike an optimizer's
+UNIT_INTERVAL = Number(low=0.0, high=1.0)
 
 _SGDR = "Loshchilov and Hutter (2017), SGDR: Stochastic Gradient Descent with Warm Restarts, https://arxiv.org/abs/1608.03983, "
 

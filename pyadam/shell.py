@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from pyadam import specs
+from pyadam.arguments import plain
 from pyadam.averages import Averages
 from pyadam.engine import Engine, Target
 from pyadam.engine.gradients import clip, compute_dtype, has_plain_values
@@ -24,7 +25,7 @@ from pyadam.extension import Extension
 from pyadam.generation import home, introduced
 from pyadam.hyperparameters import Hyperparameters
 from pyadam.reference import documentation
-from pyadam.replicas import check_one_replica, plain
+from pyadam.replicas import check_one_replica, undistributed
 from pyadam.rules import RULES
 from pyadam.rules.rule import Slot
 from pyadam.saving import path, untracked
@@ -77,13 +78,14 @@ class Shell(Extension, Averages, Hyperparameters):
             _trainable_variables=[],
             _lock=threading.RLock(),
             _known_missing=set(),  # keys of the variables whose missing gradients a warning has named
+            _exact_rate=None,
         )
         self._set_up_saving()
         untracked(self, _dynamic=self._make_dynamic())
 
     def __repr__(self) -> str:
         default = {p.name: p.default for p in specs.class_signature(self.spec_type).parameters.values()}
-        values = {name: getattr(self._spec, name) for name in specs.arguments(self.spec_type)}
+        values = {name: plain(getattr(self._spec, name)) for name in specs.arguments(self.spec_type)}
         values["learning_rate"] = self._rate_for_config()
         shown = ", ".join(f"{name}={value!r}" for name, value in values.items() if value != default[name])
         return f"{home(self)}.{type(self).__name__}({shown})"
@@ -189,7 +191,7 @@ class Shell(Extension, Averages, Hyperparameters):
             for i, (v, target) in enumerate(zip(new, targets, strict=True))
             for kind, within, slot in self._states(target)
         ]
-        with plain() if new else nullcontext():
+        with undistributed() if new else nullcontext():
             for kind, _, within, slot, v, target in sorted(states, key=lambda state: state[:3]):
                 self._add_slot(v, target, slot, (kind, within))
             self._engine.add({self._var_key(v): target for v, target in zip(new, targets, strict=True)})

@@ -18,10 +18,11 @@ except ImportError as error:
     raise ImportError("pyadam.tf_keras needs tf_keras, the second generation of Keras: pip install tf_keras") from error
 
 from pyadam import specs
-from pyadam.arguments import shown
+from pyadam.arguments import is_variable, shown
 from pyadam.engine.gradients import compute_dtype
 from pyadam.engine.part import Part
-from pyadam.replicas import component, plain
+from pyadam.hyperparameters import native
+from pyadam.replicas import component, undistributed
 from pyadam.rules import Rule, Slot
 from pyadam.saving import path, untracked
 from pyadam.shell import Shell, make_classes
@@ -55,7 +56,7 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
         spec: Any = specs.bind(self.spec_type, specs.class_signature(self.spec_type), args, kwargs)
         self.built = False
         untracked(self, _spec=spec)  # tf_keras' constructor reads arguments back
-        with plain():
+        with undistributed():
             tf_keras.optimizers.Optimizer.__init__(self, name=spec.name)
         self._learning_rate = self._build_learning_rate(spec.learning_rate)
         self._set_up(spec, self._iterations)
@@ -115,9 +116,9 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
     # --- learning rate ---------------------------------------------------------------------------------------------------
 
     def _build_learning_rate(self, learning_rate: Any) -> Any:
-        if callable(learning_rate):
-            return learning_rate
-        with tf.init_scope(), plain():
+        if callable(learning_rate) or is_variable(learning_rate):
+            return native(learning_rate)
+        with tf.init_scope(), undistributed():
             return tf.Variable(learning_rate, name="learning_rate", dtype=tf_keras.backend.floatx(), trainable=False)
 
     @property

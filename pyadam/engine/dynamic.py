@@ -1,17 +1,19 @@
 """Hyperparameters given as functions: called once a step, in eager mode and from inside a graph."""
 
-import ctypes
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.framework import ops
+from tensorflow.python.framework.func_graph import FuncGraph
+from tensorflow.python.ops.control_flow_v2_func_graphs import ControlFlowFuncGraph
 
-from pyadam.arguments import DynamicNumber
+from pyadam.arguments import DynamicNumber, plain
 from pyadam.engine.compiler import inside_xla
+from pyadam.replicas import undistributed
 
 __all__ = ["Dynamic"]
-
-_PENDING_CALL = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 
 
 def _belongs_to_r(function: Any) -> bool:
@@ -23,59 +25,78 @@ class Dynamic:
     """A hyperparameter whose value comes from a function without arguments.
 
     In eager mode the function is simply called. In a graph it is called by the step itself, each time the step runs. An R
-    closure can't be: the graph runs on other threads while R's waits. So the value for the next step is fetched on R's thread
-    as soon as it is back in Python, after the step that used the last one.
+    closure can't be: the graph runs on other threads while R's waits. It is called on R's thread when the graph is, just
+    before it runs: its value is a captured one, which TensorFlow asks for at each call of the outermost function. Such a call
+    may make one step, which a second step with the same value would break; it is refused.
 
-    The first value is always fetched while tracing, on the caller's thread, so that a function that returns something else
-    than a number fails there, with a plain error; the first step uses that value.
+    The first value of other functions is fetched while tracing, so that a function that returns something else than a number
+    fails there, with a plain error; the first step uses that value.
     """
 
-    def __init__(self, owner: str, name: str, function: Callable[[], Any], kind: DynamicNumber, dtype: Any) -> None:
-        self.owner, self.name, self.function, self.kind, self.dtype = owner, name, function, kind.value(), dtype
+    def __init__(self, owner: str, name: str, function: Callable[[], Any], kind: DynamicNumber) -> None:
+        self.owner, self.name, self.function, self.kind = owner, name, function, kind.value()
         self._fetched: list[float] = []
-        self._fetch_failed: Exception | None = None
-        self._on_main_thread = _PENDING_CALL(self._refill)
+        self._calls = count(1)
+        self._used: Any = None  # the number of the call of R whose value a step used last
 
-    def __call__(self) -> Any:
-        """The value for this step, as a scalar tensor."""
+    def __call__(self, dtype: Any) -> Any:
+        """The value for this step, as a scalar tensor of this dtype."""
         if tf.executing_eagerly():
-            return tf.constant(self._call(), self.dtype)
+            return tf.constant(self._call(), dtype)
         if inside_xla():
             raise ValueError(
                 f"{self.owner}: {self.name} is a function, and a train step that is compiled as a whole (jit_compile=True in "
-                "compile() or tf.function) can't call it at every step; use a number, a learning-rate schedule, or "
+                "compile() or tf.function) can't call it at every step; use a number, a variable, a learning-rate schedule, or "
                 "jit_compile=False there"
             )
+        if _belongs_to_r(self.function):
+            return tf.cast(self._captured(), dtype)
         if not self._fetched:
             with tf.init_scope():
                 self._fetched.append(self._call())
-        fetch = self._take_fetched if _belongs_to_r(self.function) else self._take_or_call
-        value = tf.py_function(fetch, [], self.dtype)
+        value = tf.py_function(self._take_or_call, [], tf.float64)
         value.set_shape(())
-        return value
+        return tf.cast(value, dtype)
 
     def _call(self) -> float:
-        return self.kind.check(self.owner, f"the value that {self.name}() returned", self.function())
+        value: float = self.kind.check(self.owner, f"the value that {self.name}() returned", plain(self.function()))
+        return value
 
     def _take_or_call(self) -> Any:
-        return tf.constant(self._fetched.pop() if self._fetched else self._call(), self.dtype)
+        return tf.constant(self._fetched.pop() if self._fetched else self._call(), tf.float64)
 
-    def _take_fetched(self) -> Any:
-        if self._fetch_failed is not None:
-            failed, self._fetch_failed = self._fetch_failed, None
-            raise failed
-        if not self._fetched:
-            raise ValueError(
-                f"{self.owner}: {self.name} is an R function, which can only be called between two runs of the train function; "
-                "set steps_per_execution = 1"
-            )
-        value = self._fetched.pop()
-        ctypes.pythonapi.Py_AddPendingCall(self._on_main_thread, None)
-        return tf.constant(value, self.dtype)
+    def _captured(self) -> Any:
+        """The value that R gives when the function that is being traced is called."""
+        if self._used is None:
+            with tf.init_scope(), undistributed(), tf.device("CPU"):
+                self._used = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        refusal = (
+            f"{self.owner}: {self.name} is an R function, which can only be called between two runs of the train function; "
+            "set steps_per_execution = 1, or make one step in a tf.function"
+        )
+        graph = _around_control_flow(ops.get_default_graph())
+        if _in_control_flow(graph):  # whose parts take no such values
+            raise ValueError(refusal)
+        numbered = graph.capture_call_time_value(
+            lambda: tf.constant([self._call(), next(self._calls)], tf.float64), tf.TensorSpec([2], tf.float64), self
+        )
+        value, call = tf.unstack(numbered)
+        once = tf.debugging.Assert(tf.not_equal(call, self._used), [refusal])
+        with tf.control_dependencies([once]), tf.control_dependencies([self._used.assign(call)]):
+            return tf.identity(value)
 
-    def _refill(self, _: Any) -> int:
-        try:
-            self._fetched.append(self._call())
-        except Exception as error:
-            self._fetch_failed = error
-        return 0
+
+def _around_control_flow(graph: Any) -> Any:
+    """The graph of the innermost tf.function, around branches and loops."""
+    while isinstance(graph, ControlFlowFuncGraph):
+        graph = graph.outer_graph
+    return graph
+
+
+def _in_control_flow(graph: Any) -> bool:
+    """Whether the function of a graph is called from a branch or a loop of another one."""
+    while isinstance(graph, FuncGraph):
+        graph = graph.outer_graph
+        if isinstance(graph, ControlFlowFuncGraph):
+            return True
+    return False

@@ -15,6 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from pyadam.arguments import is_off
 from pyadam.engine.compiler import Program, compiles, inside_xla, makes_one_loop
 from pyadam.engine.debugging import checked, numbers_are_checked, unwatched
 from pyadam.engine.gradients import Way, clipping, prepare
@@ -42,6 +43,7 @@ class Engine:
     Attributes:
         targets: the model variables that have state, under the shell's keys, in the order of their first appearance.
         shared: the rule's scalar variables, by name.
+        wide: whether some arithmetic is in float64.
     """
 
     def __init__(self, spec: Any, rule: Rule, iterations: Any) -> None:
@@ -49,6 +51,7 @@ class Engine:
         self.targets: dict[Any, Target] = {}
         self.shared: dict[str, Any] = {}
         self._elements = 0
+        self.wide = False
         self._devices: set[str] = set()
         self.configure(spec)
 
@@ -70,6 +73,7 @@ class Engine:
         """Takes new targets, with their state, under the shell's keys."""
         for target in targets.values():
             target.first = self._elements
+            self.wide |= target.dtype == tf.float64
             self._devices.add(target.weight.device)
             self._elements += target.weight.shape.num_elements() or 0  # None where there is no state that has elements
         self.targets |= targets
@@ -81,7 +85,7 @@ class Engine:
             targets: the variables; those without gradient only have their averages advanced.
             gradients: tensors, IndexedSlices or None, one a target.
             hyper: current values of the hyperparameters that may change from step to step: ``learning_rate`` (float32)
-                and those given as functions (float64).
+                (float64 where ``wide``) and those given as functions or variables (float64).
         """
         ways = [None if g is None else self._way(x, g) for x, g in zip(targets, gradients, strict=True)]
         ready = [
@@ -161,7 +165,7 @@ class Engine:
         apart = self.rule.elementwise and not norms and spec.calls_per_update == 1 and not target.rounded
         if not apart or is_small(target) or inside_xla():
             return Way.DENSE
-        if self.rule.idle(spec) and not spec.use_ema and not (spec.weight_decay and target.decayed):
+        if self.rule.idle(spec) and not spec.use_ema and (is_off(spec.weight_decay) or not target.decayed):
             return Way.ROWS
         loops = self._apart and compiles(self._devices, spec.jit_compile)
         given = tf.convert_to_tensor(gradient.indices).shape.num_elements()
@@ -273,7 +277,11 @@ class Engine:
         """
         values = {f.name: getattr(self.spec, f.name) for f in fields(self.spec)}
         values["learning_rate_is_constant"] = not callable(self.spec.learning_rate)
-        h = SimpleNamespace(**(values | {name: tf.cast(value, tf.float64) for name, value in hyper.items()}))
+
+        def in_dtype(dtype: Any) -> SimpleNamespace:
+            return SimpleNamespace(**(values | {name: tf.cast(value, dtype) for name, value in hyper.items()}))
+
+        h, typed = in_dtype(tf.float64), {dtype: in_dtype(dtype) for dtype in {lane.dtype for lane in lanes}}
 
         given = [lane.typed(g) for lane, g in zip(lanes, gradients, strict=True)]
         moved = {
@@ -298,7 +306,10 @@ class Engine:
             else:
                 c, decayed = coefficients(lane.dtype), lane.targets[0].decayed
                 views = [partial(rounded, t=t + k) for k in range(len(state))] if one_loop or lane.viewed else [None]
-                news = [self._advance(h, c, t, decayed, mask, *seen(lane, c, g, state, view)) for view in views]
+                news = [
+                    self._advance(h, typed[lane.dtype], c, t, decayed, mask, *seen(lane, c, g, state, view))
+                    for view in views
+                ]
                 new = {name: news[k % len(news)][name] for k, name in enumerate(news[0])}
                 new = lane.stored(new, t, self._ordered(lane, one_loop) and "weight" in new)
             lane.write({name: value for name, value in new.items() if name not in brought})
@@ -312,14 +323,22 @@ class Engine:
         return own_loops and "CPU" in lane.targets[0].weight.device
 
     def _advance(
-        self, h: SimpleNamespace, c: SimpleNamespace, t: Any, decayed: bool, mask: Any, g: Any, state: State
+        self,
+        h: SimpleNamespace,
+        typed: SimpleNamespace,
+        c: SimpleNamespace,
+        t: Any,
+        decayed: bool,
+        mask: Any,
+        g: Any,
+        state: State,
     ) -> State:
-        """Decay, rule and average, on tensors: what changes of a state."""
+        """Decay, rule and average, on tensors: what changes of a state. ``typed`` is ``h`` in the dtype of the state."""
         new: State = {}
         w = state["weight"]
         if g is not None:
             old = {name: value for name, value in state.items() if name != "average"}
-            new = _moved(mask, lambda: self._ruled(h, c, decayed, g, old), old, whole=not self.rule.elementwise)
+            new = _moved(mask, lambda: self._ruled(h, typed, c, decayed, g, old), old, whole=not self.rule.elementwise)
             w = new["weight"]
         if "average" in state:
             new["average"] = state["average"] + c.rounded(c.ema_gain * (w - state["average"]))
@@ -327,13 +346,15 @@ class Engine:
                 new["weight"] = tf.where(tf.equal(t % h.ema_overwrite_frequency, 0), new["average"], w)
         return new
 
-    def _ruled(self, h: SimpleNamespace, c: SimpleNamespace, decayed: bool, g: Any, old: State) -> State:
+    def _ruled(
+        self, h: SimpleNamespace, typed: SimpleNamespace, c: SimpleNamespace, decayed: bool, g: Any, old: State
+    ) -> State:
         """Decay and rule."""
         w, slots = old["weight"], SimpleNamespace(**old)
         decay = self.rule.decay(h, slots)
         if decayed and decay is not None:
             w = w - c.rounded(tf.cast(h.learning_rate * decay, w.dtype) * w)
-        w, new = self.rule.update(h, c, w, g, slots)
+        w, new = self.rule.update(typed, c, w, g, slots)
         return new | {"weight": w}
 
     def _coefficients(self, h: SimpleNamespace, t: Any) -> Any:

@@ -1,6 +1,7 @@
 """The mathematics of every optimizer: one rule a spec, pure functions of one tensor, in TensorFlow."""
 
 from pyadam import specs
+from pyadam.arguments import is_off
 from pyadam.rules import adam, adaptive, matrix, momentum
 from pyadam.rules.rule import Rule, Slot, slots
 
@@ -9,7 +10,9 @@ __all__ = ["RULES", "Rule", "Slot"]
 _PLAIN = adaptive.plain_scalars
 
 RULES: dict[type[specs.Spec], Rule] = {
-    specs.Adadelta: Rule("adadelta", _PLAIN, adaptive.adadelta, slots(("accumulated_grad", "accumulated_delta_var"))),
+    specs.Adadelta: Rule(
+        "adadelta", adaptive.mean_scalars, adaptive.adadelta, slots(("accumulated_grad", "accumulated_delta_var"))
+    ),
     specs.Adafactor: Rule(
         "adafactor",
         matrix.adafactor_scalars,
@@ -45,10 +48,10 @@ RULES: dict[type[specs.Spec], Rule] = {
     specs.Nadam: Rule("nadam", adam.nadam_scalars, adam.nadam, adam.moments, {"u_product": 1.0}),
     specs.RMSprop: Rule(
         "rmsprop",
-        _PLAIN,
+        adaptive.mean_scalars,
         adaptive.rmsprop,
         adaptive.rmsprop_slots,
         weight_first=lambda h: h.centered,
     ),
-    specs.SGD: Rule("sgd", _PLAIN, momentum.sgd, momentum.sgd_slots, idle=lambda h: not h.momentum),
+    specs.SGD: Rule("sgd", _PLAIN, momentum.sgd, momentum.sgd_slots, idle=lambda h: is_off(h.momentum)),
 }

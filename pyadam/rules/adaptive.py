@@ -6,14 +6,21 @@ from typing import Any
 
 import tensorflow as tf
 
+from pyadam.arguments import is_off
+from pyadam.numerics import scalar
 from pyadam.rules.rule import Scalars, Slot, Slots, Tensor
 
-__all__ = ["adadelta", "adagrad", "ftrl", "ftrl_scalars", "plain_scalars", "rmsprop"]
+__all__ = ["adadelta", "adagrad", "ftrl", "ftrl_scalars", "mean_scalars", "plain_scalars", "rmsprop"]
 
 
 def plain_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
     """the learning rate lr as it is."""
     return {"lr": lr}, {}
+
+
+def mean_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
+    """the learning rate, and the share 1 - rho of the new value in a running mean."""
+    return {"lr": lr, "gain": 1.0 - h.rho}, {}
 
 
 def adagrad(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
@@ -39,9 +46,9 @@ def adadelta(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespac
 
     Source: Zeiler (2012), algorithm 1, with a learning rate.
     """
-    a = s.accumulated_grad + c.rounded((1.0 - h.rho) * (c.rounded(g * g) - s.accumulated_grad))
+    a = s.accumulated_grad + c.rounded(c.gain * (c.rounded(g * g) - s.accumulated_grad))
     d = -tf.sqrt(s.accumulated_delta_var + h.epsilon) * g / c.root(a + h.epsilon)
-    b = s.accumulated_delta_var + c.rounded((1.0 - h.rho) * (c.rounded(d * d) - s.accumulated_delta_var))
+    b = s.accumulated_delta_var + c.rounded(c.gain * (c.rounded(d * d) - s.accumulated_delta_var))
     return w + c.rounded(c.lr * d), {"accumulated_grad": a, "accumulated_delta_var": b}
 
 
@@ -54,16 +61,16 @@ def rmsprop(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace
 
     Source: Tieleman and Hinton (2012), lecture 6.5; centred: Graves (2013), equations 38 to 45.
     """
-    v = s.velocity + c.rounded((1.0 - h.rho) * (c.rounded(g * g) - s.velocity))
+    v = s.velocity + c.rounded(c.gain * (c.rounded(g * g) - s.velocity))
     new, spread = {"velocity": v}, v
     if hasattr(s, "average_gradient"):
         # The variance is had as rho ((v - m^2) + (1 - rho) (g - m)^2) from the old v and m, the same number: where m^2 is most
         # of v, the difference of the new ones would be little but the rounding of both. The minimum of m^2 and v, which is m^2
         # but for rounding, keeps the root real.
         mean, apart = s.average_gradient, g - s.average_gradient
-        new["average_gradient"] = mean + c.rounded((1.0 - h.rho) * apart)
+        new["average_gradient"] = mean + c.rounded(c.gain * apart)
         old = s.velocity - tf.minimum(c.rounded(mean * mean), s.velocity)
-        spread = c.rounded(h.rho * (old + c.rounded((1.0 - h.rho) * c.rounded(apart * apart))))
+        spread = c.rounded(h.rho * (old + c.rounded(c.gain * c.rounded(apart * apart))))
     d = c.lr * g / c.root(spread + h.epsilon)
     if hasattr(s, "momentum"):
         d = new["momentum"] = c.rounded(h.momentum * s.momentum) + d
@@ -72,7 +79,7 @@ def rmsprop(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace
 
 def rmsprop_slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
     """The second moment; momentum and mean gradient where they are asked for."""
-    momentum = ((Slot("momentum"),),) if h.momentum > 0.0 else ()
+    momentum = ((Slot("momentum"),),) if not is_off(h.momentum) else ()
     centred = ((Slot("average_gradient"),),) if h.centered else ()
     return ((Slot("velocity"),), *momentum, *centred)
 
@@ -92,7 +99,9 @@ def ftrl(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -
     """
     n, power = s.accumulator + c.rounded(g * g), -h.learning_rate_power
     # the difference n'^-p - n^-p itself would cancel where g is small
-    if power == 0.5:  # it is g^2 over the sum of both roots, which all processors round alike
+    if (
+        not tf.is_tensor(power) and power == 0.5
+    ):  # it is g^2 over the sum of both roots, which all processors round alike
         root = tf.sqrt(n)
         both = root + tf.sqrt(s.accumulator)
         grown = g * g / tf.where(both > 0.0, both, tf.ones_like(n))
@@ -104,7 +113,7 @@ def ftrl(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -
     shrunk = g + c.rounded(2.0 * h.l2_shrinkage_regularization_strength * w)
     z = s.linear + (shrunk - c.rounded(c.steepness * grown * w))
     quadratic = c.rounded(c.steepness * (root + h.beta)) + 2.0 * h.l2_regularization_strength
-    l1 = tf.constant(h.l1_regularization_strength, z.dtype)
+    l1 = scalar(h.l1_regularization_strength, z.dtype)
     return (tf.clip_by_value(z, -l1, l1) - z) / quadratic, {"accumulator": n, "linear": z}
 
 

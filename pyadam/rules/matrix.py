@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.numerics import mean, root, sum_of_squares
+from pyadam.numerics import mean, root, scalar, sum_of_squares
 from pyadam.rules.adam import adam
 from pyadam.rules.rule import Scalars, Slot, Slots, Tensor
 
@@ -47,7 +47,7 @@ def adafactor(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespa
     new["velocity"] = v
     u = g / c.root(v)
     shrunk = tf.maximum(tf.ones([], w.dtype), rms(u) / h.clip_threshold)
-    size = tf.maximum(tf.constant(h.epsilon_2, w.dtype), rms(w))
+    size = tf.maximum(scalar(h.epsilon_2, w.dtype), rms(w))
     return w - c.rounded(c.rho * size / shrunk * u), new
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from pyadam.arguments import is_off
 from pyadam.rules.rule import Scalars, Slot, Slots, Tensor
 
 __all__ = ["lion", "sgd"]
@@ -31,7 +32,7 @@ def sgd(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) ->
 
 def sgd_slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
     """The momentum, if it is not 0."""
-    return ((Slot("momentum"),),) if h.momentum else ()
+    return ((Slot("momentum"),),) if not is_off(h.momentum) else ()
 
 
 def lion_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:

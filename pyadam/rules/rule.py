@@ -45,10 +45,12 @@ def _weight_decay(h: Any, s: SimpleNamespace) -> float | None:
 class Rule:
     """An optimizer's mathematics.
 
-    In the functions ``h`` holds the hyperparameters of the spec, ``t`` is the number of the update (from 1), ``lr`` the
-    learning rate, ``c`` what ``scalars`` returned, in the dtype of ``w``. ``w``, ``g`` and the slots ``s`` are tensors of one
-    dtype: float32, or float64 for float64 weights. ``c`` has two functions as well, for bits that no compiler
-    changes: ``c.rounded(product)`` where a product is part of a sum, ``c.root(x)`` for a root that something is divided by.
+    In the functions ``h`` holds the hyperparameters of the spec (those that may differ from step to step as scalar tensors:
+    in float64 in ``scalars`` and ``decay``, in the dtype of ``w`` in ``update``), ``t`` is the number of the update (from
+    1), ``lr`` the learning rate, ``c`` what ``scalars`` returned, in the dtype of ``w``. ``w``, ``g`` and the slots ``s``
+    are tensors of one dtype: float32, or float64 for float64 weights. ``c`` has two functions as well, for bits that no
+    compiler changes: ``c.rounded(product)`` where a product is part of a sum, ``c.root(x)`` for a root that something is
+    divided by.
 
     Attributes:
         layout: name of the state layout; optimizers with the same layout can load each other's state.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pyadam.arguments import Choice, Count, Flag, Kind, Name, Number
+from pyadam.arguments import Choice, Count, DynamicNumber, Flag, Kind, Name, Number
 from pyadam.specs.foreign import hint, without_effect
 
 __all__ = [
@@ -35,8 +35,8 @@ __all__ = [
 ]
 
 POSITIVE = Number(low=0.0, low_open=True)
-NON_NEGATIVE = Number(low=0.0)
-UNIT_INTERVAL = Number(low=0.0, high=1.0)
+NON_NEGATIVE = DynamicNumber(low=0.0)
+UNIT_INTERVAL = DynamicNumber(low=0.0, high=1.0)
 
 
 def argument(default: Any, kind: Kind, doc: str) -> Any:

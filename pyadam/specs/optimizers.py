@@ -7,7 +7,6 @@ from typing import Any
 from pyadam.arguments import Count, DynamicNumber, Flag, LearningRate, Number, Patterns
 from pyadam.specs.base import (
     NON_NEGATIVE,
-    POSITIVE,
     UNIT_INTERVAL,
     Spec,
     argument,
@@ -17,14 +16,14 @@ from pyadam.specs.base import (
 
 DECAY_RATE = DynamicNumber(low=0.0, high=1.0, high_open=True)
 STEP_SIZE = LearningRate(low=0.0)
-NON_POSITIVE = Number(high=0.0)
-ANY_NUMBER = Number()
+NON_POSITIVE = DynamicNumber(high=0.0)
+ANY_NUMBER = DynamicNumber()
 
 _KINGMA_BA = "Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, "
 
 
 def _learning_rate(default: float) -> Any:
-    return argument(default, STEP_SIZE, "Step size. A function is called at every step.")
+    return argument(default, STEP_SIZE, "Step size. A variable is read and a function called at every step.")
 
 
 def _beta_1(default: float = 0.9) -> Any:
@@ -54,7 +53,7 @@ def _rho(default: float) -> Any:
 
 
 def _accumulator() -> Any:
-    return argument(0.1, NON_NEGATIVE, "First value of the sums of squared gradients.")
+    return argument(0.1, Number(low=0.0), "First value of the sums of squared gradients.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +86,9 @@ class Adafactor(Spec):
     beta_2_decay: float = argument(-0.8, NON_POSITIVE, "Power of the step number by which the mean of squares forgets.")
     epsilon_1: float = argument(1e-30, NON_NEGATIVE, "Added to the squared gradient.")
     epsilon_2: float = argument(1e-3, NON_NEGATIVE, "Least root mean square of a weight that its step is scaled by.")
-    clip_threshold: float = argument(1.0, POSITIVE, "Largest root mean square of an update before the step size.")
+    clip_threshold: float = argument(
+        1.0, DynamicNumber(low=0.0, low_open=True), "Largest root mean square of an update before the step size."
+    )
     relative_step: bool = argument(
         True, Flag(), "Whether a constant learning rate is limited to 1 / sqrt(t) at the update of number t."
     )

@@ -2,13 +2,16 @@
 
 #' Adadelta: step sizes from running means of squared gradients and squared steps
 #'
-#' @param learning_rate Step size. A function is called at every step. Takes a number in
-#'   `[0, Inf)`, a learning-rate schedule or a function without arguments.
+#' @param learning_rate Step size. A variable is read and a function called at every step. Takes a
+#'   number in `[0, Inf)`, a variable that holds one, a learning-rate schedule or a function
+#'   without arguments.
 #' @param rho Share of the old value in the running mean of squared gradients. Takes a number in
-#'   `[0, 1]`.
-#' @param epsilon Added to both means of squares, inside their roots. Takes a number in `[0, Inf)`.
+#'   `[0, 1]`, a variable that holds one or a function without arguments.
+#' @param epsilon Added to both means of squares, inside their roots. Takes a number in `[0, Inf)`,
+#'   a variable that holds one or a function without arguments.
 #' @param weight_decay Decoupled decay: weights shrink by learning_rate * weight_decay before each
-#'   update. Takes a number in `[0, Inf)`, or `NULL`.
+#'   update. Takes a number in `[0, Inf)`, a variable that holds one or a function without
+#'   arguments, or `NULL`.
 #' @param clipnorm Largest Euclidean norm of each variable's gradient; a larger one is scaled down
 #'   to it. Takes a number in `(0, Inf)`, or `NULL`.
 #' @param clipvalue Largest absolute value of a gradient's element; a larger one is cut to it.
@@ -18,7 +21,7 @@
 #' @param use_ema Whether to keep an exponential moving average of the weights. Takes `TRUE` or
 #'   `FALSE`.
 #' @param ema_momentum Share of the old average in average = momentum * average + (1 - momentum) *
-#'   weight. Takes a number in `[0, 1]`.
+#'   weight. Takes a number in `[0, 1]`, a variable that holds one or a function without arguments.
 #' @param ema_overwrite_frequency Updates between two overwrites of the weights by their averages;
 #'   without it they are overwritten at the end of fit. Takes a whole number >= 1, or `NULL`.
 #' @param jit_compile Whether to compile the step with XLA into one program. Takes `TRUE` or
@@ -68,12 +71,13 @@ optimizer_adadelta <- function(
 #' Adafactor: the second moment of a matrix kept as the means of its rows and columns
 #'
 #' @param beta_2_decay Power of the step number by which the mean of squares forgets. Takes a
-#'   number in `(-Inf, 0]`.
-#' @param epsilon_1 Added to the squared gradient. Takes a number in `[0, Inf)`.
+#'   number in `(-Inf, 0]`, a variable that holds one or a function without arguments.
+#' @param epsilon_1 Added to the squared gradient. Takes a number in `[0, Inf)`, a variable that
+#'   holds one or a function without arguments.
 #' @param epsilon_2 Least root mean square of a weight that its step is scaled by. Takes a number
-#'   in `[0, Inf)`.
+#'   in `[0, Inf)`, a variable that holds one or a function without arguments.
 #' @param clip_threshold Largest root mean square of an update before the step size. Takes a number
-#'   in `(0, Inf)`.
+#'   in `(0, Inf)`, a variable that holds one or a function without arguments.
 #' @param relative_step Whether a constant learning rate is limited to 1 / sqrt(t) at the update of
 #'   number t. Takes `TRUE` or `FALSE`.
 #' @inheritParams optimizer_adadelta
@@ -115,7 +119,8 @@ optimizer_adafactor <- function(
 
 #' Adagrad: each element's steps shrink with the squares of all its gradients so far
 #'
-#' @param epsilon Added to the mean of squares, inside the root. Takes a number in `[0, Inf)`.
+#' @param epsilon Added to the mean of squares, inside the root. Takes a number in `[0, Inf)`, a
+#'   variable that holds one or a function without arguments.
 #' @param initial_accumulator_value First value of the sums of squared gradients. Takes a number in
 #'   `[0, Inf)`.
 #' @inheritParams optimizer_adadelta
@@ -155,11 +160,11 @@ optimizer_adagrad <- function(
 #' Adam: steps scaled by bias-corrected running means of the gradient and of its square
 #'
 #' @param epsilon Added to the root of v, outside the bias correction ("epsilon hat" of the paper).
-#'   Takes a number in `[0, Inf)`.
-#' @param beta_1 Decay rate of the first moment m. Takes a number in `[0, 1)` or a function without
-#'   arguments.
-#' @param beta_2 Decay rate of the second moment v. Takes a number in `[0, 1)` or a function
-#'   without arguments.
+#'   Takes a number in `[0, Inf)`, a variable that holds one or a function without arguments.
+#' @param beta_1 Decay rate of the first moment m. Takes a number in `[0, 1)`, a variable that
+#'   holds one or a function without arguments.
+#' @param beta_2 Decay rate of the second moment v. Takes a number in `[0, 1)`, a variable that
+#'   holds one or a function without arguments.
 #' @param amsgrad Whether to divide by the largest v seen so far (Reddi et al., 2018). Takes `TRUE`
 #'   or `FALSE`.
 #' @inheritParams optimizer_adadelta
@@ -202,9 +207,10 @@ optimizer_adam <- function(
 #' AdamW: Adam with weight decay applied to the weights, not mixed into the gradient
 #'
 #' @param weight_decay Decoupled decay: weights shrink by learning_rate * weight_decay before each
-#'   update. Takes a number in `[0, Inf)`.
+#'   update. Takes a number in `[0, Inf)`, a variable that holds one or a function without
+#'   arguments.
 #' @param epsilon Added to the root of v, outside the bias correction ("epsilon hat" of the paper).
-#'   Takes a number in `[0, Inf)`.
+#'   Takes a number in `[0, Inf)`, a variable that holds one or a function without arguments.
 #' @inheritParams optimizer_adadelta
 #' @inheritParams optimizer_adam
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
@@ -244,9 +250,10 @@ optimizer_adam_w <- function(
 
 #' Adamax: Adam with the infinity norm in the place of the second moment
 #'
-#' @param beta_2 Decay rate of the infinity norm u. Takes a number in `[0, 1)` or a function
+#' @param beta_2 Decay rate of the infinity norm u. Takes a number in `[0, 1)`, a variable that
+#'   holds one or a function without arguments.
+#' @param epsilon Added to u. Takes a number in `[0, Inf)`, a variable that holds one or a function
 #'   without arguments.
-#' @param epsilon Added to u. Takes a number in `[0, Inf)`.
 #' @inheritParams optimizer_adadelta
 #' @inheritParams optimizer_adam
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
@@ -286,15 +293,16 @@ optimizer_adamax <- function(
 #' Ftrl: follow the regularized leader, whose L1 term sets weights to exactly zero
 #'
 #' @param learning_rate_power Power of the sum of squares that scales the step; 0 for none. Takes a
-#'   number in `(-Inf, 0]`.
+#'   number in `(-Inf, 0]`, a variable that holds one or a function without arguments.
 #' @param l1_regularization_strength Strength of the L1 term of the leader's problem. Takes a
-#'   number in `[0, Inf)`.
+#'   number in `[0, Inf)`, a variable that holds one or a function without arguments.
 #' @param l2_regularization_strength Strength of the L2 term of the leader's problem. Takes a
-#'   number in `[0, Inf)`.
+#'   number in `[0, Inf)`, a variable that holds one or a function without arguments.
 #' @param l2_shrinkage_regularization_strength Strength of an L2 term that enters as a gradient of
-#'   the weight, and so shrinks it. Takes a number in `[0, Inf)`.
+#'   the weight, and so shrinks it. Takes a number in `[0, Inf)`, a variable that holds one or a
+#'   function without arguments.
 #' @param beta The paper's beta, divided by the learning rate and added to the L2 term. Takes a
-#'   number in `[0, Inf)`.
+#'   number in `[0, Inf)`, a variable that holds one or a function without arguments.
 #' @inheritParams optimizer_adadelta
 #' @inheritParams optimizer_adagrad
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
@@ -336,7 +344,8 @@ optimizer_ftrl <- function(
 
 #' Lamb: Adam's direction, in every variable as long as the variable itself
 #'
-#' @param epsilon Added to the root of the bias-corrected v. Takes a number in `[0, Inf)`.
+#' @param epsilon Added to the root of the bias-corrected v. Takes a number in `[0, Inf)`, a
+#'   variable that holds one or a function without arguments.
 #' @inheritParams optimizer_adadelta
 #' @inheritParams optimizer_adam
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
@@ -387,7 +396,7 @@ optimizer_lamb <- function(
 #' (`jit_compile=True` in `compile()`). An error at the step says what to change.
 #'
 #' @param epsilon Added to the root of v, outside the bias correction ("epsilon hat" of the paper).
-#'   Takes a number in `[0, Inf)`.
+#'   Takes a number in `[0, Inf)`, a variable that holds one or a function without arguments.
 #' @inheritParams optimizer_adadelta
 #' @inheritParams optimizer_adam
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
@@ -429,10 +438,10 @@ optimizer_lazy_adam <- function(
 
 #' Lion: steps of one size, in the sign of momentum and gradient together
 #'
-#' @param beta_1 Share of the momentum in the direction of the step. Takes a number in `[0, 1)` or
-#'   a function without arguments.
-#' @param beta_2 Decay rate of the momentum. Takes a number in `[0, 1)` or a function without
-#'   arguments.
+#' @param beta_1 Share of the momentum in the direction of the step. Takes a number in `[0, 1)`, a
+#'   variable that holds one or a function without arguments.
+#' @param beta_2 Decay rate of the momentum. Takes a number in `[0, 1)`, a variable that holds one
+#'   or a function without arguments.
 #' @inheritParams optimizer_adadelta
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
 #'   a Keras optimizer.
@@ -469,29 +478,33 @@ optimizer_lion <- function(
 
 #' Muon: momentum made nearly orthogonal for matrices, Adam for everything else
 #'
-#' @param epsilon Adam's epsilon. Takes a number in `[0, Inf)`.
+#' @param epsilon Adam's epsilon. Takes a number in `[0, Inf)`, a variable that holds one or a
+#'   function without arguments.
 #' @param adam_beta_1 Adam's beta_1, for the variables that Adam updates. Takes a number in
-#'   `[0, 1)` or a function without arguments.
-#' @param adam_beta_2 Adam's beta_2. Takes a number in `[0, 1)` or a function without arguments.
+#'   `[0, 1)`, a variable that holds one or a function without arguments.
+#' @param adam_beta_2 Adam's beta_2. Takes a number in `[0, 1)`, a variable that holds one or a
+#'   function without arguments.
 #' @param adam_weight_decay Decoupled decay of the variables that Adam updates. Takes a number in
-#'   `[0, Inf)`, or `NULL`.
+#'   `[0, Inf)`, a variable that holds one or a function without arguments, or `NULL`.
 #' @param exclude_layers Matrices whose path one of them matches are left to Adam. Takes a vector
 #'   of regular expressions, or `NULL`.
 #' @param exclude_embeddings Whether matrices with "embedding" in their path are left to Adam.
 #'   Takes `TRUE` or `FALSE`.
 #' @param muon_a First coefficient of the Newton-Schulz polynomial. Takes a number in
-#'   `(-Inf, Inf)`.
+#'   `(-Inf, Inf)`, a variable that holds one or a function without arguments.
 #' @param muon_b Second coefficient of the Newton-Schulz polynomial. Takes a number in
-#'   `(-Inf, Inf)`.
+#'   `(-Inf, Inf)`, a variable that holds one or a function without arguments.
 #' @param muon_c Third coefficient of the Newton-Schulz polynomial. Takes a number in
-#'   `(-Inf, Inf)`.
+#'   `(-Inf, Inf)`, a variable that holds one or a function without arguments.
 #' @param adam_lr_ratio Adam's learning rate, as a multiple of learning_rate. Takes a number in
-#'   `[0, Inf)`.
-#' @param momentum Share of the old momentum. Takes a number in `[0, 1]`.
+#'   `[0, Inf)`, a variable that holds one or a function without arguments.
+#' @param momentum Share of the old momentum. Takes a number in `[0, 1]`, a variable that holds one
+#'   or a function without arguments.
 #' @param ns_steps Iterations of Newton and Schulz. Takes a whole number >= 0.
 #' @param nesterov Whether to look one momentum step ahead. Takes `TRUE` or `FALSE`.
 #' @param rms_rate Steps are scaled by rms_rate * sqrt(max(rows, columns)); without it not at all.
-#'   Takes a number in `[0, Inf)`, or `NULL`.
+#'   Takes a number in `[0, Inf)`, a variable that holds one or a function without arguments, or
+#'   `NULL`.
 #' @inheritParams optimizer_adadelta
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
 #'   a Keras optimizer.
@@ -542,7 +555,7 @@ optimizer_muon <- function(
 #' Nadam: Adam with Nesterov's look-ahead momentum on Dozat's schedule
 #'
 #' @param epsilon Added to the root of v, outside the bias correction ("epsilon hat" of the paper).
-#'   Takes a number in `[0, Inf)`.
+#'   Takes a number in `[0, Inf)`, a variable that holds one or a function without arguments.
 #' @inheritParams optimizer_adadelta
 #' @inheritParams optimizer_adam
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
@@ -582,8 +595,10 @@ optimizer_nadam <- function(
 
 #' RMSprop: the gradient over the root of a running mean of its square
 #'
-#' @param momentum Share of the last step in the next. Takes a number in `[0, 1]`.
-#' @param epsilon Added to the mean of squares, inside the root. Takes a number in `[0, Inf)`.
+#' @param momentum Share of the last step in the next. Takes a number in `[0, 1]`, a variable that
+#'   holds one or a function without arguments.
+#' @param epsilon Added to the mean of squares, inside the root. Takes a number in `[0, Inf)`, a
+#'   variable that holds one or a function without arguments.
 #' @param centered Whether to divide by an estimate of the variance, not of the second moment.
 #'   Takes `TRUE` or `FALSE`.
 #' @inheritParams optimizer_adadelta
@@ -624,7 +639,8 @@ optimizer_rmsprop <- function(
 
 #' SGD: gradient descent, with momentum if asked for
 #'
-#' @param momentum Share of the last step in the next. Takes a number in `[0, 1]`.
+#' @param momentum Share of the last step in the next. Takes a number in `[0, 1]`, a variable that
+#'   holds one or a function without arguments.
 #' @param amsgrad Ignored; a value of it draws a warning. Takes anything.
 #' @inheritParams optimizer_adadelta
 #' @inheritParams optimizer_muon

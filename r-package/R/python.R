@@ -69,11 +69,13 @@ refuse_unnamed <- function(owner, arguments) {
 }
 
 # A value such that Python can see what is wrong with it. reticulate turns NA into True, so pyadam
-# has an NA of its own. And to Python an R function takes any arguments, so one that needs some is
-# wrapped to show it.
+# has an NA of its own, also for what an R function returns. And to Python an R function takes any
+# arguments, so one that needs some is wrapped to show it.
 show_to_python <- function(value, na) {
   if (is_r_function(value) && needs_arguments(value)) {
     reticulate::py_func(function(argument) value(argument))
+  } else if (is_r_function(value)) {
+    function() show_to_python(value(), na)
   } else if (is.atomic(value) && anyNA(value)) {
     values <- as.list(unname(value))
     values[is.na(value) & !is.nan(value)] <- list(na)

@@ -101,7 +101,7 @@ def of_wrong_type(kind, name) -> st.SearchStrategy:
         wrong.append(st.just(print))
     else:
         wrong.append(st.just(lambda step: 0.5))  # a function that needs an argument
-    if not kind.optional and name not in ("epsilon", "name"):  # for which None asks for the default
+    if not kind.optional and name not in ("epsilon", "name"):  # where None asks for the default, as in Keras 2
         wrong.append(st.none())
     return st.one_of(wrong)
 

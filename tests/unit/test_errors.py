@@ -11,7 +11,8 @@ from helpers import assert_same, run_python, values
 import pyadam
 from pyadam import NA, specs
 
-A_RATE = r"a number in \[0, inf\), a learning-rate schedule or a function without arguments"
+OR_FOLLOWED = ", a variable that holds one or a function without arguments"
+A_RATE = r"a number in \[0, inf\), a variable that holds one, a learning-rate schedule or a function without arguments"
 
 BAD = [
     # arguments, error, words after "Adam: "
@@ -25,18 +26,22 @@ BAD = [
     ({"learning_rate": [0.1, 0.2]}, TypeError, r"learning_rate must be .*, got \[0.1, 0.2\] \(list\)"),
     ({"learning_rate": np.array([0.1, 0.2])}, TypeError, r"learning_rate must be .*\(ndarray\)"),
     ({"learning_rate": lambda step: 0.1}, TypeError, r"learning_rate must be .* a function without arguments, got "),
-    ({"beta_1": 1.0}, ValueError, r"beta_1 must be a number in \[0, 1\) or a function without arguments, got 1.0"),
-    ({"beta_2": -0.1}, ValueError, r"beta_2 must be a number in \[0, 1\) or a function without arguments, got -0.1"),
-    ({"epsilon": -1e-7}, ValueError, r"epsilon must be a number in \[0, inf\), got -1e-07"),
+    ({"beta_1": 1.0}, ValueError, rf"beta_1 must be a number in \[0, 1\){OR_FOLLOWED}, got 1.0"),
+    ({"beta_2": -0.1}, ValueError, rf"beta_2 must be a number in \[0, 1\){OR_FOLLOWED}, got -0.1"),
+    ({"epsilon": -1e-7}, ValueError, rf"epsilon must be a number in \[0, inf\){OR_FOLLOWED}, got -1e-07"),
     ({"amsgrad": "yes"}, TypeError, r"amsgrad must be True or False, got 'yes' \(str\)"),
     ({"amsgrad": NA}, TypeError, r"amsgrad must be True or False, got NA"),
-    ({"weight_decay": -1}, ValueError, r"weight_decay must be a number in \[0, inf\), or None \(NULL in R\), got -1"),
+    (
+        {"weight_decay": -1},
+        ValueError,
+        rf"weight_decay must be a number in \[0, inf\){OR_FOLLOWED}, or None \(NULL in R\), got -1",
+    ),
     ({"clipnorm": 0}, ValueError, r"clipnorm must be a number in \(0, inf\), or None \(NULL in R\), got 0"),
     ({"clipvalue": -1}, ValueError, r"clipvalue must be a number in \(0, inf\)"),
     ({"global_clipnorm": "1"}, TypeError, r"global_clipnorm must be a number in \(0, inf\)"),
     ({"clipnorm": 1, "clipvalue": 2}, ValueError, r"at most one of clipnorm, clipvalue and global_clipnorm"),
     ({"use_ema": 1}, TypeError, r"use_ema must be True or False, got 1"),
-    ({"ema_momentum": 1.5}, ValueError, r"ema_momentum must be a number in \[0, 1\], got 1.5"),
+    ({"ema_momentum": 1.5}, ValueError, rf"ema_momentum must be a number in \[0, 1\]{OR_FOLLOWED}, got 1.5"),
     ({"ema_overwrite_frequency": 2.5}, ValueError, r"ema_overwrite_frequency must be a whole number >= 1, .*, got 2.5"),
     ({"ema_overwrite_frequency": 0}, ValueError, r"ema_overwrite_frequency must be a whole number >= 1"),
     ({"loss_scale_factor": 0}, ValueError, r"loss_scale_factor must be a number in \(0, inf\)"),
@@ -88,7 +93,7 @@ def test_a_list_of_regular_expressions(pattern):
 
 
 def test_adamw_is_nothing_without_its_decay():
-    with pytest.raises(TypeError, match=r"^AdamW: weight_decay must be a number in \[0, inf\), got None"):
+    with pytest.raises(TypeError, match=rf"^AdamW: weight_decay must be a number in \[0, inf\){OR_FOLLOWED}, got None"):
         pyadam.AdamW(weight_decay=None)
 
 

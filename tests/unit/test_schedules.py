@@ -199,5 +199,8 @@ def test_a_schedule_of_the_other_keras_is_refused(host, other):
 
 
 def test_a_schedule_is_no_decay_rate():
-    with pytest.raises(TypeError, match=r"Adam: beta_1 must be a number in \[0, 1\) or a function without arguments"):
+    with pytest.raises(
+        TypeError,
+        match=r"Adam: beta_1 must be a number in \[0, 1\), a variable that holds one or a function without arguments",
+    ):
         pyadam.Adam(beta_1=make("learning_rate_schedule_cosine_decay"))

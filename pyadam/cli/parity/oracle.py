@@ -78,7 +78,8 @@ class Oracle:
         step = self.calls + 1
         values = {name: value(step) if callable(value) else value for name, value in self.arguments.items()}
         constant = not callable(self.arguments["learning_rate"])
-        rate = float(np.float32(values["learning_rate"]))
+        wide = "float64" in self.sum_dtypes
+        rate = values["learning_rate"] if wide else float(np.float32(values["learning_rate"]))
         return {**values, "learning_rate": rate, "learning_rate_is_constant": constant}
 
     def _update(self, h: dict[str, Any], gradients: dict[int, np.ndarray], idle: dict[int, np.ndarray]) -> None:

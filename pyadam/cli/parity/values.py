@@ -186,7 +186,7 @@ def drawn(rng: np.random.Generator, name: str, kind: Kind, default: Any) -> Any:
         return "".join(rng.choice(list("abcdefgh"), 5))
     if isinstance(kind, LearningRate) and rng.random() < 0.4:
         return (PIECEWISE, HALVING, PerStep(0.001, 0.03))[rng.integers(3)]
-    if isinstance(kind, DynamicNumber) and kind.high < np.inf and rng.random() < 0.1:
+    if isinstance(kind, DynamicNumber) and kind.high_open and rng.random() < 0.1:
         return PerStep(0.4, 0.3)
     if isinstance(kind, Number):
         if np.isfinite([kind.low, kind.high]).all():
