@@ -100,8 +100,7 @@ class Case:
         return ""
 
 
-# Rows that hold all common arguments between them, and tables of which a step sees some rows: with more elements than variables
-# that share memory (engine/lanes.py), and four times as many rows as gradients have (inputs.py).
+# Rows that hold all common arguments between them. Without --all the first has the optimizer's own ones, too.
 TOGETHER: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
     ("decay, clipnorm, loss scale", {"weight_decay": 0.01, "clipnorm": 0.5, "loss_scale_factor": 128.0}, {}),
     (
@@ -121,12 +120,11 @@ TOGETHER: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
         {},
     ),
     ("bfloat16 slots", {"slot_dtype": "bfloat16"}, {"dtypes": ("float32",)}),
-    ("sparse, large", {}, {"gradients": "sparse", "shapes": (LARGE, (5,))}),
-    ("sparse, large, decay", {"weight_decay": 0.01}, {"gradients": "sparse", "shapes": (LARGE, (5,))}),
 )
 
 # Rows beside "one argument at a time": (label, arguments, other fields of the case). An argument that an optimizer does
-# not have is left out there.
+# not have is left out there. Large tables have more elements than variables that share memory (engine/lanes.py), and four
+# times as many rows as gradients have (inputs.py).
 EXTRAS: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
     ("sparse", {"learning_rate": 0.1}, {"gradients": "sparse"}),
     ("sparse, clipnorm", {"clipnorm": 0.3}, {"gradients": "sparse"}),
@@ -134,6 +132,8 @@ EXTRAS: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
     ("sparse, clipvalue, amsgrad", {"clipvalue": 0.2, "amsgrad": True}, {"gradients": "sparse"}),
     ("sparse, accumulate", {"gradient_accumulation_steps": 3}, {"gradients": "sparse"}),
     ("sparse, bfloat16", {"learning_rate": 0.02}, {"gradients": "sparse", "dtypes": ("bfloat16",)}),
+    ("sparse, large", {}, {"gradients": "sparse", "shapes": (LARGE, (5,))}),
+    ("sparse, large, decay", {"weight_decay": 0.01}, {"gradients": "sparse", "shapes": (LARGE, (5,))}),
     ("some none", {"weight_decay": 0.01}, {"gradients": "some none"}),
     ("some none, EMA", {"use_ema": True, "ema_overwrite_frequency": 6}, {"gradients": "some none"}),
     ("accumulate, EMA", {"gradient_accumulation_steps": 5, "use_ema": True, "ema_overwrite_frequency": 3}, {}),
@@ -156,7 +156,7 @@ EXTRAS: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
         {"gradients": "some none", "dtypes": ("float32",)},
     ),
 )
-DEALT = 4  # without --all an optimizer has one in so many of them
+DEALT = 10  # without --all an optimizer has one in so many of them
 
 
 def _label(arguments: dict[str, Any]) -> str:
@@ -166,16 +166,20 @@ def _label(arguments: dict[str, Any]) -> str:
 def _rows(spec: type[Spec], whole: bool) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     turn = list(SPECS.values()).index(spec)
     yield "defaults", {}, {}
+    own: dict[str, Any] = {}
     for name, argument in arguments(spec).items():
-        if not whole and name not in spec.__annotations__:
-            continue
         values = EXERCISED.get(name) or by_kind(argument.metadata["kind"], argument.default)
         if name == "learning_rate":
             values += (IN_TURN[turn % len(IN_TURN)],)
-        for value in values if whole else values[:1]:
+        if name in spec.__annotations__:
+            own |= {**NEEDS.get(name, {}), name: values[0]}
+        for value in values if whole else ():
             given = {**NEEDS.get(name, {}), name: value}
             yield _label(given), given, {}
-    for label, given, fields in (*TOGETHER, *(EXTRAS if whole else EXTRAS[turn % DEALT :: DEALT])):
+    first, *others = TOGETHER
+    if not whole:
+        first = (f"own arguments, {first[0]}", own | first[1], first[2])
+    for label, given, fields in (first, *others, *(EXTRAS if whole else EXTRAS[turn % DEALT :: DEALT])):
         known = {name: value for name, value in given.items() if name in arguments(spec)}
         yield label, known, fields
 
@@ -183,8 +187,8 @@ def _rows(spec: type[Spec], whole: bool) -> Iterator[tuple[str, dict[str, Any], 
 def table(whole: bool = True) -> list[Case]:
     """The cases: every optimizer x every argument, each row in float32 and in float64.
 
-    With ``whole=False`` the optimizer's own arguments have their first values only, the common ones share some rows, each
-    optimizer has some of the other rows, and rows take float32 and float64 in turn.
+    With ``whole=False`` the optimizer's own arguments have their first values, all in one row; the common ones share some rows,
+    each optimizer has some of the other rows, and rows take float32 and float64 in turn.
     """
     cases = []
     for spec in SPECS.values():

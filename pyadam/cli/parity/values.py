@@ -132,7 +132,7 @@ EXERCISED: dict[str, tuple[Any, ...]] = {
     "beta_2_decay": (-0.5,),
     "epsilon_1": (1e-6,),
     "clip_threshold": (0.3,),
-    "exclude_layers": (["(?i)variable"], ["another"]),
+    "exclude_layers": (["another"], ["(?i)variable"]),
     "muon_a": (3.0,),
     "muon_b": (-4.5,),
     "muon_c": (1.5,),
