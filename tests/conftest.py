@@ -1,5 +1,7 @@
 """What all tests share: quiet TensorFlow, the same threads everywhere, and R where it is there."""
 
+import hashlib
+import itertools
 import os
 import sys
 
@@ -9,6 +11,20 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What the marker sample asks for: the cases that are not in the sample are long."""
+
+    def chance(item: pytest.Item) -> str:
+        return hashlib.md5(item.nodeid.encode()).hexdigest()
+
+    sampled = [item for item in items if item.get_closest_marker("sample")]
+    for _, cases in itertools.groupby(sampled, key=lambda item: item.nodeid.partition("[")[0]):
+        quick = sorted((item for item in cases if not item.get_closest_marker("long")), key=chance)
+        for item in quick[quick[0].get_closest_marker("sample").args[0] :] if quick else ():
+            item.add_marker("long")
 
 
 @pytest.fixture(scope="session")

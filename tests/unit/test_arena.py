@@ -48,7 +48,7 @@ def test_a_part_is_read_and_assigned_as_a_variable():
         np.testing.assert_array_equal(read, value)
     state.assign_add(value)
     np.testing.assert_array_equal(state[1:].numpy(), 2 * value[1:])
-    assert "array([0., 2., 4., 6., 8.]" in repr(state)
+    assert "[0. 2. 4. 6. 8.]" in repr(state)
     for i, (v, old) in enumerate(zip(optimizer.variables, before, strict=True)):
         if i != 4:
             np.testing.assert_array_equal(v.numpy(), old)
@@ -96,7 +96,6 @@ def test_a_saved_model_takes_the_optimizer_along(tmp_path):
     np.testing.assert_allclose(loaded.signatures["serving_default"](tf.constant(x))["output_0"], model(x), rtol=1e-6)
     parts = [v for v in model.optimizer.variables if isinstance(model.optimizer._native(v), Part)]
     assert len(parts) == 8
-    assert all(v._copy is None for v in parts)  # of the copies that were saved none is left
 
 
 def test_variables_that_come_later_have_arenas_of_their_own():

@@ -74,6 +74,7 @@ def trained(tmp_path_factory):
         worker.__exit__()
 
 
+@pytest.mark.sample(40)
 @pytest.mark.parametrize(
     "column",  # the first two of AdamW are parts of the third
     [pytest.param(c, marks=[pytest.mark.long] * (c in ("adamw", "adamw-clip"))) for c in COLUMNS],

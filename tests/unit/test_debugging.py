@@ -68,6 +68,7 @@ print(len(usual))
 """
 
 
+@pytest.mark.sample(1)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("switch", SWITCHES)
 @pytest.mark.parametrize("names", [["Adam"], pytest.param(NAMES, marks=pytest.mark.long)], ids=["one", "all"])

@@ -223,9 +223,15 @@ def test_no_epsilon_is_the_default(face):
 
 
 def test_a_second_model_is_refused_and_nothing_is_changed():
-    optimizer, (a, b, c) = pyadam.Adam(0.1), [keras.Variable([1.0], name=name) for name in ("a", "a", "c")]
+    optimizer, weights = pyadam.Adam(0.1), []
+    for layer in ("a", "a", "c"):
+        with keras.name_scope(layer):
+            weights.append(keras.Variable([1.0], name="w"))
+    a, b, c = weights
     optimizer.apply([tf.ones(1)], [a])
-    with pytest.raises(ValueError, match=r"^Adam: unknown variable a: the optimizer has taken 1 steps.*for each fold"):
+    with pytest.raises(
+        ValueError, match=r"^Adam: unknown variable a/w: the optimizer has taken 1 steps.*for each fold"
+    ):
         optimizer.apply([tf.ones(1)], [b])
     assert (int(optimizer.iterations), len(optimizer._trainable_variables), b.numpy()[0]) == (1, 1, 1.0)
     optimizer.apply([tf.ones(1)] * 2, [a, c])  # one that is unfrozen later

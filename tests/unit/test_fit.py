@@ -32,6 +32,7 @@ def test_one_trace_in_fit_and_over_two_fits():
     assert program.traces == 1
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 def test_fit_gives_the_same_weights_in_every_mode(name):
     ends = []
@@ -44,6 +45,7 @@ def test_fit_gives_the_same_weights_in_every_mode(name):
             np.testing.assert_allclose(a, b, rtol=0, atol=2e-5)
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("name", EVERY)
 def test_fit_agrees_with_keras(name):
     ends = []

@@ -43,6 +43,7 @@ def sparse(named, rows, dtype="float32"):
 # --- what moves ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(("generation", "dtype", "size", "given"), CASES, ids=str)
 def test_rows_with_a_gradient_follow_the_oracle_and_the_others_keep_their_bits(generation, dtype, size, given):
     (module, variable), rows = GENERATIONS[generation], SIZES[size]
@@ -228,6 +229,7 @@ def test_what_needs_all_rows_is_refused_and_nothing_is_changed(given, constraint
     assert_same(values([v, *optimizer.variables]), before)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("generation", GENERATIONS)
 @pytest.mark.parametrize("graph", [False, True])
 @pytest.mark.parametrize("rows", SIZES.values(), ids=SIZES)

@@ -41,6 +41,7 @@ def only(monkeypatch, masks):
 # --- the same bits -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(("name", "given", "dtypes"), CASES, ids=str)
 def test_masks_have_the_bits_of_a_patterns_own_program(monkeypatch, name, given, dtypes):
     """Small variables that share an arena, a large one, two with constraints, and one that its gradient replaces."""
@@ -69,6 +70,7 @@ def test_masks_have_the_bits_of_a_patterns_own_program(monkeypatch, name, given,
     assert_same(found, right)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", ["LazyAdam", "Adam", "Adagrad"])
 @pytest.mark.parametrize("host", ["Keras 3", "tf_keras"])
 def test_masks_with_gradients_that_are_sparse_dense_or_missing_in_turn(monkeypatch, host, name):

@@ -20,6 +20,7 @@ from pyadam.specs import arguments
 STATES = [{}, {"use_ema": True}, {"gradient_accumulation_steps": 2}]
 
 
+@pytest.mark.sample(8)
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("state", STATES, ids=str)
 def test_layout_is_keras_layout(name, state):
@@ -38,6 +39,7 @@ def test_layout_is_keras_layout(name, state):
     assert [a.split("_")[-1] for a, _ in named] == [b.split("_")[-1] for _, b in named]
 
 
+@pytest.mark.sample(20)
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 @pytest.mark.parametrize("state", STATES, ids=str)
 @pytest.mark.parametrize("kind", ["weights.h5", "keras", "checkpoint"])
@@ -58,6 +60,7 @@ def test_a_file_of_either_resumes_in_the_other(name, state, kind, writer, tmp_pa
     assert_same(arrays(first), arrays(second))
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("name", EVERY)
 def test_three_steps_of_keras_and_three_of_pyadam_are_six_of_pyadam(name, tmp_path):
     whole = train(make_model(getattr(pyadam, name)(0.01)), 6)
@@ -74,6 +77,7 @@ def test_three_steps_of_keras_and_three_of_pyadam_are_six_of_pyadam(name, tmp_pa
         assert int(resumed.optimizer.iterations) == 6
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 def test_save_and_load_model_resumes_to_the_bit(name, tmp_path):
     whole = train(make_model(getattr(pyadam, name)(0.01, use_ema=True)), 6)

@@ -30,17 +30,17 @@ ROUNDED = {"slot_dtype": "bfloat16"}
 CASES += [("Adam", ROUNDED), ("SGD", {"momentum": 0.9, **ROUNDED})]
 SHAPES = [(100, 100), (8000,), (3, 4), (5,), (200, 50)]  # the last has a sparse gradient
 
-STEPS = f"""
+STEPS = """
 import hashlib, json, re
 import keras, numpy as np, tensorflow as tf, pyadam
-for name, arguments in {CASES!r}:
+for name, arguments in CASES:
     rng = np.random.default_rng(0)
     def draw(shape):
         return np.asarray(rng.standard_normal(shape, "float32"))
     def slices():
         sparse = tf.IndexedSlices(draw((20, 50)), rng.integers(200, size=20), tf.constant([200, 50]))
         return tf.convert_to_tensor(sparse) if name == "LazyAdam" else sparse
-    vs = [keras.Variable(draw(shape)) for shape in {SHAPES!r}]
+    vs = [keras.Variable(draw(shape)) for shape in SHAPES]
     optimizer = getattr(pyadam, name)(0.01, **arguments)
     for _ in range(6):
         optimizer.apply([*(tf.constant(draw(v.shape)) for v in vs[:-1]), slices()], vs)
@@ -58,31 +58,42 @@ pyadam.xla.single_pass()
 
 
 @pytest.fixture(scope="module")
-def outcomes():
-    """Bits and loops of every case, with separate loops and with one."""
-    runs = [run_python(STEPS), run_python("import pyadam.xla; pyadam.xla.single_pass()\n" + STEPS)]
+def outcomes(request):
+    """Bits and loops of every case that a test of this run is about, with separate loops and with one."""
+    parameters = [getattr(item, "callspec", None) for item in request.session.items if item.path == request.path]
+    asked = sorted({each.params["case"] for each in parameters if each and "case" in each.params})
+    steps = f"CASES, SHAPES = {[CASES[case] for case in asked]!r}, {SHAPES!r}\n{STEPS}"
+    runs = [run_python(steps), run_python("import pyadam.xla; pyadam.xla.single_pass()\n" + steps)]
     for done in runs:
         assert done.returncode == 0, done.stderr
-    return [[json.loads(line) for line in done.stdout.splitlines()] for done in runs]
+    return [dict(zip(asked, map(json.loads, done.stdout.splitlines()), strict=True)) for done in runs]
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{name}-{arguments}" for name, arguments in CASES])
 def test_the_same_bits(outcomes, case):
     plain, single = (outcome[case][0] for outcome in outcomes)
     assert plain == single
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{name}-{arguments}" for name, arguments in CASES])
 def test_one_loop_a_lane(outcomes, case):
     """Two large variables, the two small ones that share an arena, and the table, unless its other rows stay as they are.
 
     To clip each of these, their gradient is taken apart; XLA's loops have outputs of one dtype; and one case is more than XLA
-    puts into one loop.
+    puts into one loop on some processors.
     """
     name, given = CASES[case]
-    loops = 2 if "slot_dtype" in given or (name == "RMSprop" and {"centered", "use_ema"} <= given.keys()) else 1
+    loops = (
+        {2}
+        if "slot_dtype" in given
+        else {1, 2}
+        if name == "RMSprop" and {"centered", "use_ema"} <= given.keys()
+        else {1}
+    )
     lanes = 3 if (name, given) in (("SGD", {}), ("Adagrad", {})) else 4
-    assert outcomes[1][case][1] == lanes * loops + ("clipnorm" in given)
+    assert outcomes[1][case][1] in {lanes * each + ("clipnorm" in given) for each in loops}
 
 
 def test_without_it_plain_adam_has_a_loop_for_each_state(outcomes):

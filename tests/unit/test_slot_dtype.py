@@ -139,6 +139,7 @@ def test_slots_are_half_as_large_and_nothing_else_changes_its_dtype(name):
     assert len(expected) == sum(v.dtype == "bfloat16" for v in made[1].variables)
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", EVERY)
 def test_a_step_is_that_of_float32_slots_and_stores_one_of_their_neighbours(name):
     """From the same state: the weight but for its last bit, each slot within one unit in the last place of bfloat16."""
@@ -304,6 +305,7 @@ def through(kind, first, second, folder):
     return second
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("kind", ["keras", "weights.h5", "checkpoint", "pickle"])
 @pytest.mark.parametrize(("library", "ours"), FACES)
 def test_training_goes_on_to_the_bit(library, ours, kind, tmp_path):
@@ -328,8 +330,9 @@ def test_a_saved_model_holds_the_slots(tmp_path):
     model = train(make_model(pyadam.Adam(0.01, **BF16)), 1)
     tf.saved_model.save(model, str(tmp_path))
     reader = tf.train.load_checkpoint(str(tmp_path / "variables" / "variables"))
-    held = [name for name, dtype in reader.get_variable_to_dtype_map().items() if dtype == tf.bfloat16]
-    assert len(held) == 8
+    rounded = [name for name, dtype in reader.get_variable_to_dtype_map().items() if dtype == tf.bfloat16]
+    held = [name for name in rounded if "/arena_" not in name]
+    assert (len(held), len(rounded)) == (8, 10)  # what lies behind them is saved, too, for functions that train
     for name in held:
         place = int(name.split("/")[2])
         np.testing.assert_array_equal(reader.get_tensor(name), model.optimizer.variables[place].numpy())
