@@ -167,8 +167,9 @@ class Extension:
                 f"{owner}: update_step of one variable can't be told from a whole step, with which "
                 f"{' and '.join(self._rule.shared)} goes on; call apply() with all variables"
             )
-        self._check_known([variable])
-        target = self._engine.targets[self._var_key(variable)]
+        target = self._engine.targets.get(self._var_key(variable))
+        if target is None:
+            raise self._unknown([variable])
         hyper = self._current_hyper()
         if learning_rate is not None:
             hyper["learning_rate"] = tf.cast(self._native(learning_rate), hyper["learning_rate"].dtype)

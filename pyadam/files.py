@@ -1,6 +1,6 @@
 """Saved state in HDF5 files: Keras' own numbered datasets, and beside them what they are."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -140,7 +140,9 @@ def read_names(
         found = label(dataset.name.partition("/optimizer_weights/")[2])
         entries.append(Entry(found, tuple(dataset.shape), str(dataset.dtype), lambda d=dataset: np.array(d)))  # type: ignore[misc]
     model = _child(datasets[0].file, "model_weights") if datasets else None
-    layers: Collection[str] = () if model is None else set(model.keys())
+    layers: set[str] = set()
+    if model is not None:
+        model.visit(lambda path: layers.update(path.split("/")))
     return SavedState(entries, None, layers)
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Any
 
-__all__ = ["check_backend", "home", "host", "introduced", "keras3_classes", "legacy"]
+__all__ = ["check_backend", "home", "host", "in_refusal", "introduced", "keras3_classes", "legacy"]
 
 
 def legacy() -> bool:
@@ -43,6 +43,11 @@ def home(optimizer: Any) -> str:
     """The module that an optimizer's class is imported from: that of the generation of Keras it is made for."""
     made_for_tf_keras = any(base.__module__.startswith("tf_keras.") for base in type(optimizer).__mro__)
     return "pyadam.tf_keras" if made_for_tf_keras else "pyadam"
+
+
+def in_refusal() -> bool:
+    """Whether the ``__format__`` that asks was called where Keras refuses an optimizer: in its ``optimizers.get``."""
+    return sys._getframe(2).f_code.co_name == "get"
 
 
 def introduced(optimizer: Any) -> str:

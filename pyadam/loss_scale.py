@@ -9,7 +9,7 @@ import tensorflow as tf
 from pyadam.engine.compiler import Program
 from pyadam.engine.gradients import as_real, compute_dtype
 from pyadam.extension import check_overrides
-from pyadam.generation import home, introduced
+from pyadam.generation import home, in_refusal, introduced
 from pyadam.saving import untracked
 from pyadam.specs.loss_scale import LossScaleOptimizer as LossScaleSpec
 
@@ -100,7 +100,7 @@ class LossScale:
         return f"{home(self)}.{type(self).__name__}({self.inner_optimizer!r})"
 
     def __format__(self, spec: str) -> str:
-        return introduced(self)
+        return introduced(self) if in_refusal() else format(repr(self), spec)
 
     def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> LossScaleSpec:
         """The spec of a call. The optimizer inside loses its own factor: the gradients would be divided twice."""

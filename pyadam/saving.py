@@ -5,7 +5,7 @@ import importlib
 import math
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -60,6 +60,8 @@ class Saving:
     _paths: dict[Any, str]  # key of a model variable -> its path, numbered where several have the same
     _ranks: dict[str, int]  # such a path -> its place in files
     _kept: dict[Label, Any]  # saved state of model variables that the optimizer has not met
+    _saved_paths: frozenset[str]  # those of the state that was loaded last
+    _starts: dict[Label, Callable[[], Any]]  # what each state of a model variable begins with
     _deferred: SavedState | None  # a state that was loaded before the build
     _misfit: str | None  # why the next step must not be taken
     _said: set[str]  # warnings
@@ -79,6 +81,8 @@ class Saving:
             _paths={},
             _ranks={},
             _kept={},
+            _saved_paths=frozenset(),
+            _starts={},
             _deferred=None,
             _misfit=None,
             _said=set(),
@@ -149,15 +153,22 @@ class Saving:
         here = self._labelled()
         shapes = {label: tuple(v.shape) for label, v in here.items()}
         found = fit(owner, state, shapes, self._automatic_names().__contains__)
-        kept = {entry.label: _kept_in(entry) for entry in found.kept}
+        renamed = _in_our_paths({entry.label.path: label.path for label, entry in found.taken.items() if entry.label})
+        kept = {
+            Label(entry.label.kind, renamed(entry.label.path)): _kept_in(entry) for entry in found.kept if entry.label
+        }
         if found.fresh and state.kinds:
             self._say(
                 f"{owner}: the saved state has nothing for {', '.join(found.fresh)}: "
                 f"{'it starts' if len(found.fresh) == 1 else 'they start'} fresh"
             )
-        untracked(self, _kept=kept, _misfit=None)
+        for label in here:
+            if label.path in found.fresh:
+                here[label].assign(tf.zeros_like(here[label]) + tf.cast(self._starts[label](), here[label].dtype))
+        saved = frozenset(entry.label.path for entry in state.entries if entry.label and entry.label.path)
+        untracked(self, _kept=kept, _saved_paths=saved, _misfit=None)
         taken = {id(entry): here[label] for label, entry in found.taken.items()}
-        return taken | {id(entry): kept[entry.label] for entry in found.kept}
+        return taken | {id(entry): variable for entry, variable in zip(found.kept, kept.values(), strict=True)}
 
     def _automatic_names(self) -> frozenset[str]:
         return _automatic_names(self._saving.__name__.split(".")[0])
@@ -214,7 +225,7 @@ class Saving:
     def _take_kept(self) -> None:
         """Gives variables that came later the state that was kept for them."""
         for label, variable in self._labelled().items():
-            found = [k for k in self._kept if k.kind == label.kind and _is_path_of(k.path, label.path)]
+            found = [k for k in self._kept if k.kind == label.kind and self._is_saved_path_of(k.path, label.path)]
             if len(found) != 1 or not label.path:
                 continue
             kept = self._kept.pop(found[0])
@@ -227,7 +238,10 @@ class Saving:
 
     def _is_kept(self, variable: Any) -> bool:
         """Whether there is saved state that waits for a variable of the model."""
-        return any(_is_path_of(label.path, path(variable).split(":")[0]) for label in self._kept)
+        return any(self._is_saved_path_of(label.path, path(variable).split(":")[0]) for label in self._kept)
+
+    def _is_saved_path_of(self, kept: str, here: str) -> bool:
+        return _is_path_of(kept, here, self._saved_paths, self._ranks)
 
     def _check_misfit(self) -> None:
         """Refuses to go on from a state that was loaded but did not fit."""
@@ -349,9 +363,28 @@ class Saving:
         return cls(**values)
 
 
-def _is_path_of(kept: str, here: str) -> bool:
-    """Whether the path that a state was saved under is this one; ``.h5`` files have flat paths."""
-    return alike(kept, here) or alike(kept, flat(here), "_")
+def _in_our_paths(ours: Mapping[str, str]) -> Callable[[str], str]:
+    """What makes of a saved path one of ours, from pairs of both: the model's name comes first in one of them, or in none."""
+    for saved, here in ours.items():
+        if saved.endswith(f"/{here}"):
+            return lambda path: path.removeprefix(saved[: -len(here)])
+        if here.endswith(f"/{saved}"):
+            return lambda path: here[: -len(saved)] + path
+    return lambda path: path
+
+
+def _is_path_of(kept: str, here: str, saved: Iterable[str], ours: Iterable[str]) -> bool:
+    """Whether the path that a state was saved under is this one; ``.h5`` files have flat paths.
+
+    A component more in front of it can only be the model's name, which comes before all paths, those that were saved or ours.
+    """
+    if kept == here or alike(kept, flat(here), "_"):
+        return True
+    for longer, shorter, others in ((kept, here, saved), (here, kept, ours)):
+        model, _, rest = longer.partition("/")
+        if rest == shorter:
+            return all(each.startswith(f"{model}/") for each in others)
+    return False
 
 
 def _dtype_name(variable: Any) -> str:

@@ -22,7 +22,7 @@ from pyadam.engine.lanes import make_arenas
 from pyadam.engine.part import Part
 from pyadam.exclusions import Exclusions
 from pyadam.extension import Extension
-from pyadam.generation import home, introduced
+from pyadam.generation import home, in_refusal, introduced
 from pyadam.hyperparameters import Hyperparameters
 from pyadam.reference import documentation
 from pyadam.replicas import check_one_replica, undistributed
@@ -91,7 +91,7 @@ class Shell(Extension, Averages, Hyperparameters):
         return f"{home(self)}.{type(self).__name__}({shown})"
 
     def __format__(self, spec: str) -> str:
-        return introduced(self)
+        return introduced(self) if in_refusal() else format(repr(self), spec)
 
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if name != "lr"]  # Keras reads all that is listed when it saves
@@ -119,17 +119,18 @@ class Shell(Extension, Averages, Hyperparameters):
     # --- variables -------------------------------------------------------------------------------------------------------
 
     def build(self, variables: Sequence[Any]) -> None:
-        """Creates the state for these model variables; from then on no others are accepted.
+        """Creates the state for these model variables; from then on others are accepted only beside them.
 
         Raises:
-            ValueError: a variable given twice, or one that an earlier build did not name.
+            ValueError: a variable given twice, or none that an earlier build has named.
         """
-        if self._built_explicitly:
-            self._check_known(list(variables))
-        self._add_targets(list(variables))
-        if not self._built_explicitly:
-            self._built_explicitly = True
-            self._finish_build()
+        with tf.init_scope():  # the state is made, and loaded, now, whatever is being traced
+            if self._built_explicitly:
+                self._check_known(list(variables))
+            self._add_targets(list(variables))
+            if not self._built_explicitly:
+                self._built_explicitly = True
+                self._finish_build()
 
     def _finish_build(self) -> None:
         self._exclusions.warn_unmatched(type(self).__name__)
@@ -137,16 +138,18 @@ class Shell(Extension, Averages, Hyperparameters):
         self._load_deferred()
 
     def _check_known(self, variables: Sequence[Any]) -> None:
-        unknown = [
-            path(v)
-            for v in variables
-            if self._var_key(v) not in self._engine.targets and not self._is_kept(v) and not self._why_not(v)
-        ]
-        if unknown:
-            raise ValueError(
-                f"{type(self).__name__}: unknown variable {', '.join(unknown)}: the optimizer was built for "
-                f"{len(self._engine.targets)} others. {_ONE_A_MODEL}"
-            )
+        """Refuses other variables than those of the build, but for such as come beside them: layers are unfrozen in stages."""
+        targets = self._engine.targets
+        if targets and not any(self._var_key(v) in targets for v in variables):
+            unknown = [v for v in variables if not self._is_kept(v) and not self._why_not(v)]
+            if unknown:
+                raise self._unknown(unknown)
+
+    def _unknown(self, variables: Sequence[Any]) -> ValueError:
+        return ValueError(
+            f"{type(self).__name__}: unknown variable {', '.join(map(path, variables))}: the optimizer was built for "
+            f"{len(self._engine.targets)} others. {_ONE_A_MODEL}"
+        )
 
     def _check_not_all_new(self, variables: Sequence[Any]) -> None:
         """Refuses a second model: its steps would go on from the count, and so from the corrections, of the first one's.
@@ -163,9 +166,9 @@ class Shell(Extension, Averages, Hyperparameters):
             f"{type(self).__name__}: unknown variable {', '.join(map(path, variables))}: the optimizer has taken "
             f"{steps} steps, and none with these variables. {_ONE_A_MODEL}"
         )
-        names = [path(v).split(":")[0] for v in variables]
+        known, names = list(self._ranks), [path(v).split(":")[0] for v in variables]
         in_layers = any("/" in name for name in names)  # variables of no layer are all called alike
-        if in_layers and self._same_variables(list(self._ranks), names):
+        if in_layers and not _of_one_model(known, names) and self._same_variables(known, names):
             raise ValueError(words)
         self._say(words)
 
@@ -222,6 +225,7 @@ class Shell(Extension, Averages, Hyperparameters):
         native = self._native(state)
         self._labels[id(state)] = label = Label(slot.name, self._paths[self._var_key(v)])
         self._places[label] = place
+        self._starts[label] = lambda: target.weight if slot.name == "average" else slot.start
         if slot.name == "average":
             target.average = native
             if self.built:  # a later variable: its average starts here, not at the first update
@@ -327,6 +331,8 @@ class Shell(Extension, Averages, Hyperparameters):
                 self._check_known(variables)
             else:
                 self._check_not_all_new(variables)
+            if not self.built and type(self).build is not Shell.build:  # a subclass makes variables of its own there
+                self.build(variables)
             self._add_targets(variables)
             if not self.built:
                 self._finish_build()
@@ -387,6 +393,12 @@ def matched(optimizer: Any, grads: Iterable[Any], variables: Iterable[Any] | Non
     if len(grads) != len(variables):
         raise ValueError(f"{owner}: expected one gradient a variable, got {len(grads)} gradients for {len(variables)}")
     return grads, variables
+
+
+def _of_one_model(known: Sequence[str], new: Sequence[str]) -> bool:
+    """Whether different paths begin with the name of the same model."""
+    models = {name.split("/")[0] for name in (*known, *new) if name.count("/") > 1}
+    return len(models) == 1 and all(name.count("/") > 1 for name in (*known, *new)) and set(known).isdisjoint(new)
 
 
 def _hyperparameter(name: str, doc: str) -> property:

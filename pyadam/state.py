@@ -154,24 +154,28 @@ def same_variables(
     """Which saved path is which of ours: from ours to the saved one.
 
     Paths that are equal name the same variable. But a model's own name comes first in some of its paths and not in others, as
-    the model was built. And where a model is made a second time in one process, Keras counts on: ``dense/kernel`` is
-    ``dense_2/kernel`` there. So where neither list is a part of the other, and they are the same but for such numbers, it is
-    the rank of the number that counts.
+    the model was built. And where other layers were made before in a process, Keras counts on: ``dense/kernel`` is
+    ``dense_2/kernel`` there. A number can be trusted if the saved model has all of our layers, or, where that is not known, if
+    one list is a part of the other. Else, if the lists are the same but for such numbers, it is the rank of the number that
+    counts; and if they are not, what has a number has no partner.
 
     Args:
         saved: the paths that a state has.
         here: those of the optimizer that loads it.
-        names: names of the saved model's layers. If they have all of ours, numbers mean what they say.
+        names: names of the saved model's layers, if they are known.
         automatic: whether a name without its number is one that Keras gives.
     """
-    readings = [
-        _paired(a, b, saved, here) for a in (saved, _without_model(saved)) for b in (here, _without_model(here))
-    ]
+    a, b = _by_rank_in_layer(saved, automatic), _by_rank_in_layer(here, automatic)
+    readings = [_paired(x, y, saved, here) for x in (a, _without_model(a)) for y in (b, _without_model(b))]
     best = max(readings, key=len)
-    if len(best) in (len(saved), len(here)) or (names and all(_has(names, path) for path in here)):
+    if len(best) == len(saved) == len(here):
         return best
-    ranked = _paired(_ranked(_without_model(saved), automatic), _ranked(_without_model(here), automatic), saved, here)
-    return ranked if len(ranked) == len(saved) == len(here) else best
+    if all(_is_layer_of(names, path, automatic) for path in here) if names else len(best) in (len(saved), len(here)):
+        return best
+    ranked = _paired(_ranked(_without_model(a), automatic), _ranked(_without_model(b), automatic), saved, here)
+    if len(ranked) == len(saved) == len(here):
+        return ranked
+    return {path: source for path, source in best.items() if not _numbered_layer(path, automatic)}
 
 
 def _paired(a: Sequence[str], b: Sequence[str], saved: Sequence[str], here: Sequence[str]) -> dict[str, str]:
@@ -182,8 +186,36 @@ def _paired(a: Sequence[str], b: Sequence[str], saved: Sequence[str], here: Sequ
     return {path: of_reading[reading] for path, reading in zip(here, b, strict=True) if reading in of_reading}
 
 
-def _has(names: Collection[str], path: str) -> bool:
-    return any(component in names for component in path.split("/"))
+def _layer(path: str) -> str:
+    """The name of the layer that a variable belongs to."""
+    return "/".join(path.split("/")[-2:-1])
+
+
+def _numbered_layer(path: str, automatic: Callable[[str], bool]) -> bool:
+    return automatic(_counted(_layer(path))[0])
+
+
+def _is_layer_of(names: Collection[str], path: str, automatic: Callable[[str], bool]) -> bool:
+    """Whether a model with layers of these names has the one that a variable belongs to, if Keras gave it its name."""
+    return _layer(path) in names or not _numbered_layer(path, automatic)
+
+
+def _by_rank_in_layer(paths: Sequence[str], automatic: Callable[[str], bool]) -> list[str]:
+    """The paths with variables that have no name of their own numbered within their layer, of how many there are."""
+    unnamed: dict[str, list[int]] = {}
+    for path in paths:
+        layer, _, name = path.rpartition("/")
+        if automatic(_counted(name)[0]):
+            unnamed.setdefault(layer, []).append(_counted(name)[1])
+
+    def ranked(path: str) -> str:
+        layer, _, name = path.rpartition("/")
+        base, number = _counted(name)
+        if layer not in unnamed or not automatic(base):
+            return path
+        return f"{layer}/{base} {sorted(unnamed[layer]).index(number)} of {len(unnamed[layer])}"
+
+    return list(map(ranked, paths))
 
 
 # --- does it fit ---------------------------------------------------------------------------------------------------------

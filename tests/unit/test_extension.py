@@ -202,3 +202,23 @@ def test_two_optimizers_of_one_model_have_paths_of_their_own():
     paths = list(model._get_variable_map())
     assert len(paths) == len(set(paths)) == 2 * 4
     assert model.one.get_config()["name"] == model.two.get_config()["name"] == "adam"
+
+
+def test_a_build_of_a_subclass_is_called_before_the_first_step():
+    class Counting(pyadam.Adam):
+        def build(self, variables):
+            super().build(variables)
+            self.seen = self.add_variable((), "zeros", name="seen")
+
+        def apply(self, grads, trainable_variables=None):
+            super().apply(grads, trainable_variables)
+            self.seen.assign_add(1.0)
+
+    optimizer = Counting(0.01)
+    variable = keras.Variable([1.0])
+    for _ in range(2):
+        optimizer.apply_gradients([(tf.constant([1.0]), variable)])
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(Counting(0.01), "mse")
+    model.fit(np.ones((4, 1)), np.ones((4, 1)), epochs=3, verbose=0)
+    assert (float(optimizer.seen), float(model.optimizer.seen)) == (2.0, 3.0)

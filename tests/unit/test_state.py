@@ -20,7 +20,7 @@ X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
 
 # --- which path is which -------------------------------------------------------------------------------------------------
 
-AUTOMATIC = {"dense", "sequential", "functional"}.__contains__
+AUTOMATIC = {"dense", "sequential", "functional", "variable"}.__contains__
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,34 @@ AUTOMATIC = {"dense", "sequential", "functional"}.__contains__
         (["dense_1/k", "dense_2/k"], ["dense/k", "dense_1/k"], (), {"dense/k": "dense_1/k", "dense_1/k": "dense_2/k"}),
         (["dense/k"], ["dense_1/k"], ("dense", "dense_1"), {}),  # the other layer of the same model
         (["block_1/k"], ["block_2/k"], (), {}),  # a number that is the user's
+        # one Dense was made before: a number that the saved model has is another layer's all the same
+        (
+            ["net/dense/k", "net/dense_1/k"],
+            ["net/dense_1/k", "net/dense_2/k"],
+            ("dense", "dense_1"),
+            {"net/dense_1/k": "net/dense/k", "net/dense_2/k": "net/dense_1/k"},
+        ),
+        (
+            ["dense/k", "dense_1/k", "a/k"],
+            ["dense_1/k", "dense_2/k", "a/k", "b/k"],
+            ("dense", "dense_1", "a"),
+            {"a/k": "a/k"},
+        ),
+        (["dense/k", "dense_1/k", "dense_2/k"], ["dense_2/k", "dense_3/k"], (), {}),
+        # variables without names, whatever was made before, and with another variable beside them
+        (
+            ["m/variable", "m/variable_1"],
+            ["m/variable_1", "m/variable_2"],
+            ("m",),
+            {"m/variable_1": "m/variable", "m/variable_2": "m/variable_1"},
+        ),
+        (
+            ["m/variable", "m/variable_1"],
+            ["m/variable_1", "m/variable_2", "a/k"],
+            ("m", "a"),
+            {"m/variable_1": "m/variable", "m/variable_2": "m/variable_1"},
+        ),
+        (["m/variable", "m/variable_1"], ["m/variable_1"], (), {}),
         (["sequential/dense/k"], ["sequential_3/dense_1/k"], (), {"sequential_3/dense_1/k": "sequential/dense/k"}),
     ],
 )
@@ -233,3 +261,125 @@ def test_variables_that_a_subclass_adds_come_last_and_are_saved(tmp_path):
     for other in (again, theirs):
         for a, b in zip(other.optimizer.variables, model.optimizer.variables, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+# --- more of what happens around a load ------------------------------------------------------------------------------------
+
+
+@keras.saving.register_keras_serializable("test_state")
+class Unnamed(keras.layers.Layer):
+    """Three weights without names."""
+
+    def build(self, input_shape):
+        self.a, self.b, self.c = (self.add_weight(shape=(4, 4)) for _ in range(3))
+
+    def call(self, x):
+        return keras.ops.tanh(keras.ops.tanh(x @ self.a) @ self.b) @ self.c
+
+
+@keras.saving.register_keras_serializable("test_state")
+class Stack(keras.Model):
+    """Three layers with the names that Keras gives."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.stack = [keras.layers.Dense(4) for _ in range(3)]
+
+    def call(self, x):
+        for layer in self.stack:
+            x = keras.ops.tanh(layer(x))
+        return x
+
+
+def compiled(model):
+    model.compile(pyadam.Adam(0.05), "mse")
+    return model
+
+
+@pytest.mark.parametrize("make", [lambda: keras.Sequential([keras.Input((4,)), Unnamed(name="mix")]), Stack])
+@pytest.mark.parametrize("others", [0, 1, 2, 10])
+def test_numbers_that_keras_counts_from_another_one(make, others, tmp_path):
+    """As in another process, in which other layers were made before."""
+    keras.backend.clear_session()
+    model = compiled(make())
+    fit(model)
+    model.save(tmp_path / "m.keras")
+    expected = fit(model)
+    keras.backend.clear_session()
+    for _ in range(others):
+        keras.Variable(1.0)
+        keras.layers.Dense(1)
+    assert fit(keras.models.load_model(tmp_path / "m.keras")) == expected
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_checkpoint_is_restored_before_a_build_inside_of_a_graph(wrapped, tmp_path):
+    def made():
+        optimizer = pyadam.Adam(0.05)
+        model = net()
+        model.compile(keras.optimizers.LossScaleOptimizer(optimizer) if wrapped else optimizer, "mse")
+        return model, tf.train.Checkpoint(model=model, optimizer=model.optimizer)
+
+    model, checkpoint = made()
+    fit(model)
+    saved, expected = checkpoint.save(str(tmp_path / "c")), fit(model)
+    again, checkpoint = made()
+    checkpoint.restore(saved)
+    assert fit(again) == expected
+
+
+def test_what_starts_fresh_starts_fresh_though_it_has_state(tmp_path):
+    """Back to the best weights of stage one, after unfreezing: 'starts fresh' is what happens."""
+    model, optimizer = net(), pyadam.Adam(0.05, use_ema=True)
+    model.layers[0].trainable = False
+    model.compile(optimizer, "mse")
+    fit(model)
+    model.save_weights(tmp_path / "best.weights.h5")
+    model.layers[0].trainable = True
+    model.compile(optimizer, "mse")
+    fit(model)
+    with pytest.warns(UserWarning, match="nothing for .*body/kernel.*they start fresh"):
+        model.load_weights(tmp_path / "best.weights.h5")
+    fresh = [v for v in optimizer.variables if "body_kernel" in v.path]
+    assert [float(np.abs(v).max()) for v in fresh[1:]] == [0.0, 0.0]
+    np.testing.assert_array_equal(fresh[0], model.layers[0].kernel)
+
+
+@pytest.mark.parametrize("how", ["loaded", "LossScaleOptimizer", "Keras' LossScaleOptimizer", "one replica"])
+def test_layers_are_unfrozen_where_keras_builds_the_optimizer(how, tmp_path):
+    inner = pyadam.Adam(0.01)
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope() if how == "one replica" else tf.name_scope(""):
+        model = net()
+        model.layers[0].trainable = False
+        wrap = {
+            "LossScaleOptimizer": pyadam.LossScaleOptimizer,
+            "Keras' LossScaleOptimizer": keras.optimizers.LossScaleOptimizer,
+        }.get(how, lambda optimizer: optimizer)
+        model.compile(wrap(inner), "mse")
+        fit(model)
+        if how == "loaded":
+            model.save(tmp_path / "m.keras")
+            model = keras.models.load_model(tmp_path / "m.keras")
+        model.layers[0].trainable = True
+        before = np.array(model.layers[0].kernel)
+        model.compile(model.optimizer, "mse")
+        fit(model)
+    assert (np.array(model.layers[0].kernel) != before).all()
+
+
+def test_kept_state_goes_to_no_other_variable_whose_path_ends_alike(tmp_path):
+    base = keras.Sequential([keras.layers.Dense(4, name="dense")], name="base")
+    layers = [base, keras.layers.Dense(4, name="head"), keras.layers.Dense(4, name="dense")]
+    for layer in layers:
+        layer.build((None, 4))
+    inner, head, other = ([layer.trainable_variables[0]] for layer in layers)
+    first = pyadam.Adam(0.05)
+    for _ in range(3):
+        first.apply([tf.ones((4, 4))] * 2, inner + head)
+    saved = tf.train.Checkpoint(o=first).save(str(tmp_path / "c"))
+    second = pyadam.Adam(0.05)
+    tf.train.Checkpoint(o=second).restore(saved)
+    second.apply([tf.ones((4, 4))], head)
+    second.apply([tf.ones((4, 4))] * 2, other + head)
+    (momentum,) = (v for v in second.variables if v.path.endswith("/dense_kernel_momentum"))
+    np.testing.assert_allclose(momentum, 0.1, rtol=1e-6)
