@@ -105,7 +105,7 @@ class Extension:
     _variables: list[Any]
     _var_key: Any
     _native: Any
-    _check_known: Any
+    _unknown: Any
     _current_hyper: Any
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -144,7 +144,8 @@ class Extension:
 
     def _get_variable_index(self, variable: Any) -> int:
         """The place of a model variable in the lists of state."""
-        self._check_known([variable])
+        if self._var_key(variable) not in self._engine.targets:
+            raise self._unknown([variable])
         return list(self._engine.targets).index(self._var_key(variable))
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any = None) -> None:
