@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from pyadam import specs
 from pyadam.arguments import is_variable
+from pyadam.classes import make_classes
 from pyadam.engine.gradients import compute_dtype
 from pyadam.engine.part import Part
 from pyadam.generation import check_backend
@@ -14,7 +15,7 @@ from pyadam.hyperparameters import native
 from pyadam.replicas import beside, component, undistributed
 from pyadam.rules.rule import Slot
 from pyadam.saving import path
-from pyadam.shell import Shell, make_classes
+from pyadam.shell import Shell
 
 check_backend()
 

@@ -24,14 +24,13 @@ from pyadam.exclusions import Exclusions
 from pyadam.extension import Extension
 from pyadam.generation import home, in_refusal, introduced
 from pyadam.hyperparameters import Hyperparameters
-from pyadam.reference import documentation
 from pyadam.replicas import check_one_replica, undistributed
 from pyadam.rules import RULES
 from pyadam.rules.rule import Slot
 from pyadam.saving import path, untracked
 from pyadam.state import Label, numbered
 
-__all__ = ["Shell", "make_classes", "matched"]
+__all__ = ["Shell", "matched"]
 
 
 _ONE_A_MODEL = (
@@ -399,29 +398,3 @@ def _of_one_model(known: Sequence[str], new: Sequence[str]) -> bool:
     """Whether different paths begin with the name of the same model."""
     models = {name.split("/")[0] for name in (*known, *new) if name.count("/") > 1}
     return len(models) == 1 and all(name.count("/") > 1 for name in (*known, *new)) and set(known).isdisjoint(new)
-
-
-def _hyperparameter(name: str, doc: str) -> property:
-    return property(lambda self: getattr(self._spec, name), lambda self, value: self._configure(name, value), doc=doc)
-
-
-def _make_class(spec: type[specs.Spec], base: type, module: str) -> type:
-    """The class of a spec: its signature, its documentation and a property for each hyperparameter."""
-    fields = specs.arguments(spec)
-    namespace: dict[str, Any] = {
-        name: _hyperparameter(name, field.metadata["doc"])
-        for name, field in fields.items()
-        if name not in ("learning_rate", "name")
-    }
-    namespace |= {
-        "spec_type": spec,
-        "__module__": module,
-        "__doc__": documentation(spec),
-        "__signature__": specs.class_signature(spec),
-    }
-    return type(spec.__name__, (base,), namespace)
-
-
-def make_classes(base: type, register: Callable[[type], type], module: str) -> dict[str, type]:
-    """The classes of all specs on a base, under their names."""
-    return {name: register(_make_class(spec, base, module)) for name, spec in specs.SPECS.items()}

@@ -19,13 +19,14 @@ except ImportError as error:
 
 from pyadam import specs
 from pyadam.arguments import is_variable, shown
+from pyadam.classes import make_classes
 from pyadam.engine.gradients import compute_dtype
 from pyadam.engine.part import Part
 from pyadam.hyperparameters import native
 from pyadam.replicas import component, undistributed
 from pyadam.rules import Rule, Slot
 from pyadam.saving import path, untracked
-from pyadam.shell import Shell, make_classes
+from pyadam.shell import Shell
 from pyadam.state import Entry, SavedState
 
 if TYPE_CHECKING:
