@@ -2,8 +2,8 @@
 
 # Keras' history object as R's; scripts of R keras read `metrics` and `params`, those that take
 # Keras' own object for it `history` and `epoch`.
-as_history <- function(history, validation_freq = NULL) {
-  metrics <- history$history
+as_history <- function(history, model, validation_freq = NULL) {
+  metrics <- in_order_of(model, history$history)
   structure(
     list(
       params = c(history$params, list(validation_freq = validation_freq)),
@@ -18,8 +18,9 @@ as_history <- function(history, validation_freq = NULL) {
 #' The history of a training
 #'
 #' What [fit()][training] returns is a list: `metrics` holds a vector for the loss and each metric,
-#' with one number an epoch, `params` what the training was asked for. `history` is `metrics`, and
-#' `epoch` the epochs from 0, as in Keras' own object.
+#' with one number an epoch, the loss first and those of validation last. `params` holds what the
+#' training was asked for. `history` is `metrics`, and `epoch` the epochs from 0, as in Keras' own
+#' object.
 #'
 #' @param x,object A history.
 #' @param y Not used.

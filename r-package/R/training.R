@@ -49,8 +49,9 @@
 #' @param ... Further arguments of the model's own method, by name.
 #' @return `compile()` returns the model; `fit()` the history: a list with `metrics` and `params`,
 #'   which can be printed, plotted and turned into a data frame, see [plot.pyadam_history()]; both
-#'   invisibly. `evaluate()` returns a named vector of the loss and the metrics, `predict()` an
-#'   array, or a list of arrays for a model of several outputs.
+#'   invisibly. `evaluate()` returns a named vector of the loss and the metrics, in the order of
+#'   Python's `model$evaluate()`: the loss comes first. `predict()` returns an array, or a list of
+#'   arrays for a model of several outputs.
 #' @examplesIf is_pyadam_available()
 #' keras <- reticulate::import("keras")
 #' model <- keras$Sequential(list(keras$layers$Dense(1L)))
@@ -124,7 +125,8 @@ fit.python.builtin.object <- function(object,
     validation_steps = validation_steps, ...
   )
   arguments <- with_data("fit", object, arguments, c(x = "train", validation_data = "test"))
-  invisible(as_history(do.call(object$fit, arguments, quote = TRUE), arguments$validation_freq))
+  history <- do.call(object$fit, arguments, quote = TRUE)
+  invisible(as_history(history, object, arguments$validation_freq))
 }
 
 #' Evaluate a model
@@ -186,11 +188,10 @@ evaluate.python.builtin.object <- function(object,
     steps = steps, callbacks = callbacks, ...
   )
   arguments <- with_data("evaluate", object, arguments, c(x = "test"))
-  if (!is.null(arguments$return_dict)) {
-    return(do.call(object$evaluate, arguments, quote = TRUE))
-  }
-  values <- do.call(object$evaluate, c(arguments, return_dict = TRUE), quote = TRUE)
-  if (all(lengths(values) == 1)) unlist(values) else values
+  asked <- arguments$return_dict
+  arguments$return_dict <- if (is.null(asked)) TRUE else asked
+  values <- in_order_of(object, do.call(object$evaluate, arguments, quote = TRUE))
+  if (is.null(asked) && all(lengths(values) == 1)) unlist(values) else values
 }
 
 #' @rdname training
@@ -210,122 +211,4 @@ predict.python.builtin.object <- function(object,
   )
   arguments <- with_data("predict", object, arguments, c(x = "predict"))
   do.call(object$predict, arguments, quote = TRUE)
-}
-
-# ---- arguments
-
-# The smallest values of the arguments that Python wants as whole numbers, where R writes 10 and
-# means a double.
-smallest <- c(
-  batch_size = 1, epochs = 0, initial_epoch = 0, steps = 1, steps_per_epoch = 1,
-  steps_per_execution = 1, validation_batch_size = 1, validation_steps = 1, verbose = 0
-)
-
-# The arguments that the user gave, checked, without those that are NULL, so that Python's own
-# defaults hold.
-given <- function(owner, model, ...) {
-  arguments <- list(...)
-  refuse_unnamed(owner, arguments)
-  refuse_lost(owner, "the model", model)
-  for (name in names(arguments)) {
-    refuse_lost(owner, name, arguments[[name]])
-    refuse_na(owner, name, arguments[[name]])
-  }
-  arguments <- Filter(Negate(is.null), arguments)
-  for (name in intersect(names(arguments), names(smallest))) {
-    arguments[[name]] <- as_whole_number(owner, name, arguments[[name]], smallest[[name]])
-  }
-  if (!is.null(arguments$validation_freq)) {
-    whole <- function(value) as_whole_number(owner, "validation_freq", value, 1)
-    frequency <- lapply(arguments$validation_freq, whole)
-    arguments$validation_freq <- if (length(frequency) == 1) frequency[[1]] else frequency
-  }
-  change(arguments, "callbacks", as_callbacks)
-}
-
-# Applies a function to the arguments of these names.
-change <- function(arguments, names, how, ...) {
-  chosen <- names(arguments) %in% names
-  arguments[chosen] <- lapply(arguments[chosen], how, ...)
-  arguments
-}
-
-refuse_gone <- function(owner, ...) {
-  for (name in names(Filter(Negate(is.null), list(...)))) {
-    stop(owner, ": ", name, " is not in Keras any more; leave it out", call. = FALSE)
-  }
-}
-
-# A Python object that was written by saveRDS() or save() comes back empty.
-refuse_lost <- function(owner, name, value) {
-  if (inherits(value, "python.builtin.object") && reticulate::py_is_null_xptr(value)) {
-    stop(
-      owner, ": ", name, " is a Python object of another R session, of which saveRDS() and save() ",
-      "keep nothing but the name; save a model with model$save(\"model.keras\") and load it ",
-      "with reticulate::import(\"keras\")$saving$load_model(\"model.keras\")",
-      call. = FALSE
-    )
-  }
-}
-
-refuse_na <- function(owner, name, value) {
-  if (is.atomic(value) && length(value) == 1 && is.na(value) && !is.nan(value)) {
-    stop(owner, ": ", name, " is NA", call. = FALSE)
-  }
-}
-
-as_whole_number <- function(owner, name, value, smallest) {
-  if (inherits(value, "python.builtin.object") || is.character(value)) {
-    return(value)
-  }
-  number <- if (name == "verbose" && is.logical(value)) as.integer(value) else value
-  if (is_whole(number) && number >= smallest && number <= .Machine$integer.max) {
-    return(as.integer(number))
-  }
-  stop(
-    owner, ": ", name, " must be a whole number from ", smallest, " to ", .Machine$integer.max,
-    ", got ", deparse(value, nlines = 1),
-    call. = FALSE
-  )
-}
-
-is_whole <- function(value) {
-  is.numeric(value) && length(value) == 1 && is.finite(value) && value == trunc(value)
-}
-
-as_callbacks <- function(value) {
-  if (is.list(value)) unname(value) else list(value)
-}
-
-# What is one number for a model of one output is a list, or a dictionary, for several.
-as_list_of_several <- function(value) {
-  if (is.atomic(value) && (length(value) > 1 || !is.null(names(value)))) as.list(value) else value
-}
-
-# Keras wants a list, where R writes one metric. Names are those of outputs, or else they name R
-# functions, as does the attribute that R keras' custom_metric() sets.
-as_metrics <- function(value, model) {
-  metrics <- if (is.list(value) || is.character(value)) as.list(value) else list(value)
-  outputs <- tryCatch(unlist(model$output_names), error = function(error) NULL)
-  if (!is.null(names(metrics)) && all(names(metrics) %in% outputs)) {
-    lapply(metrics, function(metric) {
-      if (is.list(metric)) unname(name_functions(metric)) else name_functions(list(metric))[[1]]
-    })
-  } else {
-    unname(name_functions(metrics))
-  }
-}
-
-# Python takes the name of a function from it. Those without one are called as in R keras 2.11.
-name_functions <- function(metrics) {
-  functions <- which(vapply(metrics, is_r_function, logical(1)))
-  names <- vapply(functions, function(i) {
-    own <- c(attr(metrics[[i]], "py_function_name"), names(metrics)[i], "python_function")
-    own[nzchar(own)][1]
-  }, "")
-  names <- make.unique(names, sep = "_")
-  for (i in seq_along(functions)) attr(metrics[[functions[i]]], "py_function_name") <- names[i]
-  inner <- vapply(metrics, function(metric) is.list(metric) && !is.object(metric), logical(1))
-  metrics[inner] <- lapply(metrics[inner], function(metric) unname(name_functions(metric)))
-  metrics
 }
