@@ -4,7 +4,7 @@
 # means a double.
 smallest <- c(
   batch_size = 1, epochs = 0, initial_epoch = 0, steps = 1, steps_per_epoch = 1,
-  steps_per_execution = 1, validation_batch_size = 1, validation_steps = 1, verbose = 0
+  steps_per_execution = 1, validation_batch_size = 1, validation_steps = 1
 )
 
 # The arguments that the user gave, checked, without those that are NULL, so that Python's own
@@ -26,6 +26,9 @@ given <- function(owner, model, ...) {
     frequency <- lapply(arguments$validation_freq, whole)
     arguments$validation_freq <- if (length(frequency) == 1) frequency[[1]] else frequency
   }
+  arguments <- change(arguments, "verbose", as_verbose, owner)
+  arguments <- change(arguments, "shuffle", as_shuffle, owner)
+  arguments <- change(arguments, "validation_split", as_fraction, owner, "validation_split")
   change(arguments, "callbacks", as_callbacks)
 }
 
@@ -61,16 +64,46 @@ refuse_na <- function(owner, name, value) {
 }
 
 as_whole_number <- function(owner, name, value, smallest) {
-  if (inherits(value, "python.builtin.object") || is.character(value)) {
+  is_auto <- name == "steps_per_execution" && identical(value, "auto")
+  if (inherits(value, "python.builtin.object") || is_auto) {
     return(value)
   }
-  number <- if (name == "verbose" && is.logical(value)) as.integer(value) else value
-  if (is_whole(number) && number >= smallest && number <= .Machine$integer.max) {
-    return(as.integer(number))
+  if (is_whole(value) && value >= smallest && value <= .Machine$integer.max) {
+    return(as.integer(value))
   }
+  allowed <- paste("a whole number from", smallest, "to", .Machine$integer.max)
+  refuse(owner, name, allowed, value)
+}
+
+as_verbose <- function(value, owner) {
+  if (inherits(value, "python.builtin.object") || identical(value, "auto")) {
+    return(value)
+  }
+  if (is_whole(value) && value %in% 0:2 || isTRUE(value) || isFALSE(value)) {
+    return(as.integer(value))
+  }
+  refuse(owner, "verbose", "0, 1, 2 or \"auto\"", value)
+}
+
+as_shuffle <- function(value, owner) {
+  is_flag <- isTRUE(value) || isFALSE(value)
+  if (inherits(value, "python.builtin.object") || is_flag || identical(value, "batch")) {
+    return(value)
+  }
+  refuse(owner, "shuffle", "TRUE, FALSE or \"batch\"", value)
+}
+
+as_fraction <- function(value, owner, name) {
+  is_number <- is.numeric(value) && length(value) == 1 && is.finite(value)
+  if (inherits(value, "python.builtin.object") || is_number && value >= 0 && value < 1) {
+    return(value)
+  }
+  refuse(owner, name, "a number from 0 to less than 1", value)
+}
+
+refuse <- function(owner, name, allowed, value) {
   stop(
-    owner, ": ", name, " must be a whole number from ", smallest, " to ", .Machine$integer.max,
-    ", got ", deparse(value, nlines = 1),
+    owner, ": ", name, " must be ", allowed, ", got ", deparse(value, nlines = 1),
     call. = FALSE
   )
 }

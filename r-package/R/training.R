@@ -115,17 +115,18 @@ fit.python.builtin.object <- function(object,
                                       ...) {
   # Keras would warn that it can't shuffle batches.
   if (missing(shuffle) && is_r_function(x)) shuffle <- FALSE
+  if (is.null(epochs)) epochs <- 10
   arguments <- given(
     "fit", object,
     x = x, y = y, batch_size = batch_size, epochs = epochs, verbose = verbose,
     callbacks = callbacks, validation_split = validation_split,
     validation_data = validation_data, shuffle = shuffle,
-    class_weight = as_class_weight(class_weight, y), sample_weight = sample_weight,
+    class_weight = class_weight, sample_weight = sample_weight,
     initial_epoch = initial_epoch, steps_per_epoch = steps_per_epoch,
     validation_steps = validation_steps, ...
   )
   arguments <- with_data("fit", object, arguments, c(x = "train", validation_data = "test"))
-  history <- do.call(object$fit, arguments, quote = TRUE)
+  history <- call_model(object$fit, arguments)
   invisible(as_history(history, object, arguments$validation_freq))
 }
 
@@ -190,7 +191,7 @@ evaluate.python.builtin.object <- function(object,
   arguments <- with_data("evaluate", object, arguments, c(x = "test"))
   asked <- arguments$return_dict
   arguments$return_dict <- if (is.null(asked)) TRUE else asked
-  values <- in_order_of(object, do.call(object$evaluate, arguments, quote = TRUE))
+  values <- in_order_of(object, call_model(object$evaluate, arguments))
   if (is.null(asked) && all(lengths(values) == 1)) unlist(values) else values
 }
 
@@ -210,5 +211,5 @@ predict.python.builtin.object <- function(object,
     x = x, batch_size = batch_size, verbose = verbose, steps = steps, callbacks = callbacks, ...
   )
   arguments <- with_data("predict", object, arguments, c(x = "predict"))
-  do.call(object$predict, arguments, quote = TRUE)
+  call_model(object$predict, arguments)
 }

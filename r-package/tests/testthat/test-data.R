@@ -112,7 +112,7 @@ test_that("numbers and flags out of range are refused by name", {
   refused <- list(
     batch_size = 1e10, batch_size = 0, batch_size = NA, epochs = 2.5, epochs = -1, epochs = NA,
     epochs = NaN, epochs = c(1, 2), initial_epoch = -1, steps_per_epoch = 0.5, validation_steps = 0,
-    verbose = -1, shuffle = NA, validation_split = NA, validation_freq = 0
+    shuffle = NA, validation_split = NA, validation_freq = 0
   )
   for (i in seq_along(refused)) {
     words <- paste0("^fit: ", names(refused)[i], " (must be a whole number from|is NA)")
