@@ -75,19 +75,20 @@ as_whole_number <- function(owner, name, value, smallest) {
   refuse(owner, name, allowed, value)
 }
 
+is_flag <- function(value) isTRUE(value) || isFALSE(value)
+
 as_verbose <- function(value, owner) {
   if (inherits(value, "python.builtin.object") || identical(value, "auto")) {
     return(value)
   }
-  if (is_whole(value) && value %in% 0:2 || isTRUE(value) || isFALSE(value)) {
+  if (is_flag(value) || is_whole(value) && value %in% 0:2) {
     return(as.integer(value))
   }
   refuse(owner, "verbose", "0, 1, 2 or \"auto\"", value)
 }
 
 as_shuffle <- function(value, owner) {
-  is_flag <- isTRUE(value) || isFALSE(value)
-  if (inherits(value, "python.builtin.object") || is_flag || identical(value, "batch")) {
+  if (inherits(value, "python.builtin.object") || is_flag(value) || identical(value, "batch")) {
     return(value)
   }
   refuse(owner, "shuffle", "TRUE, FALSE or \"batch\"", value)

@@ -27,15 +27,16 @@ batches_module <- function() {
 
 # The argument that tells how many steps a function's batches are for.
 steps_for <- function(owner, name) {
-  if (owner != "fit") "steps" else c(x = "steps_per_epoch", validation_data = "validation_steps")[[name]]
+  of_fit <- c(x = "steps_per_epoch", validation_data = "validation_steps")
+  if (owner == "fit") of_fit[[name]] else "steps"
 }
 
 # What belongs to each observation comes in the batches.
 refuse_beside_function <- function(owner, arguments) {
   for (name in intersect(names(arguments), c("y", "sample_weight", "class_weight"))) {
     stop(
-      owner, ": ", name, " cannot be given where x is a function that makes batches: let it return ",
-      if (name == "y") "list(x, y)" else "list(x, y, sample_weight)",
+      owner, ": ", name, " cannot be given where x is a function that makes batches: let it ",
+      "return ", if (name == "y") "list(x, y)" else "list(x, y, sample_weight)",
       call. = FALSE
     )
   }

@@ -7,7 +7,8 @@ with_data <- function(owner, model, arguments, batches) {
     if (is_r_function(arguments[[name]])) {
       if (name == "x") refuse_beside_function(owner, arguments)
       steps <- arguments[[steps_for(owner, name)]]
-      made <- batches_of(arguments[[name]], paste0(owner, ": ", name), model, batches[[name]], steps)
+      called <- paste0(owner, ": ", name)
+      made <- batches_of(arguments[[name]], called, model, batches[[name]], steps)
       arguments[[name]] <- made$dataset()
       arguments$callbacks <- c(made$callback(), arguments$callbacks)
       attr(arguments, "batches") <- c(attr(arguments, "batches"), made)
@@ -89,9 +90,8 @@ as_data <- function(value, name, role) {
     value <- as_numbers(value, name)
   }
   if (is_plain_list(value)) {
-    inner <- if (is.null(names(value))) seq_along(value) else names(value)
-    inner <- paste0(name, "[[", inner, "]]")
-    return(Map(function(item, name) as_data(item, name, role), value, inner))
+    items <- paste0(name, "[[", keys_of(value), "]]")
+    return(Map(function(item, name) as_data(item, name, role), value, items))
   }
   if (isS4(value)) {
     return(as_sparse(value, name))
@@ -99,14 +99,12 @@ as_data <- function(value, name, role) {
   if (is.null(value) || !is.atomic(value)) {
     return(value) # Python's own
   }
-  if (is.character(value) && role != "x") {
-    advice <- if (role == "y") "use factor(y) or numbers" else "give numbers"
-    stop(name, " is character; ", advice, call. = FALSE)
-  }
-  refuse_odd(value, name)
+  refuse_odd(value, name, role)
   attributes(value) <- list(dim = if (is.null(dim(value))) length(value) else dim(value))
   value
 }
+
+keys_of <- function(values) if (is.null(names(values))) seq_along(values) else names(values)
 
 # A sparse matrix of the package Matrix, in the form whose rows can be taken.
 as_sparse <- function(value, name) {
@@ -123,7 +121,11 @@ as_sparse <- function(value, name) {
   reticulate::r_to_py(value)$tocsr()
 }
 
-refuse_odd <- function(value, name) {
+refuse_odd <- function(value, name, role) {
+  if (is.character(value) && role != "x") {
+    advice <- if (role == "y") "use factor(y) or numbers" else "give numbers"
+    stop(name, " is character; ", advice, call. = FALSE)
+  }
   if (is.object(value) && !is_plain_number(value)) {
     stop(
       name, " is of class ", class(value)[1], "; give numbers, for example by as.numeric()",

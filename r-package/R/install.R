@@ -33,7 +33,8 @@ own_checkout <- checkout_around(getwd())
 #'   `"auto"`, `"virtualenv"` and `"conda"` is taken for the `package`, so that
 #'   `install_pyadam("~/pyadam")` does what it says.
 #' @param package What pip is to install: a folder with the source, such as `"~/pyadam"`, a file, or
-#'   an address. `NULL` means the checkout.
+#'   an address. `NULL` means the checkout. Other words, such as the `"cpu"` and `"gpu"` of
+#'   `install_keras()`, are errors.
 #' @return `NULL`, invisibly.
 #' @examples
 #' \dontrun{

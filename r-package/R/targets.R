@@ -53,7 +53,7 @@ refuse_other_levels <- function(y, other, name_of_y, name_of_other) {
 # Levels without observations keep their numbers, which the model then needs outputs for.
 warn_of_unused <- function(y, name) {
   if (is_plain_list(y)) {
-    inner <- if (is.null(names(y))) seq_along(y) else names(y)
+    inner <- keys_of(y)
     for (i in seq_along(y)) warn_of_unused(y[[i]], paste0(name, "[[", inner[i], "]]"))
   } else if (is.factor(y)) {
     unused <- setdiff(levels(y), as.character(y))

@@ -12,15 +12,20 @@
 #' row, one column or one number; data frames and tibbles of numbers, which become matrices; lists
 #' of these for models of several inputs or outputs; Python's own arrays and datasets. A vector has
 #' as many observations as elements. A factor as `y` becomes whole numbers from 0, in the order of
-#' its levels, as `"sparse_categorical_crossentropy"` wants them. A factor among the inputs is an
-#' error: it has no order that a network should see, so turn it into columns with
-#' [stats::model.matrix()]. So are `NA` anywhere, dates, and data without rows.
+#' its levels, as `"sparse_categorical_crossentropy"` wants them; a data frame of one factor does,
+#' too. The factor in `validation_data` must have the same levels. A level without observations keeps its
+#' number, which `fit()` warns of. A factor among the inputs is an error: it has no order that a
+#' network should see, so turn it into columns with [stats::model.matrix()]. So are strings as `y`,
+#' `NA` anywhere, dates, and data without rows. Sparse matrices of class `dgCMatrix` are taken as
+#' they are, which needs SciPy in Python.
 #'
 #' Instead of `x`, and of `validation_data`, an R function without arguments may make the batches:
 #' it returns `list(x, y)` or `list(x, y, sample_weight)`, for `predict()` `list(x)`, and `NULL`
 #' where the data end. It is called once a step, when the step begins, on R's own thread. All its
 #' batches have the shapes of the first, but for the number of rows. Where it has no end, tell
-#' `steps_per_epoch`, `validation_steps` or `steps`.
+#' `steps_per_epoch`, `validation_steps` or `steps`. After `NULL` it must start again: one that
+#' returns `NULL` where another epoch begins is an error. Weights come in the batches, so
+#' `sample_weight` and `class_weight` are errors beside a function.
 #'
 #' @section Calls of the model's own methods:
 #' `model$fit(...)`, `model$evaluate(...)` and so on are calls of Python, where these methods have
@@ -36,16 +41,17 @@
 #' @param x,y,sample_weight Inputs, targets and the weights of the observations: see below.
 #' @param batch_size,epochs,initial_epoch,steps_per_epoch,validation_steps,steps Whole numbers; they
 #'   need no `L`.
-#' @param verbose 0, 1, 2 or `"auto"`.
+#' @param verbose 0, 1, 2 or `"auto"`; `FALSE` is 0 and `TRUE` is 1.
 #' @param callbacks A Keras callback or a list of them.
 #' @param view_metrics Taken for scripts of R keras, and without effect: there is no viewer.
-#' @param validation_split The fraction of the data, from its end, that is for validation.
-#' @param validation_data `list(x, y)`, `list(x, y, sample_weight)` or a function that makes
-#'   batches.
-#' @param shuffle Whether to shuffle the observations before each epoch.
+#' @param validation_split The fraction of the data, from its end, that is for validation: a number
+#'   from 0 to less than 1.
+#' @param validation_data `list(x, y)` or `list(x, y, sample_weight)`, in this order or by these
+#'   names; a dataset; or a function that makes batches.
+#' @param shuffle Whether to shuffle the observations before each epoch; `"batch"` shuffles batches.
 #' @param class_weight A list, named vector or table of weights. The names are classes: whole
-#'   numbers from 0, as in `list("0" = 1, "1" = 50)` or `1 / table(y)`, or where `y` is a factor,
-#'   its levels.
+#'   numbers from 0, as in `list("0" = 1, "1" = 50)` or `1 / table(y)`, also `FALSE` and `TRUE`, or
+#'   where `y` is a factor, its levels.
 #' @param ... Further arguments of the model's own method, by name.
 #' @return `compile()` returns the model; `fit()` the history: a list with `metrics` and `params`,
 #'   which can be printed, plotted and turned into a data frame, see [plot.pyadam_history()]; both

@@ -97,15 +97,10 @@ test_that("what a function makes is checked, and its own errors are R's", {
   expect_error(train(function() list(x, y, y, y)), "must be list\\(x, y\\) .* a list of 4")
 })
 
-# What Python writes and warns of while `code` runs in a fresh session, after the definitions above.
-printed_by <- function(code) {
-  definitions <- utils::capture.output(dump(c("x", "y", "in_order", "network"), ""))
-  fresh_session(c("library(pyadam)", definitions, code))
-}
-
 test_that("NULL where the data end warns of nothing", {
   need_pyadam()
-  printed <- printed_by('
+  definitions <- utils::capture.output(dump(c("x", "y", "in_order", "network"), ""))
+  code <- '
     for (name in c("keras", "tf_keras")) {
       if (!reticulate::py_module_available(name)) next
       model <- network(reticulate::import(name))
@@ -114,7 +109,8 @@ test_that("NULL where the data end warns of nothing", {
       evaluate(model, in_order(4), verbose = 0)
     }
     cat("done")
-  ')
+  '
+  printed <- fresh_session(c("library(pyadam)", definitions, code))
   expect_match(printed, "done$")
   expect_no_match(printed, "ran out of data")
 })

@@ -153,7 +153,7 @@ test_that("validation_data is list(x, y) or list(x, y, sample_weight), in order 
   expect_identical(val_loss(sample_weight = weights, x, y), expected)
   expect_identical(val_loss(x_val = x, y_val = y), val_loss(x, y))
   expect_error(val_loss(x = x, x = y), "^fit: validation_data has x twice$")
-  words <- "^fit: validation_data must be list\\(x, y\\) or list\\(x, y, sample_weight\\), got a list of"
+  words <- "^fit: validation_data must be list\\(x, y\\) or list\\(.*\\), got a list of"
   expect_error(val_loss(x), paste(words, 1))
   expect_error(val_loss(x, y, weights, x), paste(words, 4))
   for (other in list(y, x, data.frame(x, y), TRUE)) {

@@ -66,7 +66,7 @@ test_that("pyadam_info() names the versions", {
 })
 
 test_that("bare words are no package, and the choices of install_keras() are refused in words", {
-  for (word in c("cpu", "gpu", "default", "nightly", "2.11", "pyadam", "tensorflow", "r-pyadam", "")) {
+  for (word in c("cpu", "gpu", "default", "nightly", "2.11", "pyadam", "tensorflow", "")) {
     words <- paste0('must be a folder .* a file or an address, and "', word, '" (is none of these)')
     expect_error(install_pyadam(word), words)
     expect_error(install_pyadam(package = word), words)
@@ -75,6 +75,6 @@ test_that("bare words are no package, and the choices of install_keras() are ref
     install_pyadam(version = "2.11"),
     "^install_pyadam: there is no argument version: give the source of the version .* as package$"
   )
-  expect_error(install_pyadam(tensorflow = "gpu"), "there is no argument tensorflow: the Python pack")
-  expect_error(install_pyadam("conda", extra_packages = "scipy"), "no argument extra_packages: inst")
+  expect_error(install_pyadam(tensorflow = "gpu"), "no argument tensorflow: the Python pack")
+  expect_error(install_pyadam("conda", extra_packages = "scipy"), "no argument extra_packages")
 })

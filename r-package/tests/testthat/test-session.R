@@ -127,7 +127,9 @@ test_that("a RETICULATE_PYTHON that names no Python is said to be wrong", {
   writeLines("no Python", plain)
   on.exit(unlink(c(folder, plain), recursive = TRUE))
   wrong <- c("/nowhere/python", folder, plain)
-  words <- c("which is not there", "which is a folder and no Python", "which does not run as a Python")
+  words <- c(
+    "which is not there", "which is a folder and no Python", "which does not run as a Python"
+  )
   for (i in seq_along(wrong)) {
     printed <- fresh_session(code, RETICULATE_PYTHON = wrong[i])
     told <- paste0("RETICULATE_PYTHON names ", wrong[i], ", ", words[i], ": correct or unset it")
