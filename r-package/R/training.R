@@ -13,11 +13,11 @@
 #' of these for models of several inputs or outputs; Python's own arrays and datasets. A vector has
 #' as many observations as elements. A factor as `y` becomes whole numbers from 0, in the order of
 #' its levels, as `"sparse_categorical_crossentropy"` wants them; a data frame of one factor does,
-#' too. The factor in `validation_data` must have the same levels. A level without observations keeps its
-#' number, which `fit()` warns of. A factor among the inputs is an error: it has no order that a
-#' network should see, so turn it into columns with [stats::model.matrix()]. So are strings as `y`,
-#' `NA` anywhere, dates, and data without rows. Sparse matrices of class `dgCMatrix` are taken as
-#' they are, which needs SciPy in Python.
+#' too. The factor in `validation_data` must have the same levels. A level without observations
+#' keeps its number, which `fit()` warns of. A factor among the inputs is an error: it has no order
+#' that a network should see, so turn it into columns with [stats::model.matrix()]. So are strings
+#' as `y`, `NA` anywhere, dates, and data without rows. Sparse matrices of class `dgCMatrix` are
+#' taken as they are, which needs SciPy in Python.
 #'
 #' Instead of `x`, and of `validation_data`, an R function without arguments may make the batches:
 #' it returns `list(x, y)` or `list(x, y, sample_weight)`, for `predict()` `list(x)`, and `NULL`
