@@ -255,7 +255,8 @@ def laid_on(
     known = [name for name in signature.parameters if name != "kwargs"]
     for name, value in kwargs.items():
         if name not in known:
-            raise TypeError(f"{owner}: unknown argument {name}{hint(owner, name, value, known, _owners())}")
+            owners = _owners() if "learning_rate" in known or "inner_optimizer" in known else {}  # not for schedules
+            raise TypeError(f"{owner}: unknown argument {name}{hint(owner, name, value, known, owners)}")
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:

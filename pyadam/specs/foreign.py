@@ -35,6 +35,11 @@ _SAME: Mapping[str, tuple[str, ...]] = {
     "inner_optimizer": ("optimizer", "inner"),
     "dynamic_growth_steps": ("growth_interval", "growth_steps"),
     "initial_scale": ("init_scale", "initial_loss_scale"),
+    # of schedules
+    "initial_learning_rate": ("learning_rate", "lr", "rate", "initial_lr", "init_lr", "base_lr", "initial_rate"),
+    "decay_steps": ("steps", "total_steps"),
+    "boundaries": ("steps", "milestones"),
+    "values": ("learning_rate", "learning_rates", "lr", "rates"),
 }
 # those that mean the same for some optimizers only
 _SAME_FOR: Mapping[tuple[str, str], str] = {("RMSprop", "alpha"): "rho"}

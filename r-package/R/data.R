@@ -5,75 +5,127 @@
 with_data <- function(owner, model, arguments, batches) {
   for (name in intersect(names(batches), names(arguments))) {
     if (is_r_function(arguments[[name]])) {
-      made <- batches_of(arguments[[name]], paste0(owner, ": ", name), model, batches[[name]])
+      if (name == "x") refuse_beside_function(owner, arguments)
+      steps <- arguments[[steps_for(owner, name)]]
+      called <- paste0(owner, ": ", name)
+      made <- batches_of(arguments[[name]], called, model, batches[[name]], steps)
       arguments[[name]] <- made$dataset()
       arguments$callbacks <- c(made$callback(), arguments$callbacks)
+      attr(arguments, "batches") <- c(attr(arguments, "batches"), made)
     }
   }
-  for (name in intersect(names(arguments), c("x", "y", "sample_weight"))) {
-    arguments[[name]] <- as_data(arguments[[name]], paste0(owner, ": ", name), name != "x")
+  y <- target_of(arguments$y)
+  for (name in intersect(names(arguments), batch_names)) {
+    arguments[[name]] <- as_data(arguments[[name]], paste0(owner, ": ", name), name)
   }
-  if (is.list(arguments$validation_data) && !is.object(arguments$validation_data)) {
-    validation <- as_batch(arguments$validation_data, paste0(owner, ": validation_data"))
+  if (owner == "fit") warn_of_unused(y, "fit: y")
+  if (!is.null(arguments$class_weight)) {
+    arguments$class_weight <- as_class_weight(arguments$class_weight, y)
+  }
+  if (!is.null(arguments$validation_data)) {
+    validation <- as_validation(arguments$validation_data, paste0(owner, ": validation_data"), y)
     arguments$validation_data <- validation
   }
   arguments
 }
 
-# list(x, y, sample_weight) as Python's tuple.
-as_batch <- function(values, owner) {
-  names <- c("x", "y", "sample_weight")
-  if (length(values) > length(names)) {
+as_validation <- function(value, owner, y) {
+  if (inherits(value, "python.builtin.object")) {
+    return(value)
+  }
+  if (!is_plain_list(value)) {
+    stop(
+      owner, " must be list(x, y), list(x, y, sample_weight), a dataset or a function that makes ",
+      "batches, got ", class(value)[1],
+      call. = FALSE
+    )
+  }
+  values <- placed(value, owner, least = 2)
+  batch <- as_batch(values, owner)
+  refuse_other_levels(y, target_of(values$y), "fit: y", paste0(owner, ": y"))
+  batch
+}
+
+is_plain_list <- function(value) is.list(value) && !is.object(value)
+
+batch_names <- c("x", "y", "sample_weight")
+
+# The values of a batch by these names, in this order. Other names say nothing, as in Python.
+placed <- function(values, owner, least = 1) {
+  if (length(values) < least || length(values) > length(batch_names)) {
     stop(
       owner, " must be list(x, y) or list(x, y, sample_weight), got a list of ", length(values),
       call. = FALSE
     )
   }
+  names <- if (is.null(names(values))) rep("", length(values)) else names(values)
+  unnamed <- !names %in% batch_names
+  if (anyDuplicated(names[!unnamed])) {
+    twice <- names[!unnamed][duplicated(names[!unnamed])][1]
+    stop(owner, " has ", twice, " twice", call. = FALSE)
+  }
+  names[unnamed] <- utils::head(setdiff(batch_names, names), sum(unnamed))
+  names(values) <- names
+  wanted <- batch_names[seq_len(max(match(names, batch_names)))]
+  stats::setNames(lapply(wanted, function(name) values[[name]]), wanted)
+}
+
+# list(x, y, sample_weight) as Python's tuple.
+as_batch <- function(values, owner) {
+  values <- placed(values, owner)
   values <- Map(
-    function(value, name) as_data(value, paste0(owner, ": ", name), name != "x"),
-    unname(values), names[seq_along(values)]
+    function(value, name) as_data(value, paste0(owner, ": ", name), name),
+    values, names(values)
   )
   do.call(reticulate::tuple, unname(values))
 }
 
-# An R function that makes batches, as Python reads them; `kind` is the kind of step that uses them.
-batches_of <- function(make, owner, model, kind) {
-  draw <- function() {
-    value <- make()
-    if (is.null(value)) {
-      return(NULL)
-    }
-    as_batch(if (is.list(value) && !is.object(value)) value else list(value), owner)
-  }
-  module <- reticulate::import_from_path(
-    "pyadam_batches",
-    system.file("python", package = "pyadam", mustWork = TRUE)
-  )
-  module$Batches(draw, model, kind, owner)
-}
-
-# A vector, matrix, array, data frame, or list of these, as reticulate makes arrays of it. Factors
-# are for targets.
-as_data <- function(value, name, factors) {
+# A vector, matrix, array, data frame, or list of these, as reticulate makes arrays of it. `role` is
+# the one of `batch_names` that it is for: factors are for y, and words are for x.
+as_data <- function(value, name, role) {
+  if (role == "y") value <- target_of(value)
   if (is.factor(value)) {
-    value <- factor_codes(value, name, factors)
+    value <- factor_codes(value, name, role)
   } else if (is.data.frame(value)) {
     value <- as_numbers(value, name)
   }
-  if (is.list(value) && !is.object(value)) {
-    inner <- if (is.null(names(value))) seq_along(value) else names(value)
-    inner <- paste0(name, "[[", inner, "]]")
-    return(Map(function(item, name) as_data(item, name, factors), value, inner))
+  if (is_plain_list(value)) {
+    items <- paste0(name, "[[", keys_of(value), "]]")
+    return(Map(function(item, name) as_data(item, name, role), value, items))
+  }
+  if (isS4(value)) {
+    return(as_sparse(value, name))
   }
   if (is.null(value) || !is.atomic(value)) {
     return(value) # Python's own
   }
-  refuse_odd(value, name)
+  refuse_odd(value, name, role)
   attributes(value) <- list(dim = if (is.null(dim(value))) length(value) else dim(value))
   value
 }
 
-refuse_odd <- function(value, name) {
+keys_of <- function(values) if (is.null(names(values))) seq_along(values) else names(values)
+
+# A sparse matrix of the package Matrix, in the form whose rows can be taken.
+as_sparse <- function(value, name) {
+  if (!inherits(value, c("dgCMatrix", "dgRMatrix", "dgTMatrix"))) {
+    stop(
+      name, " is of class ", class(value)[1], "; give a matrix, or a sparse one of class dgCMatrix",
+      call. = FALSE
+    )
+  }
+  if (nrow(value) == 0) stop(name, " has no observations", call. = FALSE)
+  if (any(is.na(value@x) & !is.nan(value@x))) {
+    stop(name, " has NA; leave such rows out or fill them in", call. = FALSE)
+  }
+  reticulate::r_to_py(value)$tocsr()
+}
+
+refuse_odd <- function(value, name, role) {
+  if (is.character(value) && role != "x") {
+    advice <- if (role == "y") "use factor(y) or numbers" else "give numbers"
+    stop(name, " is character; ", advice, call. = FALSE)
+  }
   if (is.object(value) && !is_plain_number(value)) {
     stop(
       name, " is of class ", class(value)[1], "; give numbers, for example by as.numeric()",
@@ -89,17 +141,6 @@ refuse_odd <- function(value, name) {
 # Is it numbers to Python too? 64-bit integers hide in doubles.
 is_plain_number <- function(value) {
   (is.numeric(value) || is.logical(value) || is.character(value)) && !inherits(value, "integer64")
-}
-
-factor_codes <- function(value, name, allowed) {
-  if (!allowed) {
-    stop(
-      name, " is a factor; turn it into columns of numbers with model.matrix(), ",
-      "or into whole numbers with as.integer()",
-      call. = FALSE
-    )
-  }
-  as.integer(value) - 1L
 }
 
 as_numbers <- function(frame, name) {
@@ -134,44 +175,3 @@ refuse_missing <- function(value, name) {
     )
   }
 }
-
-# Python's dictionary of classes. Keras asks it for whole numbers, and takes the weight of a class
-# that it does not find for 1. Where y is a factor, its levels are the classes.
-as_class_weight <- function(value, y) {
-  if (is.null(value) || inherits(value, "python.builtin.object")) {
-    return(value)
-  }
-  classes <- names(value)
-  codes <- if (is.factor(y)) {
-    match(classes, levels(y)) - 1L
-  } else {
-    suppressWarnings(as.integer(ifelse(grepl("^[0-9]+$", classes), classes, NA)))
-  }
-  if (is.null(classes) || anyNA(codes)) {
-    stop(
-      "fit: the names of class_weight must be ",
-      if (is.factor(y)) {
-        paste("levels of y,", quoted(levels(y)))
-      } else {
-        "whole numbers >= 0, as in list(\"0\" = 1, \"1\" = 50)"
-      },
-      ", got ", if (is.null(classes)) "none" else quoted(classes),
-      call. = FALSE
-    )
-  }
-  weights <- lapply(seq_along(value), function(i) as_weight(value[[i]], classes[i]))
-  reticulate::py_dict(as.list(codes), weights)
-}
-
-as_weight <- function(value, class) {
-  if (is.numeric(value) && length(value) == 1 && is.finite(value) && value >= 0) {
-    return(as.double(value))
-  }
-  stop(
-    "fit: class_weight must hold finite numbers >= 0, got ", deparse(value, nlines = 1),
-    " for class ", quoted(class),
-    call. = FALSE
-  )
-}
-
-quoted <- function(names) paste(dQuote(names, FALSE), collapse = ", ")

@@ -2,8 +2,8 @@
 
 # Keras' history object as R's; scripts of R keras read `metrics` and `params`, those that take
 # Keras' own object for it `history` and `epoch`.
-as_history <- function(history, validation_freq = NULL) {
-  metrics <- history$history
+as_history <- function(history, model, validation_freq = NULL) {
+  metrics <- in_order_of(model, history$history)
   structure(
     list(
       params = c(history$params, list(validation_freq = validation_freq)),
@@ -18,8 +18,9 @@ as_history <- function(history, validation_freq = NULL) {
 #' The history of a training
 #'
 #' What [fit()][training] returns is a list: `metrics` holds a vector for the loss and each metric,
-#' with one number an epoch, `params` what the training was asked for. `history` is `metrics`, and
-#' `epoch` the epochs from 0, as in Keras' own object.
+#' with one number an epoch, the loss first and those of validation last. `params` holds what the
+#' training was asked for. `history` is `metrics`, and `epoch` the epochs from 0, as in Keras' own
+#' object.
 #'
 #' @param x,object A history.
 #' @param y Not used.
@@ -45,6 +46,7 @@ as_history <- function(history, validation_freq = NULL) {
 plot.pyadam_history <- function(x, y, metrics = NULL, method = NULL, smooth = NULL,
                                 theme_bw = NULL, ...) {
   frame <- as.data.frame(x)
+  if (nrow(frame) == 0) warning("plot: the history has no epochs", call. = FALSE)
   drawn <- if (is.null(metrics)) levels(frame$metric) else metrics
   unknown <- setdiff(drawn, levels(frame$metric))
   if (length(unknown) > 0) {
@@ -69,6 +71,10 @@ draw_metric <- function(frame, metric, ...) {
     x = epochs, y = matrix(values, ncol = length(kinds)), type = "o", pch = 20, lty = 1,
     col = seq_along(kinds), xlab = "epoch", ylab = metric
   )
+  if (!any(is.finite(values))) {
+    warning("plot: ", metric, " has no finite values", call. = FALSE)
+    settings[c("y", "type", "ylim", "yaxt")] <- list(rep(0, length(epochs)), "n", c(0, 1), "n")
+  }
   do.call(graphics::matplot, utils::modifyList(settings, list(...)))
   if (length(kinds) > 1) {
     graphics::legend("topright", legend = kinds, col = seq_along(kinds), lty = 1, bty = "n")
@@ -84,8 +90,9 @@ as.data.frame.pyadam_history <- function(x, row.names = NULL, optional = FALSE, 
   # nolint end
   metrics <- Filter(is.numeric, x$metrics)
   epochs <- max(x$params$epochs, x$epoch + 1L, 0L)
-  name <- sub("^val_", "", names(metrics))
-  is_validation <- startsWith(names(metrics), "val_")
+  names <- as.character(names(metrics)) # without an epoch, there are none
+  name <- sub("^val_", "", names)
+  is_validation <- startsWith(names, "val_")
   values <- Map(function(values, is_validation) {
     at <- if (is_validation) validated(x$epoch + 1L, x$params$validation_freq) else x$epoch + 1L
     placed <- rep(NA_real_, epochs)
@@ -94,7 +101,7 @@ as.data.frame.pyadam_history <- function(x, row.names = NULL, optional = FALSE, 
   }, metrics, is_validation)
   data.frame(
     epoch = rep(seq_len(epochs), length(metrics)),
-    value = unlist(values, use.names = FALSE),
+    value = as.numeric(unlist(values, use.names = FALSE)),
     metric = factor(rep(name, each = epochs), unique(name)),
     data = factor(rep(ifelse(is_validation, "validation", "training"), each = epochs),
       c("training", "validation")
@@ -118,7 +125,8 @@ validated <- function(epochs, frequency) {
 #' @export
 print.pyadam_history <- function(x, ...) {
   last <- lapply(x$metrics, function(values) utils::tail(values, 1))
-  cat("Training of", length(x$epoch), "epochs. After the last:\n")
+  epochs <- length(x$epoch)
+  cat("Training of", epochs, if (epochs == 0) "epochs.\n" else "epochs. After the last:\n")
   shown <- vapply(last, function(value) paste(format(value, digits = 4), collapse = " "), "")
   if (length(shown) > 0) writeLines(paste0("  ", format(names(shown)), "  ", shown))
   invisible(x)

@@ -33,7 +33,8 @@ own_checkout <- checkout_around(getwd())
 #'   `"auto"`, `"virtualenv"` and `"conda"` is taken for the `package`, so that
 #'   `install_pyadam("~/pyadam")` does what it says.
 #' @param package What pip is to install: a folder with the source, such as `"~/pyadam"`, a file, or
-#'   an address. `NULL` means the checkout.
+#'   an address. `NULL` means the checkout. Other words, such as the `"cpu"` and `"gpu"` of
+#'   `install_keras()`, are errors.
 #' @return `NULL`, invisibly.
 #' @examples
 #' \dontrun{
@@ -46,6 +47,7 @@ install_pyadam <- function(method = c("auto", "virtualenv", "conda"),
                            envname = default_environment,
                            ...,
                            package = NULL) {
+  refuse_choices(...)
   methods <- eval(formals()$method)
   if (is.null(package) && is.character(method) && !any(method %in% methods)) {
     package <- method
@@ -99,13 +101,38 @@ as_one_package <- function(package) {
     return(paste0(normalizePath(path), extras))
   }
   if (dir.exists(path) || grepl("^([~./\\\\]|[A-Za-z]:[/\\\\])", package)) {
-    stop(
-      "install_pyadam: package must be a folder with the source, a file or an address, and ",
-      dQuote(package, FALSE), if (dir.exists(path)) " holds no pyproject.toml" else " is not there",
-      call. = FALSE
+    refuse_package(
+      package, if (dir.exists(path)) " holds no pyproject.toml" else " is not there"
     )
   }
+  is_address <- grepl("^[A-Za-z][A-Za-z0-9+.-]*://|^[^ ]+ *@ *[A-Za-z]", package)
+  if (!is_address && !grepl("^pyadam[-_.]keras *($|[][<>=!~;, ])", package, ignore.case = TRUE)) {
+    refuse_package(package, " is none of these")
+  }
   package
+}
+
+refuse_package <- function(package, problem) {
+  stop(
+    "install_pyadam: package must be a folder with the source, a file or an address, and ",
+    dQuote(package, FALSE), problem,
+    call. = FALSE
+  )
+}
+
+# What install_keras() and install_tensorflow() take, and this does not.
+refuse_choices <- function(...) {
+  why <- c(
+    version = "give the source of the version that you want as package",
+    tensorflow = paste(
+      "the Python package asks for a TensorFlow that it works with; for another one, run",
+      "reticulate::py_install(\"tensorflow==...\", envname = \"r-pyadam\") afterwards"
+    ),
+    extra_packages = "install others by reticulate::py_install(..., envname = \"r-pyadam\")"
+  )
+  for (name in intersect(names(why), names(list(...)))) {
+    stop("install_pyadam: there is no argument ", name, ": ", why[[name]], call. = FALSE)
+  }
 }
 
 # NumPy 2 came with TensorFlow 2.18, and with reticulate 1.38.

@@ -85,6 +85,26 @@ show_to_python <- function(value, na) {
   }
 }
 
+# So that an error shows NA, which optimizer$learning_rate <- NA would hand to Python as True.
+
+# nolint start: object_name_linter. Python's class is called so.
+set_attribute <- function(x, name, value) {
+  if (!is.atomic(value) || !anyNA(value)) {
+    return(NextMethod())
+  }
+  reticulate::py_set_attr(x, name, show_to_python(value, from_pyadam("NA")))
+  x
+}
+
+#' @method $<- pyadam.shell.Shell
+#' @export
+`$<-.pyadam.shell.Shell` <- set_attribute
+
+#' @method $<- pyadam.loss_scale.LossScale
+#' @export
+`$<-.pyadam.loss_scale.LossScale` <- set_attribute
+# nolint end
+
 is_r_function <- function(value) {
   is.function(value) && !inherits(value, "python.builtin.object")
 }

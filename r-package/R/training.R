@@ -12,15 +12,20 @@
 #' row, one column or one number; data frames and tibbles of numbers, which become matrices; lists
 #' of these for models of several inputs or outputs; Python's own arrays and datasets. A vector has
 #' as many observations as elements. A factor as `y` becomes whole numbers from 0, in the order of
-#' its levels, as `"sparse_categorical_crossentropy"` wants them. A factor among the inputs is an
-#' error: it has no order that a network should see, so turn it into columns with
-#' [stats::model.matrix()]. So are `NA` anywhere, dates, and data without rows.
+#' its levels, as `"sparse_categorical_crossentropy"` wants them; a data frame of one factor does,
+#' too. The factor in `validation_data` must have the same levels. A level without observations
+#' keeps its number, which `fit()` warns of. A factor among the inputs is an error: it has no order
+#' that a network should see, so turn it into columns with [stats::model.matrix()]. So are strings
+#' as `y`, `NA` anywhere, dates, and data without rows. Sparse matrices of class `dgCMatrix` are
+#' taken as they are, which needs SciPy in Python.
 #'
 #' Instead of `x`, and of `validation_data`, an R function without arguments may make the batches:
 #' it returns `list(x, y)` or `list(x, y, sample_weight)`, for `predict()` `list(x)`, and `NULL`
 #' where the data end. It is called once a step, when the step begins, on R's own thread. All its
 #' batches have the shapes of the first, but for the number of rows. Where it has no end, tell
-#' `steps_per_epoch`, `validation_steps` or `steps`.
+#' `steps_per_epoch`, `validation_steps` or `steps`. After `NULL` it must start again: one that
+#' returns `NULL` where another epoch begins is an error. Weights come in the batches, so
+#' `sample_weight` and `class_weight` are errors beside a function.
 #'
 #' @section Calls of the model's own methods:
 #' `model$fit(...)`, `model$evaluate(...)` and so on are calls of Python, where these methods have
@@ -36,21 +41,23 @@
 #' @param x,y,sample_weight Inputs, targets and the weights of the observations: see below.
 #' @param batch_size,epochs,initial_epoch,steps_per_epoch,validation_steps,steps Whole numbers; they
 #'   need no `L`.
-#' @param verbose 0, 1, 2 or `"auto"`.
+#' @param verbose 0, 1, 2 or `"auto"`; `FALSE` is 0 and `TRUE` is 1.
 #' @param callbacks A Keras callback or a list of them.
 #' @param view_metrics Taken for scripts of R keras, and without effect: there is no viewer.
-#' @param validation_split The fraction of the data, from its end, that is for validation.
-#' @param validation_data `list(x, y)`, `list(x, y, sample_weight)` or a function that makes
-#'   batches.
-#' @param shuffle Whether to shuffle the observations before each epoch.
+#' @param validation_split The fraction of the data, from its end, that is for validation: a number
+#'   from 0 to less than 1.
+#' @param validation_data `list(x, y)` or `list(x, y, sample_weight)`, in this order or by these
+#'   names; a dataset; or a function that makes batches.
+#' @param shuffle Whether to shuffle the observations before each epoch; `"batch"` shuffles batches.
 #' @param class_weight A list, named vector or table of weights. The names are classes: whole
-#'   numbers from 0, as in `list("0" = 1, "1" = 50)` or `1 / table(y)`, or where `y` is a factor,
-#'   its levels.
+#'   numbers from 0, as in `list("0" = 1, "1" = 50)` or `1 / table(y)`, also `FALSE` and `TRUE`, or
+#'   where `y` is a factor, its levels.
 #' @param ... Further arguments of the model's own method, by name.
 #' @return `compile()` returns the model; `fit()` the history: a list with `metrics` and `params`,
 #'   which can be printed, plotted and turned into a data frame, see [plot.pyadam_history()]; both
-#'   invisibly. `evaluate()` returns a named vector of the loss and the metrics, `predict()` an
-#'   array, or a list of arrays for a model of several outputs.
+#'   invisibly. `evaluate()` returns a named vector of the loss and the metrics, in the order of
+#'   Python's `model$evaluate()`: the loss comes first. `predict()` returns an array, or a list of
+#'   arrays for a model of several outputs.
 #' @examplesIf is_pyadam_available()
 #' keras <- reticulate::import("keras")
 #' model <- keras$Sequential(list(keras$layers$Dense(1L)))
@@ -114,17 +121,19 @@ fit.python.builtin.object <- function(object,
                                       ...) {
   # Keras would warn that it can't shuffle batches.
   if (missing(shuffle) && is_r_function(x)) shuffle <- FALSE
+  if (is.null(epochs)) epochs <- 10
   arguments <- given(
     "fit", object,
     x = x, y = y, batch_size = batch_size, epochs = epochs, verbose = verbose,
     callbacks = callbacks, validation_split = validation_split,
     validation_data = validation_data, shuffle = shuffle,
-    class_weight = as_class_weight(class_weight, y), sample_weight = sample_weight,
+    class_weight = class_weight, sample_weight = sample_weight,
     initial_epoch = initial_epoch, steps_per_epoch = steps_per_epoch,
     validation_steps = validation_steps, ...
   )
   arguments <- with_data("fit", object, arguments, c(x = "train", validation_data = "test"))
-  invisible(as_history(do.call(object$fit, arguments, quote = TRUE), arguments$validation_freq))
+  history <- call_model(object$fit, arguments)
+  invisible(as_history(history, object, arguments$validation_freq))
 }
 
 #' Evaluate a model
@@ -186,11 +195,10 @@ evaluate.python.builtin.object <- function(object,
     steps = steps, callbacks = callbacks, ...
   )
   arguments <- with_data("evaluate", object, arguments, c(x = "test"))
-  if (!is.null(arguments$return_dict)) {
-    return(do.call(object$evaluate, arguments, quote = TRUE))
-  }
-  values <- do.call(object$evaluate, c(arguments, return_dict = TRUE), quote = TRUE)
-  if (all(lengths(values) == 1)) unlist(values) else values
+  asked <- arguments$return_dict
+  arguments$return_dict <- if (is.null(asked)) TRUE else asked
+  values <- in_order_of(object, call_model(object$evaluate, arguments))
+  if (is.null(asked) && all(lengths(values) == 1)) unlist(values) else values
 }
 
 #' @rdname training
@@ -209,123 +217,5 @@ predict.python.builtin.object <- function(object,
     x = x, batch_size = batch_size, verbose = verbose, steps = steps, callbacks = callbacks, ...
   )
   arguments <- with_data("predict", object, arguments, c(x = "predict"))
-  do.call(object$predict, arguments, quote = TRUE)
-}
-
-# ---- arguments
-
-# The smallest values of the arguments that Python wants as whole numbers, where R writes 10 and
-# means a double.
-smallest <- c(
-  batch_size = 1, epochs = 0, initial_epoch = 0, steps = 1, steps_per_epoch = 1,
-  steps_per_execution = 1, validation_batch_size = 1, validation_steps = 1, verbose = 0
-)
-
-# The arguments that the user gave, checked, without those that are NULL, so that Python's own
-# defaults hold.
-given <- function(owner, model, ...) {
-  arguments <- list(...)
-  refuse_unnamed(owner, arguments)
-  refuse_lost(owner, "the model", model)
-  for (name in names(arguments)) {
-    refuse_lost(owner, name, arguments[[name]])
-    refuse_na(owner, name, arguments[[name]])
-  }
-  arguments <- Filter(Negate(is.null), arguments)
-  for (name in intersect(names(arguments), names(smallest))) {
-    arguments[[name]] <- as_whole_number(owner, name, arguments[[name]], smallest[[name]])
-  }
-  if (!is.null(arguments$validation_freq)) {
-    whole <- function(value) as_whole_number(owner, "validation_freq", value, 1)
-    frequency <- lapply(arguments$validation_freq, whole)
-    arguments$validation_freq <- if (length(frequency) == 1) frequency[[1]] else frequency
-  }
-  change(arguments, "callbacks", as_callbacks)
-}
-
-# Applies a function to the arguments of these names.
-change <- function(arguments, names, how, ...) {
-  chosen <- names(arguments) %in% names
-  arguments[chosen] <- lapply(arguments[chosen], how, ...)
-  arguments
-}
-
-refuse_gone <- function(owner, ...) {
-  for (name in names(Filter(Negate(is.null), list(...)))) {
-    stop(owner, ": ", name, " is not in Keras any more; leave it out", call. = FALSE)
-  }
-}
-
-# A Python object that was written by saveRDS() or save() comes back empty.
-refuse_lost <- function(owner, name, value) {
-  if (inherits(value, "python.builtin.object") && reticulate::py_is_null_xptr(value)) {
-    stop(
-      owner, ": ", name, " is a Python object of another R session, of which saveRDS() and save() ",
-      "keep nothing but the name; save a model with model$save(\"model.keras\") and load it ",
-      "with reticulate::import(\"keras\")$saving$load_model(\"model.keras\")",
-      call. = FALSE
-    )
-  }
-}
-
-refuse_na <- function(owner, name, value) {
-  if (is.atomic(value) && length(value) == 1 && is.na(value) && !is.nan(value)) {
-    stop(owner, ": ", name, " is NA", call. = FALSE)
-  }
-}
-
-as_whole_number <- function(owner, name, value, smallest) {
-  if (inherits(value, "python.builtin.object") || is.character(value)) {
-    return(value)
-  }
-  number <- if (name == "verbose" && is.logical(value)) as.integer(value) else value
-  if (is_whole(number) && number >= smallest && number <= .Machine$integer.max) {
-    return(as.integer(number))
-  }
-  stop(
-    owner, ": ", name, " must be a whole number from ", smallest, " to ", .Machine$integer.max,
-    ", got ", deparse(value, nlines = 1),
-    call. = FALSE
-  )
-}
-
-is_whole <- function(value) {
-  is.numeric(value) && length(value) == 1 && is.finite(value) && value == trunc(value)
-}
-
-as_callbacks <- function(value) {
-  if (is.list(value)) unname(value) else list(value)
-}
-
-# What is one number for a model of one output is a list, or a dictionary, for several.
-as_list_of_several <- function(value) {
-  if (is.atomic(value) && (length(value) > 1 || !is.null(names(value)))) as.list(value) else value
-}
-
-# Keras wants a list, where R writes one metric. Names are those of outputs, or else they name R
-# functions, as does the attribute that R keras' custom_metric() sets.
-as_metrics <- function(value, model) {
-  metrics <- if (is.list(value) || is.character(value)) as.list(value) else list(value)
-  outputs <- tryCatch(unlist(model$output_names), error = function(error) NULL)
-  if (!is.null(names(metrics)) && all(names(metrics) %in% outputs)) {
-    lapply(metrics, function(metric) {
-      if (is.list(metric)) unname(name_functions(metric)) else name_functions(list(metric))[[1]]
-    })
-  } else {
-    unname(name_functions(metrics))
-  }
-}
-
-# Python takes the name of a function from it. Those without one are called as in R keras 2.11.
-name_functions <- function(metrics) {
-  functions <- which(vapply(metrics, is_r_function, logical(1)))
-  names <- vapply(functions, function(i) {
-    own <- c(attr(metrics[[i]], "py_function_name"), names(metrics)[i], "python_function")
-    own[nzchar(own)][1]
-  }, "")
-  names <- make.unique(names, sep = "_")
-  for (i in seq_along(functions)) attr(metrics[[functions[i]]], "py_function_name") <- names[i]
-  inner <- vapply(metrics, function(metric) is.list(metric) && !is.object(metric), logical(1))
-  metrics[inner] <- lapply(metrics[inner], function(metric) unname(name_functions(metric)))
-  metrics
+  call_model(object$predict, arguments)
 }

@@ -26,12 +26,37 @@ which_python <- function() {
 what_to_run <- function() {
   python <- which_python()
   if (length(python) == 0) {
+    wrong <- wrong_choice()
+    if (!is.null(wrong)) {
+      return(wrong)
+    }
     return("R finds no Python: install Python 3.10 or newer, and then run install_pyadam().")
   }
   paste0(
     "That is ", python$python_path, ", which reticulate uses because of: ", python$python_because,
     ".\n", command_for(python)
   )
+}
+
+# What is wrong with the Python that an environment variable of reticulate's names, or NULL.
+wrong_choice <- function() {
+  for (name in c("RETICULATE_PYTHON", "RETICULATE_PYTHON_ENV", "RETICULATE_PYTHON_FALLBACK")) {
+    path <- Sys.getenv(name)
+    if (!nzchar(path) || path == "managed") next
+    file <- path.expand(path)
+    problem <- if (name == "RETICULATE_PYTHON_ENV") {
+      "where there is no Python"
+    } else if (dir.exists(file)) {
+      "which is a folder and no Python"
+    } else if (!file.exists(file)) {
+      "which is not there"
+    } else {
+      "which does not run as a Python"
+    }
+    return(paste0(
+      name, " names ", path, ", ", problem, ": correct or unset it, and restart R."
+    ))
+  }
 }
 
 # What installs pyadam where R will find it. Without a choice of the user's, that is an environment

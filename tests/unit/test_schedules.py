@@ -113,6 +113,16 @@ def test_what_is_refused(name):
         make(name, nam="x")
 
 
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_a_learning_rate_is_told_the_name_that_the_schedule_has(name):
+    right = "initial_learning_rate" if "initial_learning_rate" in REQUIRED[name] else "values"
+    for wrong in ("learning_rate", "lr"):
+        with pytest.raises(TypeError, match=f"unknown argument {wrong}, did you mean {right}\\?$"):
+            getattr(pyadam, name)(**{wrong: 0.1})
+    with pytest.raises(TypeError, match="unknown argument nesterov; the arguments are .*name$"):
+        getattr(pyadam, name)(nesterov=True)
+
+
 @pytest.mark.parametrize(
     ("boundaries", "values", "words"),
     [

@@ -5,13 +5,34 @@ function at the beginning of each step, on R's thread, and what it returns waits
 TensorFlow asks for it, within the same step. Nothing reads ahead.
 """
 
+import contextlib
+import logging
 import sys
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+
+@contextlib.contextmanager
+def expected_end() -> Iterator[None]:
+    """Without the warning of either Keras that its input ran out of data."""
+    words = "Your input ran out of data"
+    logger = logging.getLogger("tensorflow")
+
+    def other(record: logging.LogRecord) -> bool:
+        return words not in str(record.msg)
+
+    logger.addFilter(other)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=words)
+            yield
+    finally:
+        logger.removeFilter(other)
 
 
 class Batches:
@@ -22,10 +43,22 @@ class Batches:
         model: the model that will use the batches.
         kind: the kind of step that does: "train", "test" or "predict".
         name: how errors call the batches.
+        steps: how many steps of an epoch the user asks for, or None where the function tells the end.
+
+    Attributes:
+        shortage: what is wrong where the function ended before these steps were over, or None.
     """
 
-    def __init__(self, draw: Callable[[], tuple[Any, ...] | None], model: Any, kind: str, name: str):
-        self.draw, self.model, self.kind, self.name = draw, model, kind, name
+    def __init__(
+        self,
+        draw: Callable[[], tuple[Any, ...] | None],
+        model: Any,
+        kind: str,
+        name: str,
+        steps: int | None = None,
+    ):
+        self.draw, self.model, self.kind, self.name, self.steps = draw, model, kind, name, steps
+        self.shortage: str | None = None
         modules = {base.__module__.partition(".")[0] for base in type(model).__mro__}
         self.keras = sys.modules["tf_keras" if "tf_keras" in modules else "keras"]
         self.has_begun = False
@@ -41,14 +74,30 @@ class Batches:
         return tf.data.Dataset.from_generator(lambda: iter(self), output_signature=signature).with_options(options)
 
     def callback(self) -> Any:
-        feed = {f"on_{self.kind}_batch_begin": lambda _, batch, logs=None: self.supply()}
+        feed = {f"on_{self.kind}_batch_begin": lambda _, batch, logs=None: self.supply(batch)}
         return type("Batches", (self.keras.callbacks.Callback,), feed)()
 
-    def supply(self) -> None:
+    def supply(self, step: int) -> None:
         """Draws what the step that begins will read; an end is the last that is drawn."""
         self.has_begun = True
+        if step == 0 and not self.queue:
+            self.queue.append(self.first_of_epoch())
         while len(self.queue) < self.steps_per_execution() and None not in self.queue:
             self.queue.append(self.converted())
+        if self.steps is not None and None in self.queue:
+            done = step + self.queue.index(None)
+            if done < self.steps:
+                self.shortage = f"{self.name}: the function returned NULL after {done} of {self.steps} steps"
+
+    def first_of_epoch(self) -> Any:
+        """The first batch of a later epoch, which may follow a NULL that nobody has asked for yet."""
+        for _ in range(2):
+            if (batch := self.converted()) is not None:
+                return batch
+        raise ValueError(
+            f"{self.name}: the function returned NULL where another epoch begins; after NULL it must start again, or it must "
+            "make enough batches for all epochs"
+        )
 
     def steps_per_execution(self) -> int:
         steps = getattr(self.model, "_steps_per_execution", None)  # tf_keras has a variable

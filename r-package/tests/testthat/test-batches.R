@@ -37,7 +37,7 @@ for (name in c("keras", "tf_keras")) {
     expect_equal(calls_of(make), 12) # none ahead of its step
 
     until_null <- network(keras)
-    suppressWarnings(fit(until_null, in_order(4), epochs = 1, verbose = 0))
+    fit(until_null, in_order(4), epochs = 1, verbose = 0)
     once <- network(keras)
     fit(once, x, y, batch_size = 4, epochs = 1, shuffle = FALSE, verbose = 0)
     expect_identical(until_null$get_weights(), once$get_weights())
@@ -95,4 +95,61 @@ test_that("what a function makes is checked, and its own errors are R's", {
   expect_error(train(failing(function() list(x, c(NA, y[-1])))), "fit: x: y has 1 NA")
   expect_error(train(function() NULL), "fit: x: the function returned NULL at its first call")
   expect_error(train(function() list(x, y, y, y)), "must be list\\(x, y\\) .* a list of 4")
+})
+
+test_that("NULL where the data end warns of nothing", {
+  need_pyadam()
+  definitions <- utils::capture.output(dump(c("x", "y", "in_order", "network"), ""))
+  code <- '
+    for (name in c("keras", "tf_keras")) {
+      if (!reticulate::py_module_available(name)) next
+      model <- network(reticulate::import(name))
+      validation <- in_order(2)
+      fit(model, in_order(4), epochs = 3, verbose = 0, validation_data = validation)
+      evaluate(model, in_order(4), verbose = 0)
+    }
+    cat("done")
+  '
+  printed <- fresh_session(c("library(pyadam)", definitions, code))
+  expect_match(printed, "done$")
+  expect_no_match(printed, "ran out of data")
+})
+
+test_that("a function that stays at its end is an error, and one that ends early warns", {
+  need_pyadam()
+  staying <- function(limit) {
+    calls <- 0
+    function() {
+      calls <<- calls + 1
+      if (calls <= limit) list(x, y)
+    }
+  }
+  for (name in c("keras", "tf_keras")) {
+    if (!reticulate::py_module_available(name)) next
+    keras <- reticulate::import(name)
+    words <- ": the function returned NULL where another epoch begins"
+    train <- function(...) fit(network(keras), ..., verbose = 0)
+    expect_error(train(staying(3), epochs = 2), paste0("fit: x", words))
+    expect_error(train(staying(4), epochs = 3, steps_per_epoch = 2), paste0("fit: x", words))
+    expect_error(
+      train(x, y, epochs = 2, validation_data = staying(2)), paste0("fit: validation_data", words)
+    )
+    # A NULL between two epochs of as many steps is no empty epoch.
+    history <- train(in_order(4), epochs = 3, steps_per_epoch = 4)
+    expect_true(all(history$metrics$loss > 0))
+    words <- "fit: x: the function returned NULL after 2 of 4 steps"
+    expect_warning(train(staying(2), epochs = 1, steps_per_epoch = 4), words)
+  }
+})
+
+test_that("what belongs to each observation comes in the batches", {
+  need_pyadam()
+  model <- network(reticulate::import("keras"))
+  refused <- list(y = y, sample_weight = y, class_weight = list("0" = 1), validation_split = 0.1)
+  for (name in names(refused)) {
+    words <- paste0("^fit: ", name, " cannot be given where x is a function that makes batches")
+    arguments <- c(list(model, in_order(), steps_per_epoch = 1), refused[name])
+    expect_error(do.call(fit, arguments), words)
+  }
+  expect_error(evaluate(model, in_order(), y), "^evaluate: y cannot be given.*list\\(x, y\\)$")
 })

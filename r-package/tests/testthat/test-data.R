@@ -112,16 +112,77 @@ test_that("numbers and flags out of range are refused by name", {
   refused <- list(
     batch_size = 1e10, batch_size = 0, batch_size = NA, epochs = 2.5, epochs = -1, epochs = NA,
     epochs = NaN, epochs = c(1, 2), initial_epoch = -1, steps_per_epoch = 0.5, validation_steps = 0,
-    verbose = -1, shuffle = NA, validation_split = NA, validation_freq = 0
+    shuffle = NA, validation_split = NA, validation_freq = 0
   )
   for (i in seq_along(refused)) {
     words <- paste0("^fit: ", names(refused)[i], " (must be a whole number from|is NA)")
     expect_error(do.call(fit, c(list(model, 1:2, 1:2), refused[i])), words)
   }
+  others <- list(
+    validation_split = -0.1, validation_split = 1, validation_split = c(0.1, 0.2),
+    validation_split = "0.2", validation_split = TRUE, verbose = 3, verbose = -1, verbose = "yes",
+    verbose = 0.5, shuffle = "no", shuffle = 2, shuffle = c(TRUE, FALSE), epochs = "3",
+    batch_size = "32", batch_size = "auto", validation_steps = "1", validation_freq = "2"
+  )
+  for (i in seq_along(others)) {
+    words <- paste0("^fit: ", names(others)[i], " must be .*, got .*")
+    expect_error(do.call(fit, c(list(model, 1:2, 1:2), others[i])), words)
+  }
+  words <- '^fit: verbose must be 0, 1, 2 or "auto", got 3$'
+  expect_error(fit(model, 1:2, 1:2, verbose = 3), words)
+  expect_error(evaluate(model, 1:2, 1:2, verbose = "no"), "^evaluate: verbose must be")
+  expect_length(fit(model, matrix(1:2), 1:2, epochs = NULL, verbose = FALSE)$metrics$loss, 10)
   expect_error(evaluate(model, 1:2, 1:2, steps = -1), "evaluate: steps must be .* got -1")
   expect_error(predict(model, 1:2, batch_size = 1e10), "predict: batch_size .* got 1e\\+10")
   expect_error(compile(model, steps_per_execution = 1.5), "compile: steps_per_execution .* got 1.5")
   expect_error(compile(model, target_tensors = list(1)), "target_tensors is not in Keras any more")
+})
+
+test_that("validation_data is list(x, y) or list(x, y, sample_weight), in order or by name", {
+  need_pyadam()
+  x <- matrix(c(1, 2, 3))
+  y <- c(2, 4, 7)
+  weights <- c(1, 0, 0)
+  val_loss <- function(...) {
+    model <- network()
+    fit(model, x, y, epochs = 1, verbose = 0, validation_data = list(...))$metrics$val_loss
+  }
+  expected <- val_loss(x, y, weights)
+  expect_false(expected == val_loss(x, y))
+  expect_identical(val_loss(y = y, x = x, sample_weight = weights), expected)
+  expect_identical(val_loss(sample_weight = weights, x, y), expected)
+  expect_identical(val_loss(x_val = x, y_val = y), val_loss(x, y))
+  expect_error(val_loss(x = x, x = y), "^fit: validation_data has x twice$")
+  words <- "^fit: validation_data must be list\\(x, y\\) or list\\(.*\\), got a list of"
+  expect_error(val_loss(x), paste(words, 1))
+  expect_error(val_loss(x, y, weights, x), paste(words, 4))
+  for (other in list(y, x, data.frame(x, y), TRUE)) {
+    expect_error(
+      fit(network(), x, y, verbose = 0, validation_data = other),
+      "^fit: validation_data must be list.* a function that makes batches, got "
+    )
+  }
+})
+
+test_that("sparse matrices of Matrix are inputs", {
+  need_pyadam()
+  skip_if_not_installed("Matrix")
+  skip_if_not(reticulate::py_module_available("scipy"), "Python has no scipy")
+  dense <- matrix(c(0, 1, 0, 0, 2, 0, 3, 0), 4)
+  sparse <- Matrix::Matrix(dense, sparse = TRUE)
+  y <- c(1, 2, 3, 4)
+  model <- network()
+  fit(model, sparse, y, epochs = 1, batch_size = 2, shuffle = FALSE, verbose = 0)
+  other <- network()
+  fit(other, dense, y, epochs = 1, batch_size = 2, shuffle = FALSE, verbose = 0)
+  expect_equal(model$get_weights(), other$get_weights(), tolerance = 1e-6)
+  expect_equal(
+    predict(model, sparse, verbose = 0), predict(model, dense, verbose = 0),
+    tolerance = 1e-6
+  )
+  expect_error(fit(model, sparse > 0, y), "x is of class lgCMatrix; give a matrix, or a sparse one")
+  sparse[1, 2] <- NA
+  expect_error(fit(model, sparse, y), "x has NA")
 })
 
 test_that("a model from readRDS says what to do", {

@@ -89,3 +89,30 @@ test_that("a history is printed and plotted", {
   grDevices::dev.off()
   expect_gt(file.size(file), 4000)
 })
+
+test_that("a loss without finite values is an empty plot, with a warning", {
+  need_pyadam()
+  history <- fitted(metrics = "mae", epochs = 2, validation_split = 0.25)
+  grDevices::pdf(NULL)
+  on.exit(grDevices::dev.off())
+  for (values in list(c(NaN, NaN), c(Inf, Inf), c(NaN, -Inf))) {
+    history$metrics$loss <- history$metrics$val_loss <- values
+    expect_warning(plot(history), "^plot: loss has no finite values$")
+    expect_warning(plot(history, metrics = "loss", type = "b", main = "one"), "no finite values")
+  }
+  history$metrics$val_loss <- c(1, 2)
+  expect_silent(plot(history))
+})
+
+test_that("a history without epochs has the columns of others", {
+  need_pyadam()
+  history <- fitted(epochs = 2, initial_epoch = 2)
+  frame <- as.data.frame(history)
+  expect_identical(dim(frame), c(0L, 4L))
+  expect_identical(lapply(frame, class), lapply(as.data.frame(fitted(epochs = 1)), class))
+  expect_output(print(history), "^Training of 0 epochs\\.$")
+  grDevices::pdf(NULL)
+  on.exit(grDevices::dev.off())
+  expect_warning(plot(history), "^plot: the history has no epochs$")
+  expect_identical(dim(as.data.frame(fitted(epochs = 0))), c(0L, 4L))
+})

@@ -20,7 +20,11 @@ test_that("a package to install is a folder, a file or an address, and ~ is the 
   with_extra <- file.path("~", paste0(basename(checkout), "[tf-keras]"))
   expect_identical(as_package(with_extra), paste0(checkout, "[tf-keras]"))
   expect_identical(as_package(file), normalizePath(file))
-  for (address in c("pyadam-keras==0.1", "git+https://example.org/pyadam.git")) {
+  addresses <- c(
+    "pyadam-keras==0.1", "pyadam-keras", "pyadam_keras[tf-keras]>=0.1", "https://example.org/a.whl",
+    "git+https://example.org/pyadam.git", "pyadam-keras @ https://example.org/a.whl"
+  )
+  for (address in addresses) {
     expect_identical(as_package(address), address)
   }
   missing <- 'install_pyadam: package must be a folder .* and "~/nowhere" is not there'
@@ -59,4 +63,18 @@ test_that("pyadam_info() names the versions", {
   expect_identical(info$pyadam, info$r_pyadam)
   expect_true(all(c("reticulate", "python_path", "tensorflow", "keras", "numpy") %in% names(info)))
   expect_output(print(info), "tensorflow +[0-9.]+")
+})
+
+test_that("bare words are no package, and the choices of install_keras() are refused in words", {
+  for (word in c("cpu", "gpu", "default", "nightly", "2.11", "pyadam", "tensorflow", "")) {
+    words <- paste0('must be a folder .* a file or an address, and "', word, '" (is none of these)')
+    expect_error(install_pyadam(word), words)
+    expect_error(install_pyadam(package = word), words)
+  }
+  expect_error(
+    install_pyadam(version = "2.11"),
+    "^install_pyadam: there is no argument version: give the source of the version .* as package$"
+  )
+  expect_error(install_pyadam(tensorflow = "gpu"), "no argument tensorflow: the Python pack")
+  expect_error(install_pyadam("conda", extra_packages = "scipy"), "no argument extra_packages")
 })

@@ -118,3 +118,22 @@ test_that("the command to run fits the Python", {
   words <- if (is_externally_managed()) "no longer choose it" else "/plain/python' -m pip install "
   expect_match(command_for(python("plain")), words)
 })
+
+test_that("a RETICULATE_PYTHON that names no Python is said to be wrong", {
+  code <- c("library(pyadam)", "try(optimizer_adam())", "cat('info\\n')", "pyadam_info()")
+  folder <- tempfile("folder-")
+  dir.create(folder)
+  plain <- tempfile("plain-")
+  writeLines("no Python", plain)
+  on.exit(unlink(c(folder, plain), recursive = TRUE))
+  wrong <- c("/nowhere/python", folder, plain)
+  words <- c(
+    "which is not there", "which is a folder and no Python", "which does not run as a Python"
+  )
+  for (i in seq_along(wrong)) {
+    printed <- fresh_session(code, RETICULATE_PYTHON = wrong[i])
+    told <- paste0("RETICULATE_PYTHON names ", wrong[i], ", ", words[i], ": correct or unset it")
+    expect_match(printed, paste0(told, ".*info.*problem.*", told))
+    expect_no_match(printed, "install Python")
+  }
+})

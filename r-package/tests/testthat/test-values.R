@@ -104,11 +104,23 @@ test_that("lr is learning_rate, with a warning", {
   expect_error(optimizer_adam(0.1, lr = 0.01), "given twice")
 })
 
-test_that("arguments of old are refused with what takes their place, and ignored where they did nothing", {
+test_that("arguments of old are refused with what takes their place, or ignored if idle", {
   need_pyadam()
-  words <- "SGD: unknown argument decay: .* use learning_rate = learning_rate_schedule_inverse_time_decay"
+  words <- "SGD: unknown argument decay: .* use learning_rate = learning_rate_schedule_inverse_time"
   expect_error(optimizer_sgd(0.01, decay = 1e-6), words)
   expect_warning(optimizer_adam(decay = 0), "argument decay is gone; at 0 it did nothing")
   expect_error(optimizer_nadam(schedule_decay = 0.004), "Nadam: unknown argument schedule_decay")
   expect_error(optimizer_adam(momentum = 0.9), "which only Muon, RMSprop and SGD have")
+})
+
+test_that("NA for a hyperparameter of an optimizer that exists is shown as NA", {
+  need_pyadam()
+  keras <- reticulate::import("keras")
+  model <- keras$Sequential(list(keras$layers$Dense(1L)))
+  compile(model, optimizer_adam(0.1), "mse")
+  expect_error(model$optimizer$learning_rate <- NA, "Adam: learning_rate must be .*, got NA")
+  scaled <- optimizer_loss_scale(optimizer_adam(0.1))
+  expect_error(scaled$learning_rate <- NA_real_, "learning_rate must be .*, got NA")
+  model$optimizer$learning_rate <- 0.25
+  expect_equal(as.numeric(model$optimizer$learning_rate$numpy()), 0.25)
 })

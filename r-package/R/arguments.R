@@ -1,0 +1,123 @@
+# What compile(), fit(), evaluate() and predict() are given: checked, and as Python takes it.
+
+# The smallest values of the arguments that Python wants as whole numbers, where R writes 10 and
+# means a double.
+smallest <- c(
+  batch_size = 1, epochs = 0, initial_epoch = 0, steps = 1, steps_per_epoch = 1,
+  steps_per_execution = 1, validation_batch_size = 1, validation_steps = 1
+)
+
+# The arguments that the user gave, checked, without those that are NULL, so that Python's own
+# defaults hold.
+given <- function(owner, model, ...) {
+  arguments <- list(...)
+  refuse_unnamed(owner, arguments)
+  refuse_lost(owner, "the model", model)
+  for (name in names(arguments)) {
+    refuse_lost(owner, name, arguments[[name]])
+    refuse_na(owner, name, arguments[[name]])
+  }
+  arguments <- Filter(Negate(is.null), arguments)
+  for (name in intersect(names(arguments), names(smallest))) {
+    arguments[[name]] <- as_whole_number(owner, name, arguments[[name]], smallest[[name]])
+  }
+  if (!is.null(arguments$validation_freq)) {
+    whole <- function(value) as_whole_number(owner, "validation_freq", value, 1)
+    frequency <- lapply(arguments$validation_freq, whole)
+    arguments$validation_freq <- if (length(frequency) == 1) frequency[[1]] else frequency
+  }
+  arguments <- change(arguments, "verbose", as_verbose, owner)
+  arguments <- change(arguments, "shuffle", as_shuffle, owner)
+  arguments <- change(arguments, "validation_split", as_fraction, owner, "validation_split")
+  change(arguments, "callbacks", as_callbacks)
+}
+
+# Applies a function to the arguments of these names.
+change <- function(arguments, names, how, ...) {
+  chosen <- names(arguments) %in% names
+  arguments[chosen] <- lapply(arguments[chosen], how, ...)
+  arguments
+}
+
+refuse_gone <- function(owner, ...) {
+  for (name in names(Filter(Negate(is.null), list(...)))) {
+    stop(owner, ": ", name, " is not in Keras any more; leave it out", call. = FALSE)
+  }
+}
+
+# A Python object that was written by saveRDS() or save() comes back empty.
+refuse_lost <- function(owner, name, value) {
+  if (inherits(value, "python.builtin.object") && reticulate::py_is_null_xptr(value)) {
+    stop(
+      owner, ": ", name, " is a Python object of another R session, of which saveRDS() and save() ",
+      "keep nothing but the name; save a model with model$save(\"model.keras\") and load it ",
+      "with reticulate::import(\"keras\")$saving$load_model(\"model.keras\")",
+      call. = FALSE
+    )
+  }
+}
+
+refuse_na <- function(owner, name, value) {
+  if (is.atomic(value) && length(value) == 1 && is.na(value) && !is.nan(value)) {
+    stop(owner, ": ", name, " is NA", call. = FALSE)
+  }
+}
+
+as_whole_number <- function(owner, name, value, smallest) {
+  is_auto <- name == "steps_per_execution" && identical(value, "auto")
+  if (inherits(value, "python.builtin.object") || is_auto) {
+    return(value)
+  }
+  if (is_whole(value) && value >= smallest && value <= .Machine$integer.max) {
+    return(as.integer(value))
+  }
+  allowed <- paste("a whole number from", smallest, "to", .Machine$integer.max)
+  refuse(owner, name, allowed, value)
+}
+
+is_flag <- function(value) isTRUE(value) || isFALSE(value)
+
+as_verbose <- function(value, owner) {
+  if (inherits(value, "python.builtin.object") || identical(value, "auto")) {
+    return(value)
+  }
+  if (is_flag(value) || is_whole(value) && value %in% 0:2) {
+    return(as.integer(value))
+  }
+  refuse(owner, "verbose", "0, 1, 2 or \"auto\"", value)
+}
+
+as_shuffle <- function(value, owner) {
+  if (inherits(value, "python.builtin.object") || is_flag(value) || identical(value, "batch")) {
+    return(value)
+  }
+  refuse(owner, "shuffle", "TRUE, FALSE or \"batch\"", value)
+}
+
+as_fraction <- function(value, owner, name) {
+  is_number <- is.numeric(value) && length(value) == 1 && is.finite(value)
+  if (inherits(value, "python.builtin.object") || is_number && value >= 0 && value < 1) {
+    return(value)
+  }
+  refuse(owner, name, "a number from 0 to less than 1", value)
+}
+
+refuse <- function(owner, name, allowed, value) {
+  stop(
+    owner, ": ", name, " must be ", allowed, ", got ", deparse(value, nlines = 1),
+    call. = FALSE
+  )
+}
+
+is_whole <- function(value) {
+  is.numeric(value) && length(value) == 1 && is.finite(value) && value == trunc(value)
+}
+
+as_callbacks <- function(value) {
+  if (is.list(value)) unname(value) else list(value)
+}
+
+# What is one number for a model of one output is a list, or a dictionary, for several.
+as_list_of_several <- function(value) {
+  if (is.atomic(value) && (length(value) > 1 || !is.null(names(value)))) as.list(value) else value
+}

@@ -1,0 +1,64 @@
+# R functions that make batches.
+
+# An R function that makes batches, as Python reads them; `kind` is the kind of step that uses them,
+# `steps` how many of these are asked for, or NULL.
+batches_of <- function(make, owner, model, kind, steps) {
+  first <- NULL
+  draw <- function() {
+    value <- make()
+    if (is.null(value)) {
+      return(NULL)
+    }
+    value <- placed(if (is_plain_list(value)) value else list(value), owner)
+    y <- target_of(value$y)
+    refuse_other_levels(first, y, paste0(owner, ": y of the first batch"), "that of a later one")
+    if (is.null(first)) first <<- y
+    as_batch(value, owner)
+  }
+  batches_module()$Batches(draw, model, kind, owner, steps)
+}
+
+batches_module <- function() {
+  reticulate::import_from_path(
+    "pyadam_batches",
+    system.file("python", package = "pyadam", mustWork = TRUE)
+  )
+}
+
+# The argument that tells how many steps a function's batches are for.
+steps_for <- function(owner, name) {
+  of_fit <- c(x = "steps_per_epoch", validation_data = "validation_steps")
+  if (owner == "fit") of_fit[[name]] else "steps"
+}
+
+# What belongs to each observation comes in the batches.
+refuse_beside_function <- function(owner, arguments) {
+  for (name in intersect(names(arguments), c("y", "sample_weight", "class_weight"))) {
+    stop(
+      owner, ": ", name, " cannot be given where x is a function that makes batches: let it ",
+      "return ", if (name == "y") "list(x, y)" else "list(x, y, sample_weight)",
+      call. = FALSE
+    )
+  }
+  if (!identical(arguments$validation_split, 0) && !is.null(arguments$validation_split)) {
+    stop(
+      owner, ": validation_split cannot be given where x is a function that makes batches: give ",
+      "validation_data, for example another function",
+      call. = FALSE
+    )
+  }
+}
+
+# Calls a method of the model. Keras warns of every end of batches; NULL is one that was asked for,
+# unless it comes before the number of steps that the user told.
+call_model <- function(method, arguments) {
+  made <- attr(arguments, "batches")
+  if (is.null(made)) {
+    return(do.call(method, arguments, quote = TRUE))
+  }
+  value <- with(batches_module()$expected_end(), do.call(method, arguments, quote = TRUE))
+  for (batches in made) {
+    if (!is.null(batches$shortage)) warning(batches$shortage, call. = FALSE)
+  }
+  value
+}

@@ -1,0 +1,64 @@
+# Metrics: those that compile() is given, and the order of their values.
+
+# Keras wants a list, where R writes one metric. Names are those of outputs, or else they name R
+# functions, as does the attribute that R keras' custom_metric() sets.
+as_metrics <- function(value, model) {
+  if (inherits(value, c("python.builtin.dict", "python.builtin.list", "python.builtin.tuple"))) {
+    return(value)
+  }
+  metrics <- if (is.list(value) || is.character(value)) as.list(value) else list(value)
+  outputs <- tryCatch(unlist(items_of(model$output_names)), error = function(error) NULL)
+  if (!is.null(names(metrics)) && all(names(metrics) %in% outputs)) {
+    lapply(metrics, function(metric) {
+      if (is.list(metric)) unname(name_functions(metric)) else name_functions(list(metric))[[1]]
+    })
+  } else {
+    unname(name_functions(metrics))
+  }
+}
+
+# Python takes the name of a function from it. Those without one are called as in R keras 2.11.
+name_functions <- function(metrics) {
+  functions <- which(vapply(metrics, is_r_function, logical(1)))
+  names <- vapply(functions, function(i) {
+    own <- c(attr(metrics[[i]], "py_function_name"), names(metrics)[i], "python_function")
+    own[nzchar(own)][1]
+  }, "")
+  names <- make.unique(names, sep = "_")
+  for (i in seq_along(functions)) attr(metrics[[functions[i]]], "py_function_name") <- names[i]
+  inner <- vapply(metrics, function(metric) is.list(metric) && !is.object(metric), logical(1))
+  metrics[inner] <- lapply(metrics[inner], function(metric) unname(name_functions(metric)))
+  metrics
+}
+
+# A list of Python's, also one that reticulate leaves as it is, such as the lists that Keras tracks.
+items_of <- function(value) {
+  if (inherits(value, "python.builtin.object")) {
+    reticulate::iterate(value, simplify = FALSE)
+  } else {
+    as.list(value)
+  }
+}
+
+# Values by name, which reticulate sorts, in the order of the list that Keras' evaluate() returns:
+# the loss, the metrics as the model lists them, and the rest by name. Those of validation follow.
+in_order_of <- function(model, values) {
+  if (is.null(names(values))) {
+    return(values)
+  }
+  first <- unique(c("loss", metric_names(model)))
+  validation <- startsWith(names(values), "val_")
+  rank <- match(sub("^val_", "", names(values)), first, nomatch = length(first) + 1)
+  values[order(validation, rank, names(values), method = "radix")]
+}
+
+metric_names <- function(model) {
+  tryCatch(
+    unlist(lapply(items_of(model$metrics), function(metric) {
+      of_compile <- any(endsWith(class(metric), ".CompileMetrics")) # Keras 3 puts them in one
+      metrics <- if (of_compile) items_of(metric$metrics) else list(metric)
+      lapply(metrics, function(metric) metric$name)
+    })),
+    error = function(error) NULL
+  )
+}

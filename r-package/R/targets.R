@@ -1,0 +1,115 @@
+# Targets that are factors, and the weights of their classes.
+
+# y without the data frame around it, where that has one column, of a factor or of words.
+target_of <- function(value) {
+  if (is_plain_list(value)) {
+    lapply(value, target_of)
+  } else if (is.data.frame(value) && length(value) == 1 &&
+    (is.factor(value[[1]]) || is.character(value[[1]]))) { # nolint: indentation_linter.
+    value[[1]]
+  } else {
+    value
+  }
+}
+
+factor_codes <- function(value, name, role) {
+  if (role == "x") {
+    stop(
+      name, " is a factor; turn it into columns of numbers with model.matrix(), ",
+      "or into whole numbers with as.integer()",
+      call. = FALSE
+    )
+  }
+  if (role != "y") {
+    stop(name, " is a factor; give numbers", call. = FALSE)
+  }
+  as.integer(value) - 1L
+}
+
+# The numbers of a factor follow from its levels, so data that belong together have the same ones.
+refuse_other_levels <- function(y, other, name_of_y, name_of_other) {
+  if (is_plain_list(y) && is_plain_list(other)) {
+    named <- !is.null(names(y)) && !is.null(names(other))
+    shared <- if (named) {
+      intersect(names(y), names(other))
+    } else {
+      seq_len(min(length(y), length(other)))
+    }
+    for (i in shared) {
+      inner <- paste0("[[", i, "]]")
+      refuse_other_levels(
+        y[[i]], other[[i]], paste0(name_of_y, inner), paste0(name_of_other, inner)
+      )
+    }
+  } else if (is.factor(y) && is.factor(other) && !identical(levels(y), levels(other))) {
+    stop(
+      name_of_y, " has the levels ", quoted(levels(y)), ", but ", name_of_other, " has ",
+      quoted(levels(other)), "; make both with the same, as in factor(y, levels = ...)",
+      call. = FALSE
+    )
+  }
+}
+
+# Levels without observations keep their numbers, which the model then needs outputs for.
+warn_of_unused <- function(y, name) {
+  if (is_plain_list(y)) {
+    inner <- keys_of(y)
+    for (i in seq_along(y)) warn_of_unused(y[[i]], paste0(name, "[[", inner[i], "]]"))
+  } else if (is.factor(y)) {
+    unused <- setdiff(levels(y), as.character(y))
+    if (length(unused) > 0) {
+      warning(
+        name, " has no observations of its levels ", quoted(unused),
+        ", which keep their numbers; droplevels(y) leaves them out",
+        call. = FALSE
+      )
+    }
+  }
+}
+
+# Python's dictionary of classes. Keras asks it for whole numbers, and takes the weight of a class
+# that it does not find for 1. Where y is a factor, its levels are the classes.
+as_class_weight <- function(value, y) {
+  if (is.null(value) || inherits(value, "python.builtin.object")) {
+    return(value)
+  }
+  classes <- names(value)
+  if (anyDuplicated(classes)) {
+    twice <- unique(classes[duplicated(classes)])
+    stop("fit: class_weight has ", quoted(twice), " more than once", call. = FALSE)
+  }
+  codes <- if (is.factor(y)) {
+    match(classes, levels(y)) - 1L
+  } else if (all(classes %in% c("FALSE", "TRUE"))) {
+    as.integer(as.logical(classes))
+  } else {
+    suppressWarnings(as.integer(ifelse(grepl("^[0-9]+$", classes), classes, NA)))
+  }
+  if (is.null(classes) || anyNA(codes)) {
+    stop(
+      "fit: the names of class_weight must be ",
+      if (is.factor(y)) {
+        paste("levels of y,", quoted(levels(y)))
+      } else {
+        "whole numbers >= 0, as in list(\"0\" = 1, \"1\" = 50)"
+      },
+      ", got ", if (is.null(classes)) "none" else quoted(classes),
+      call. = FALSE
+    )
+  }
+  weights <- lapply(seq_along(value), function(i) as_weight(value[[i]], classes[i]))
+  reticulate::py_dict(as.list(codes), weights)
+}
+
+as_weight <- function(value, class) {
+  if (is.numeric(value) && length(value) == 1 && is.finite(value) && value >= 0) {
+    return(as.double(value))
+  }
+  stop(
+    "fit: class_weight must hold finite numbers >= 0, got ", deparse(value, nlines = 1),
+    " for class ", quoted(class),
+    call. = FALSE
+  )
+}
+
+quoted <- function(names) paste(dQuote(names, FALSE), collapse = ", ")
