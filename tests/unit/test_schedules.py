@@ -119,7 +119,7 @@ def test_a_learning_rate_is_told_the_name_that_the_schedule_has(name):
     for wrong in ("learning_rate", "lr"):
         with pytest.raises(TypeError, match=f"unknown argument {wrong}, did you mean {right}\\?$"):
             getattr(pyadam, name)(**{wrong: 0.1})
-    with pytest.raises(TypeError, match="unknown argument nesterov; the arguments are .*name$"):
+    with pytest.raises(TypeError, match=r"unknown argument nesterov; the arguments are .*name$"):
         getattr(pyadam, name)(nesterov=True)
 
 
