@@ -60,9 +60,12 @@ def results(file):
     """What a run left in its two files: weights, everything in its optimizer, and losses, by name, as arrays."""
     with zipfile.ZipFile(file.with_suffix(".keras")) as saved, saved.open("model.weights.h5") as weights:
         found = []
-        h5py.File(weights).visititems(
-            lambda _, item: found.append(item[()]) if isinstance(item, h5py.Dataset) else None
-        )
+
+        def visit(path, item):
+            if isinstance(item, h5py.Dataset) and "/vars/" in path:  # pyadam writes beside them what they are
+                found.append(item[()])
+
+        h5py.File(weights).visititems(visit)
     arrays = dict(zip([*WEIGHTS, *STATE], found, strict=True))
     losses = json.loads(file.with_suffix(".json").read_text())
     return arrays | {name: np.float32(values) for name, values in losses.items()}
