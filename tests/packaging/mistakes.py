@@ -46,8 +46,8 @@ optimizer.epsilon = None  # error
 optimizer.learning_rate = "fast"  # error
 optimizer.use_ema = 1.5  # error
 pyadam.tf_keras.SGD().momentum = [0.9]  # error
-text: str = optimizer.epsilon  # error
-decay: float = optimizer.weight_decay  # error
+text: str = optimizer.clipnorm  # error
+norm: float = optimizer.clipnorm  # error
 
 # Names.
 pyadam.Adams()  # error

@@ -96,13 +96,14 @@ def test_one_loop_a_lane(outcomes, case):
     assert outcomes[1][case][1] in {lanes * each + ("clipnorm" in given) for each in loops}
 
 
-def test_without_it_plain_adam_has_a_loop_for_each_state(outcomes):
-    assert outcomes[0][CASES.index(("Adam", {}))][1] == 12
+@pytest.mark.parametrize("case", [CASES.index(("Adam", {}))], ids=["Adam"])
+def test_without_it_plain_adam_has_a_loop_for_each_state(outcomes, case):
+    assert outcomes[0][case][1] == 12
 
 
-def test_rounded_slots_are_one_loop_and_the_weight_another(outcomes):
+@pytest.mark.parametrize("case", [CASES.index(("Adam", ROUNDED))], ids=["Adam"])
+def test_rounded_slots_are_one_loop_and_the_weight_another(outcomes, case):
     """XLA joins loops whose values have one dtype, and the weight is float32."""
-    case = CASES.index(("Adam", ROUNDED))
     assert [outcome[case][1] for outcome in outcomes] == [12, 8]
 
 
