@@ -15,7 +15,7 @@ from pyadam.arguments import is_variable, needs_arguments
 from pyadam.engine import Engine
 from pyadam.engine.dynamic import Dynamic
 from pyadam.numerics import scalar
-from pyadam.replicas import undistributed
+from pyadam.replicas import component, undistributed
 from pyadam.rules import RULES
 from pyadam.saving import Saving, untracked
 
@@ -31,8 +31,8 @@ class Hyperparameters(Saving):
     learning_rate: Any
 
     def _native(self, variable: Any) -> Any:
-        """The tf.Variable behind a variable of this Keras; anything else as it is."""
-        raise NotImplementedError
+        """The one tf.Variable behind a variable, whatever Keras and strategy it is of; anything else as it is."""
+        return component(native(variable))
 
     def _is_schedule(self, value: Any) -> bool:
         """Whether a learning rate is this Keras' own schedule, which is called with the step."""

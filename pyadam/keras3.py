@@ -90,9 +90,6 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
 
     # --- variables -------------------------------------------------------------------------------------------------------
 
-    def _native(self, variable: Any) -> Any:
-        return component(_wrapped(variable))
-
     def _add_state(self, variable: Any, slot: Slot, part: Part | None) -> Any:
         weight = self._native(variable)
         label = f"{path(variable).replace('/', '_').replace(':', '_')}_{slot.name}"
@@ -102,7 +99,7 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
             part.named(state.path)
             self._track_variable(state)
             return state
-        with beside(_wrapped(variable)):
+        with beside(native(variable)):
             return self.add_variable(
                 tuple(weight.shape if slot.shape is None else slot.shape),
                 lambda shape, dtype: tf.fill(shape, tf.constant(slot.start, dtype)),  # Constant goes through float32
@@ -112,11 +109,6 @@ class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def _add_scalar(self, name: str, start: float, dtype: Any) -> Any:
         return self.add_variable((), keras.initializers.Constant(start), dtype=dtype.name, name=name)
-
-
-def _wrapped(variable: Any) -> Any:
-    """What a variable of Keras holds; anything else as it is."""
-    return variable.value if isinstance(variable, keras.Variable) else variable
 
 
 class _Around(keras.Variable):  # type: ignore[misc]

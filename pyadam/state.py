@@ -211,7 +211,7 @@ def _by_rank_in_layer(paths: Sequence[str], automatic: Callable[[str], bool]) ->
     def ranked(path: str) -> str:
         layer, _, name = path.rpartition("/")
         base, number = _counted(name)
-        if layer not in unnamed or not automatic(base):
+        if not automatic(base):
             return path
         return f"{layer}/{base} {sorted(unnamed[layer]).index(number)} of {len(unnamed[layer])}"
 

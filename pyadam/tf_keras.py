@@ -23,7 +23,7 @@ from pyadam.classes import make_classes
 from pyadam.engine.gradients import compute_dtype
 from pyadam.engine.part import Part
 from pyadam.hyperparameters import native
-from pyadam.replicas import component, undistributed
+from pyadam.replicas import undistributed
 from pyadam.rules import Rule, Slot
 from pyadam.saving import path, untracked
 from pyadam.shell import Shell
@@ -145,9 +145,6 @@ class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
         return isinstance(value, tf_keras.optimizers.schedules.LearningRateSchedule)
 
     # --- variables -------------------------------------------------------------------------------------------------------
-
-    def _native(self, variable: Any) -> Any:
-        return component(getattr(variable, "_variable", variable))  # behind a mixed-precision variable
 
     def _overwrite_variable_with_gradient(self, variable: Any) -> bool:
         return bool(getattr(variable, "overwrite_with_gradient", False))

@@ -27,7 +27,7 @@ class Arena:
         shapes = [tf.TensorShape(shape) for shape in shapes]
         sizes = [shape.num_elements() for shape in shapes]
         self.memory = tf.Variable(tf.fill([sum(sizes)], tf.constant(start, dtype)), trainable=False)
-        self.parts = [Part(self.memory, sum(sizes[:i]), shape, self) for i, shape in enumerate(shapes)]
+        self.parts = [Part(self, sum(sizes[:i]), shape) for i, shape in enumerate(shapes)]
 
 
 class Arenas:

@@ -53,17 +53,16 @@ class Part(tf.Variable, tf.__internal__.types.Tensor):  # type: ignore[misc]
     own: ``handle`` is an AttributeError.
 
     Args:
-        memory: the flat variable.
+        arena: what holds the flat variable, ``memory``.
         begin: where the slice begins.
         shape: of this variable.
-        arena: what the memory belongs to.
     """
 
-    def __init__(self, memory: tf.Variable, begin: int, shape: tf.TensorShape, arena: Any = None) -> None:
+    def __init__(self, arena: Any, begin: int, shape: tf.TensorShape) -> None:
         # tf.Variable's own constructor would make a resource
-        self.arena, self._memory, self._shape = arena, memory, shape
+        self.arena, self._memory, self._shape = arena, arena.memory, shape
         self._begin, self._end = begin, begin + shape.num_elements()
-        self._label = memory.name.partition(":")[0]
+        self._label = self._memory.name.partition(":")[0]
 
     def named(self, label: str) -> "Part":
         """The same part, under this name."""

@@ -99,9 +99,8 @@ def ftrl(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -
     """
     n, power = s.accumulator + c.rounded(g * g), -h.learning_rate_power
     # the difference n'^-p - n^-p itself would cancel where g is small
-    if (
-        not tf.is_tensor(power) and power == 0.5
-    ):  # it is g^2 over the sum of both roots, which all processors round alike
+    is_root = not tf.is_tensor(power) and power == 0.5
+    if is_root:  # it is g^2 over the sum of both roots, which all processors round alike
         root = tf.sqrt(n)
         both = root + tf.sqrt(s.accumulator)
         grown = g * g / tf.where(both > 0.0, both, tf.ones_like(n))
