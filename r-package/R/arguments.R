@@ -95,8 +95,8 @@ as_shuffle <- function(value, owner) {
 }
 
 as_fraction <- function(value, owner, name) {
-  is_number <- is.numeric(value) && length(value) == 1 && is.finite(value)
-  if (inherits(value, "python.builtin.object") || is_number && value >= 0 && value < 1) {
+  in_range <- is_number(value) && value >= 0 && value < 1
+  if (inherits(value, "python.builtin.object") || in_range) {
     return(value)
   }
   refuse(owner, name, "a number from 0 to less than 1", value)
@@ -109,9 +109,9 @@ refuse <- function(owner, name, allowed, value) {
   )
 }
 
-is_whole <- function(value) {
-  is.numeric(value) && length(value) == 1 && is.finite(value) && value == trunc(value)
-}
+is_number <- function(value) is.numeric(value) && length(value) == 1 && is.finite(value)
+
+is_whole <- function(value) is_number(value) && value == trunc(value)
 
 as_callbacks <- function(value) {
   if (is.list(value)) unname(value) else list(value)

@@ -70,9 +70,8 @@ placed <- function(values, owner, least = 1) {
   stats::setNames(lapply(wanted, function(name) values[[name]]), wanted)
 }
 
-# list(x, y, sample_weight) as Python's tuple.
+# Values that are `placed` as Python's tuple.
 as_batch <- function(values, owner) {
-  values <- placed(values, owner)
   values <- Map(
     function(value, name) as_data(value, paste0(owner, ": ", name), name),
     values, names(values)

@@ -26,7 +26,7 @@ name_functions <- function(metrics) {
   }, "")
   names <- make.unique(names, sep = "_")
   for (i in seq_along(functions)) attr(metrics[[functions[i]]], "py_function_name") <- names[i]
-  inner <- vapply(metrics, function(metric) is.list(metric) && !is.object(metric), logical(1))
+  inner <- vapply(metrics, is_plain_list, logical(1))
   metrics[inner] <- lapply(metrics[inner], function(metric) unname(name_functions(metric)))
   metrics
 }

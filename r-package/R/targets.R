@@ -102,7 +102,7 @@ as_class_weight <- function(value, y) {
 }
 
 as_weight <- function(value, class) {
-  if (is.numeric(value) && length(value) == 1 && is.finite(value) && value >= 0) {
+  if (is_number(value) && value >= 0) {
     return(as.double(value))
   }
   stop(
