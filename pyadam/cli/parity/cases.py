@@ -30,6 +30,7 @@ from pyadam.specs import SPECS, Spec, arguments
 __all__ = ["Case", "r_call", "random_cases", "select", "table"]
 
 STEPS = 50
+FEWER_STEPS = 20  # without --all
 SHAPES = ((3, 4), (5,), (), (0, 3))
 MORE_SHAPES = ((2, 3, 2), (1,), (0,), (1, 1), (40, 3), (2, 1, 2, 1), *SHAPES)
 LARGE = (1400, 3)
@@ -111,15 +112,15 @@ TOGETHER: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
             "ema_overwrite_frequency": 7,
             "global_clipnorm": 0.5,
             "jit_compile": False,
+            "name": "another_name",
         },
         {},
     ),
     (
-        "accumulate, clipvalue, name",
-        {"gradient_accumulation_steps": 4, "clipvalue": 0.1, "name": "another_name"},
-        {},
+        "accumulate, clipvalue, bfloat16 slots",
+        {"gradient_accumulation_steps": 4, "clipvalue": 0.1, "slot_dtype": "bfloat16"},
+        {"dtypes": ("float32",)},
     ),
-    ("bfloat16 slots", {"slot_dtype": "bfloat16"}, {"dtypes": ("float32",)}),
 )
 
 # Rows beside "one argument at a time": (label, arguments, other fields of the case). An argument that an optimizer does
@@ -156,7 +157,6 @@ EXTRAS: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
         {"gradients": "some none", "dtypes": ("float32",)},
     ),
 )
-DEALT = 10  # without --all an optimizer has one in so many of them
 
 
 def _label(arguments: dict[str, Any]) -> str:
@@ -179,7 +179,7 @@ def _rows(spec: type[Spec], whole: bool) -> Iterator[tuple[str, dict[str, Any], 
     first, *others = TOGETHER
     if not whole:
         first = (f"own arguments, {first[0]}", own | first[1], first[2])
-    for label, given, fields in (first, *others, *(EXTRAS if whole else EXTRAS[turn % DEALT :: DEALT])):
+    for label, given, fields in (first, *others, *(EXTRAS if whole else EXTRAS[turn :: len(SPECS)])):
         known = {name: value for name, value in given.items() if name in arguments(spec)}
         yield label, known, fields
 
@@ -188,7 +188,7 @@ def table(whole: bool = True) -> list[Case]:
     """The cases: every optimizer x every argument, each row in float32 and in float64.
 
     With ``whole=False`` the optimizer's own arguments have their first values, all in one row; the common ones share some rows,
-    each optimizer has some of the other rows, and rows take float32 and float64 in turn.
+    each of the other rows is one optimizer's, rows take float32 and float64 in turn, and there are fewer steps.
     """
     cases = []
     for spec in SPECS.values():
@@ -198,7 +198,8 @@ def table(whole: bool = True) -> list[Case]:
             dtypes = [fields["dtypes"]] if "dtypes" in fields else both if whole else [both[index % len(both)]]
             for each in dtypes:
                 name = f"{spec.__name__} {label}" + ("" if "dtypes" in fields else f" {each[0]}")
-                cases.append(Case(name, spec.__name__, given, **{**fields, "dtypes": each}))
+                steps = STEPS if whole else FEWER_STEPS
+                cases.append(Case(name, spec.__name__, given, **{"steps": steps, **fields, "dtypes": each}))
     return [case for case in cases if not case.refused()]
 
 
