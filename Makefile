@@ -28,7 +28,7 @@ test-all: .made-test lint generated testthat r-check docs parity ## all tests, R
 test-oldest: .made-test ## unit tests with the oldest versions that pyproject.toml allows, in .venv-oldest
 	python -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --editable '.[test]' $(OLDEST)
-	.venv-oldest/bin/python -m pytest tests/unit tests/property tests/oracle
+	.venv-oldest/bin/python -m pytest tests/optimizers tests/engine tests/hosts
 
 lint: .made-test ## ruff, mypy and lintr
 	ruff check .

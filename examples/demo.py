@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from matplotlib.figure import Figure
 
-from pyadam.cli.parity.compare import apart
+from pyadam.parity.compare import apart
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "demo-out"

@@ -11,8 +11,8 @@ import wrapt
 
 from pyadam import schedules, specs, xla_flags
 from pyadam._version import __version__
-from pyadam.arguments import NA
-from pyadam.generation import keras3_classes, legacy
+from pyadam.hosts.generation import keras3_classes, legacy
+from pyadam.optimizers.kinds import NA
 
 if xla_flags.WANTED:
     xla_flags.add()
@@ -31,9 +31,9 @@ def __getattr__(name: str) -> Any:
     if name in _CLASSES:
         return getattr(keras3_classes(), name)
     if name in _FUNCTIONS:
-        return getattr(importlib.import_module("pyadam.factories"), name)
+        return importlib.import_module("pyadam.hosts.factories").FUNCTIONS[name]
     if name in _SCHEDULES:
-        return getattr(schedules, name)
+        return schedules.FUNCTIONS[name]
     if name in _SUBMODULES:
         return importlib.import_module(f"pyadam.{name}")
     raise AttributeError(f"module 'pyadam' has no attribute {name!r}")

@@ -33,7 +33,7 @@ def r() -> dict[str, str]:
 
     Where something is missing the test is skipped, or fails under PYADAM_REQUIRE_R=1, as in `make test`.
     """
-    from pyadam.cli.rscript import environment, missing
+    from pyadam.parity.rscript import environment, missing
 
     if reason := missing():
         if os.environ.get("PYADAM_REQUIRE_R") == "1":

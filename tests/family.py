@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from pyadam.rules import RULES
-from pyadam.specs import SPECS
+from pyadam.optimizers import RULES, SPECS
 
 EVERY = list(SPECS)
 

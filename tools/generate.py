@@ -4,7 +4,7 @@
     tools/generate.py           brings the stale files up to date and names them
     tools/generate.py --check   writes nothing; names the stale files, and exits with 1 if there are any
 
-It needs the standard library, pyadam/specs/ and pyadam/schedules.py, not TensorFlow. NAMESPACE and the man pages are
+It needs the standard library, pyadam/optimizers/ and pyadam/hosts/schedules.py, not TensorFlow. NAMESPACE and the man pages are
 roxygen2's work, which is done where R has roxygen2 in the version that DESCRIPTION names; another version would write
 other pages.
 """
@@ -49,8 +49,8 @@ def main() -> int:
 def from_specs() -> dict[Path, str | None]:
     """The files that are made here, with their text."""
     return {
-        R_PACKAGE / "R" / "optimizers.R": in_r.functions("specs/", OPTIMIZERS),
-        R_PACKAGE / "R" / "schedules.R": in_r.functions("schedules.py", SCHEDULES),
+        R_PACKAGE / "R" / "optimizers.R": in_r.functions("optimizers/", OPTIMIZERS),
+        R_PACKAGE / "R" / "schedules.R": in_r.functions("hosts/schedules.py", SCHEDULES),
         DESCRIPTION: re.sub(r"(?m)^Version: .*$", f"Version: {pyadam.__version__}", read(DESCRIPTION) or ""),
         R_PACKAGE / "tests" / "testthat" / "signatures.txt": read(Path("tests/signatures.txt")),
         Path("docs/reference/signatures.md"): in_python.signatures(),

@@ -9,7 +9,7 @@ from functions import NOTE, OPTIMIZERS, SCHEDULES, Function, with_links
 
 
 def signatures() -> str:
-    note = f"<!-- {NOTE.format('specs/ and pyadam/schedules.py')} -->"
+    note = f"<!-- {NOTE.format('optimizers/ and pyadam/hosts/schedules.py')} -->"
     head = (
         "Every argument of every optimizer and schedule, in the order of its function. A class has Keras 3's signature; a\n"
         "function has R keras 2.11's, in both languages, or one in its style."

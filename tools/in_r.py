@@ -111,7 +111,7 @@ def reference(pages: dict[str, str], listed: list[Function]) -> str:
     """Title and call of each man page, by its name, and where its arguments are explained."""
     tables = {f.name: f.title for f in listed}
     head = 'The R functions and how they are called. `help(package = "pyadam")` has a page for each, with examples.'
-    parts = [f"<!-- {NOTE.format('specs/, pyadam/schedules.py and r-package/R/')} -->", "# R API", head]
+    parts = [f"<!-- {NOTE.format('optimizers/, pyadam/hosts/schedules.py and r-package/R/')} -->", "# R API", head]
     for name, page in pages.items():
         if usage := re.search(r"(?s)\n\\usage\{\n(.*?)\n\}\n", page):
             call = re.sub(r"\\method\{(\w+)\}\{[\w.]+\}", r"\1", usage[1])

@@ -9,22 +9,23 @@ from typing import Any
 from functions import NOTE, OPTIMIZERS, SCHEDULES, Function
 
 import pyadam
-from pyadam import arguments, specs
-from pyadam.specs.base import described
+from pyadam import specs
+from pyadam.optimizers import kinds
+from pyadam.optimizers.spec import described
 
-HEAD = f"# {NOTE.format('specs/ and pyadam/schedules.py')}\n"
+HEAD = f"# {NOTE.format('optimizers/ and pyadam/hosts/schedules.py')}\n"
 RATE = specs.arguments(specs.SPECS["Adam"])["learning_rate"]
 COMMON = {field.name: field for field in (RATE, *dataclasses.fields(specs.Spec))}  # what every optimizer has
 
 # What an attribute gives; what it and an argument take, in the words of pyadam/_typing.pyi.
 TYPES = {
-    arguments.Flag: ("bool", "bool"),
-    arguments.Name: ("str", "str"),
-    arguments.Count: ("int", "Count"),
-    arguments.Number: ("float", "Number"),
-    arguments.DynamicNumber: ("Value", "DynamicNumber"),
-    arguments.LearningRate: ("Value", "LearningRate"),
-    arguments.Inner: ("Any", "AnyOptimizer"),
+    kinds.Flag: ("bool", "bool"),
+    kinds.Name: ("str", "str"),
+    kinds.Count: ("int", "Count"),
+    kinds.Number: ("float", "Number"),
+    kinds.DynamicNumber: ("Value", "DynamicNumber"),
+    kinds.LearningRate: ("Value", "LearningRate"),
+    kinds.Inner: ("Any", "AnyOptimizer"),
 }
 
 
@@ -45,7 +46,7 @@ def package() -> str:
         *(f"from pyadam._keras3 import {name} as {name}" for name in classes),
         "from pyadam._typing import AnyOptimizer, Count, DynamicNumber, LearningRate, Number",
         "from pyadam._version import __version__ as __version__",
-        "from pyadam.arguments import NA as NA",
+        "from pyadam.optimizers.kinds import NA as NA",
         "",
         *list_of_all(pyadam.__all__),
         "",
@@ -70,7 +71,7 @@ def classes(module: str) -> str:
         *sorted(
             [
                 f"from pyadam.{module} import Optimizer",
-                f"from pyadam.loss_scale_{module} import LossScaleOptimizer as _LossScaleOptimizer",
+                f"from pyadam.hosts.loss_scale_{module} import LossScaleOptimizer as _LossScaleOptimizer",
             ]
         ),
         "",
@@ -119,12 +120,12 @@ def takes(f: Function, name: str) -> str:
     return types(f.fields[name].metadata["kind"])[1] if name in f.fields else "Any"
 
 
-def types(kind: arguments.Kind) -> tuple[str, str]:
+def types(kind: kinds.Kind) -> tuple[str, str]:
     """What an attribute of this kind gives, and what it takes."""
     match kind:
-        case arguments.Choice():
+        case kinds.Choice():
             given = taken = f"Literal[{', '.join(map(quoted, kind.choices))}]"
-        case arguments.ListOf():
+        case kinds.ListOf():
             given, taken = types(kind.item)
             given, taken = f"list[{given}]", f"Sequence[{taken}]"
         case _:

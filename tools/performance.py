@@ -10,8 +10,8 @@ import re
 import sys
 from pathlib import Path
 
-from pyadam.cli.bench.results import load
-from pyadam.cli.bench.table import details, overview, subject
+from pyadam.bench.results import load
+from pyadam.bench.table import details, overview, subject
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 import pyadam
-from pyadam.cli.rscript import environment
+from pyadam.parity.rscript import environment
 
 _R = """
 version <- function(package) tryCatch(as.character(packageVersion(package)), error = function(e) "missing")

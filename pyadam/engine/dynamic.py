@@ -9,9 +9,9 @@ from tensorflow.python.framework import ops
 from tensorflow.python.framework.func_graph import FuncGraph
 from tensorflow.python.ops.control_flow_v2_func_graphs import ControlFlowFuncGraph
 
-from pyadam.arguments import DynamicNumber, plain
 from pyadam.engine.compiler import inside_xla
-from pyadam.replicas import undistributed
+from pyadam.engine.replicas import undistributed
+from pyadam.optimizers.kinds import DynamicNumber, plain
 
 __all__ = ["Dynamic"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from pyadam.engine.rows import merged
-from pyadam.numerics import scalar, sum_of_squares
+from pyadam.optimizers.numerics import scalar, sum_of_squares
 
 __all__ = ["Way", "as_real", "clip", "clipping", "compute_dtype", "from_real", "has_plain_values", "prepare"]
 

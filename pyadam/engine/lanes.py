@@ -19,7 +19,7 @@ from pyadam.engine.gradients import Way, as_real, compute_dtype, from_real
 from pyadam.engine.part import Part
 from pyadam.engine.rounding import random_bits, stochastically_rounded
 from pyadam.engine.rows import Rows, gather, scatter_update
-from pyadam.numerics import after, rounded
+from pyadam.optimizers.numerics import after, rounded
 
 __all__ = ["SMALL", "Lane", "Target", "is_small", "make_arenas", "make_lanes"]
 

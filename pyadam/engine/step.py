@@ -15,14 +15,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.arguments import is_off
 from pyadam.engine.compiler import Program, compiles, inside_xla, makes_one_loop
 from pyadam.engine.debugging import checked, numbers_are_checked, unwatched
 from pyadam.engine.gradients import Way, clipping, prepare
 from pyadam.engine.lanes import Lane, State, Target, is_small, make_lanes
 from pyadam.engine.launch import Given, Launcher
-from pyadam.numerics import quotient, root, rounded, scalar
-from pyadam.rules import Rule
+from pyadam.optimizers import Rule
+from pyadam.optimizers.kinds import is_off
+from pyadam.optimizers.numerics import quotient, root, rounded, scalar
 
 __all__ = ["Engine", "Target"]
 

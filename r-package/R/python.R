@@ -96,9 +96,9 @@ set_attribute <- function(x, name, value) {
   x
 }
 
-#' @method $<- pyadam.shell.Shell
+#' @method $<- pyadam.hosts.shell.Shell
 #' @export
-`$<-.pyadam.shell.Shell` <- set_attribute
+`$<-.pyadam.hosts.shell.Shell` <- set_attribute
 
 #' @method $<- pyadam.loss_scale.LossScale
 #' @export

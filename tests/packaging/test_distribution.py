@@ -31,7 +31,7 @@ def test_the_wheel_holds_all_files_of_the_package(wheel):
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     files = {path for path in (ROOT / "pyadam").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     assert held == {str(path.relative_to(ROOT)) for path in files}
-    assert {"pyadam/py.typed", "pyadam/__init__.pyi", "pyadam/cli/parity/run_r.R"} <= held
+    assert {"pyadam/py.typed", "pyadam/__init__.pyi", "pyadam/parity/run_r.R"} <= held
 
 
 def test_the_sdist_holds_all_files_of_the_repository(sdist):
@@ -49,7 +49,7 @@ def test_the_sdist_passes_tests_that_need_more_than_the_package(sdist, tmp_path)
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path, filter="data")
     (root,) = tmp_path.iterdir()
-    tests = ["tests/unit/test_bench.py", "tests/unit/test_signatures.py", "tests/packaging"]
+    tests = ["tests/bench/test_bench.py", "tests/hosts/test_signatures.py", "tests/packaging"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

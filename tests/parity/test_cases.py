@@ -2,9 +2,9 @@
 
 import pytest
 
-from pyadam.cli.parity.cases import Case, r_call, random_cases, select, table
-from pyadam.cli.parity.values import Clock, PerStep, python_value
-from pyadam.specs import SPECS, arguments
+from pyadam.optimizers import SPECS, arguments
+from pyadam.parity.cases import Case, r_call, random_cases, select, table
+from pyadam.parity.values import Clock, PerStep, python_value
 
 
 @pytest.mark.parametrize("whole", [False, True])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyadam.cli.parity.compare import History, apart, excess, limits, ulp, ways
+from pyadam.parity.compare import History, apart, excess, limits, ulp, ways
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])

@@ -17,7 +17,7 @@ ASSIGNS = (
     "asserts how: one `assign` a variable through mocked methods, and none on the variable itself; pyadam's step assigns "
     "all variables from one compiled program"
 )
-INSIDE = "calls a method inside Keras' class; what the step computes is tested against the paper, in tests/oracle"
+INSIDE = "calls a method inside Keras' class; what the step computes is tested against the paper, in tests/optimizers"
 WORDS = "wants Keras' words: pyadam refuses the same, with an error that names argument, value and what is allowed"
 
 

@@ -1,0 +1,40 @@
+"""The optimizers as functions with R keras 2.11's signatures: ``pyadam.optimizer_adam(...)`` is R's ``optimizer_adam(...)``."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from pyadam.hosts.generation import keras3_classes, legacy
+from pyadam.hosts.reference import documentation
+from pyadam.optimizers import SPECS, LossScaleOptimizer, Spec, arguments, bind, function_signature
+from pyadam.optimizers.spec import dressed
+
+__all__ = ["FUNCTIONS"]
+
+
+def _classes() -> Any:
+    """The module with the classes for the Keras in use."""
+    return importlib.import_module("pyadam.tf_keras") if legacy() else keras3_classes()
+
+
+def _make_function(spec: type[Spec]) -> Callable[..., Any]:
+    signature = function_signature(spec)
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        values = bind(spec, signature, args, kwargs)
+        return getattr(_classes(), spec.__name__)(**{name: getattr(values, name) for name in arguments(spec)})
+
+    return dressed(function, spec.r_name, documentation(spec), signature)
+
+
+def _make_loss_scale(spec: type[LossScaleOptimizer]) -> Callable[..., Any]:
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return getattr(_classes(), spec.__name__)(*args, **kwargs)
+
+    return dressed(function, spec.r_name, spec.documentation(), spec.signature())
+
+
+FUNCTIONS = {
+    **{spec.r_name: _make_function(spec) for spec in SPECS.values()},
+    LossScaleOptimizer.r_name: _make_loss_scale(LossScaleOptimizer),
+}

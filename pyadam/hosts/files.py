@@ -1,0 +1,150 @@
+"""Saved state in HDF5 files: Keras' own numbered datasets, and beside them what they are."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pyadam.hosts.state import Entry, Label, SavedState, alike
+from pyadam.optimizers import RULES, SPECS
+
+__all__ = ["is_dataset", "mark", "marked", "read", "read_names", "write"]
+
+_GROUP = "pyadam"  # beside Keras' "vars"
+_MANIFEST = "manifest"
+
+# the names that optimizers have when their user gave none, as Keras writes them beside the state
+_LAYOUT_OF_NAME = {spec.__name__.lower(): RULES[spec].layout for spec in SPECS.values()}
+
+
+def _group(store: Any) -> Any:
+    """The HDF5 group that is, or is behind, a store of either Keras; None for a store that is no file."""
+    group = getattr(store, "_h5_entry_group", store)
+    return group if hasattr(group, "attrs") and hasattr(group, "parent") else None
+
+
+def mark(store: Any, name: str, value: Any) -> None:
+    """Writes a small value beside the state, without adding to what Keras counts as variables."""
+    group = _group(store)
+    if group is not None:
+        group.attrs[f"{_GROUP}_{name}"] = value
+
+
+def marked(store: Any, name: str) -> Any:
+    """What `mark` has written beside a saved state, or None."""
+    group = _group(store)
+    return None if group is None else group.attrs.get(f"{_GROUP}_{name}")
+
+
+def write(store: Any, state: SavedState, counted: int) -> None:
+    """Writes a state.
+
+    Args:
+        store: what Keras hands to ``save_own_variables``.
+        state: the state.
+        counted: how many of its variables Keras counts; the others go where Keras does not look.
+    """
+    for i, entry in enumerate(state.entries):
+        if i < counted:
+            store[str(i)] = entry.read()
+        if i == 0 and _group(store) is not None:  # in the first of several files, if they are as many
+            _describe(_group(store), state, counted)
+
+
+def _describe(group: Any, state: SavedState, counted: int) -> None:
+    beside = group.parent.create_group(_GROUP)
+    beside[_MANIFEST] = np.frombuffer(state.manifest().encode(), np.uint8)
+    for i, entry in enumerate(state.entries[counted:], start=counted):
+        beside[str(i)] = entry.read()
+
+
+def read(store: Any) -> SavedState:
+    """The state in what Keras hands to ``load_own_variables``: an HDF5 group, or any mapping of numbers to values."""
+    if isinstance(store, SavedState):
+        return store
+    group = _group(store)
+    beside = None if group is None else _child(group.parent, _GROUP)
+    if beside is not None and _child(beside, _MANIFEST) is not None:
+
+        def value(i: int) -> Any:
+            return np.array((store if str(i) in store else beside)[str(i)])
+
+        manifest = np.array(beside[_MANIFEST]).tobytes().decode()
+        return SavedState.of_manifest(manifest, value, _layer_names(group.file))
+    keys = sorted(store.keys(), key=int)
+    return SavedState([_entry(store, group, key) for key in keys], _layout_before_manifests(group))
+
+
+def _layout_before_manifests(group: Any) -> str | None:
+    """The layout in a file of Keras, or of pyadam before it wrote manifests."""
+    attributes = {} if group is None else group.attrs
+    return attributes.get(f"{_GROUP}_layout") or _LAYOUT_OF_NAME.get(str(attributes.get("name")))
+
+
+def _entry(store: Any, group: Any, key: str) -> Entry:
+    where = store if group is None or key not in group else group
+    held = where[key] if hasattr(where[key], "shape") else np.array(where[key])
+    return Entry(None, tuple(held.shape), str(held.dtype), lambda: np.array(store[key]))
+
+
+def _child(group: Any, name: str) -> Any:
+    """What lies in a group under a name, or None; not what a link in the file points to."""
+    if name not in group or type(group.get(name, getlink=True)).__name__ != "HardLink":
+        return None
+    return group[name]
+
+
+def _layer_names(file: Any) -> set[str]:
+    """The names of the layers in a file of Keras 3."""
+    names: set[str] = set()
+
+    def visit(_: str, each: Any) -> None:
+        if each.name.endswith("/vars") and "name" in each.attrs:
+            names.add(str(each.attrs["name"]))
+
+    file.visititems(visit)
+    return names
+
+
+# --- Keras' older files, ``.h5``: a list of datasets whose names hold kinds and paths --------------------------------------
+
+
+def is_dataset(value: Any) -> bool:
+    """Whether a value is a dataset of an HDF5 file."""
+    return hasattr(value, "file") and hasattr(value, "shape")
+
+
+def read_names(
+    datasets: Sequence[Any], label_of: Callable[[str], Label | None], here: Mapping[Label, str]
+) -> SavedState:
+    """The state in the datasets of an ``.h5`` file.
+
+    Args:
+        datasets: as Keras hands them to ``set_weights``.
+        label_of: what the name of a variable says it is, as far as that can be told.
+        here: the optimizer's own variables with their names.
+    """
+    own = {_bare(name): label for label, name in here.items()}
+    own = own if len(own) == len(here) else {name: label for label, name in here.items()}
+
+    def label(name: str) -> Label | None:
+        for shown in (name, _bare(name)):
+            if shown in own:
+                return own[shown]
+        close = [each for shown, each in own.items() if each.path and alike(shown, _bare(name), "_")]
+        return close[0] if len(close) == 1 else label_of(name)
+
+    entries = []
+    for dataset in datasets:
+        found = label(dataset.name.partition("/optimizer_weights/")[2])
+        entries.append(Entry(found, tuple(dataset.shape), str(dataset.dtype), lambda d=dataset: np.array(d)))
+    model = _child(datasets[0].file, "model_weights") if datasets else None
+    layers: set[str] = set()
+    if model is not None:
+        model.visit(lambda path: layers.update(path.split("/")))
+    return SavedState(entries, None, layers)
+
+
+def _bare(name: str) -> str:
+    """A variable's name without its optimizer's, which may have been another."""
+    return name.partition("/")[2]

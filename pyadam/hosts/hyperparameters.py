@@ -1,0 +1,180 @@
+"""Hyperparameters: how they are checked and changed, and what of them a step is given."""
+
+import copy
+import dataclasses
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pyadam.engine import Engine
+from pyadam.engine.dynamic import Dynamic
+from pyadam.engine.replicas import native, undistributed
+from pyadam.hosts.saving import Saving, untracked
+from pyadam.optimizers import RULES, Spec, arguments
+from pyadam.optimizers.kinds import is_variable, needs_arguments
+from pyadam.optimizers.numerics import scalar
+
+__all__ = ["Hyperparameters"]
+
+
+class Hyperparameters(Saving):
+    """The part of the shell that deals with hyperparameters, the learning rate among them."""
+
+    _engine: Engine
+    _dynamic: dict[str, Callable[[Any], Any]]
+    _exact_rate: Any  # float64 variable with the user's own number, from the first step in float64 on
+    learning_rate: Any
+
+    def _is_schedule(self, value: Any) -> bool:
+        """Whether a learning rate is this Keras' own schedule, which is called with the step."""
+        raise NotImplementedError
+
+    def _hold_learning_rate(self, value: Any) -> None:
+        """Puts a function, a schedule or a user's variable in the place of the learning rate, or a new one with this number."""
+        raise NotImplementedError
+
+    def _configure(self, name: str, value: Any) -> None:
+        """Changes one hyperparameter; steps traced from now on use it."""
+        if "_engine" not in self.__dict__:
+            return  # Keras' own constructor writes its defaults
+        new = dataclasses.replace(self._spec, **{name: value})
+        if self.built and _state_of(new) != _state_of(self._spec):
+            raise ValueError(
+                f"{type(self).__name__}: {name} can't change once the optimizer is built, its state depends on it"
+            )
+        untracked(self, _spec=new)
+        untracked(self, _dynamic=self._make_dynamic())
+        self._engine.configure(new)
+
+    def _make_dynamic(self) -> dict[str, Callable[[Any], Any]]:
+        """The hyperparameters given as functions, other than schedules, or variables: what gives them in a dtype."""
+        found: dict[str, Callable[[Any], Any]] = {}
+        for name, field in arguments(self.spec_type).items():
+            value = self._learning_rate if name == "learning_rate" else getattr(self._spec, name)
+            if callable(value) and not self._is_schedule(value):
+                self._check_needs_nothing(name, value)
+                found[name] = Dynamic(type(self).__name__, name, value, field.metadata["kind"])
+            elif is_variable(value) and name != "learning_rate":
+                found[name] = partial(tf.cast, native(value))
+        return found
+
+    def _host(self) -> str:
+        """The name of this Keras."""
+        return str(self._saving.__name__).split(".")[0]
+
+    def _check_needs_nothing(self, name: str, function: Any) -> None:
+        """Refuses what can't be called without arguments: a schedule, but not of this Keras."""
+        if needs_arguments(function):
+            raise TypeError(
+                f"{type(self).__name__}: {name} must be a LearningRateSchedule of {self._host()}, "
+                f"got a {type(function).__name__} of {_host_of(type(function))}"
+            )
+
+    def _set_learning_rate(self, value: Any) -> None:
+        """Takes a new learning rate; a tensor of a graph is taken as it is.
+
+        A number is assigned to the variable that holds the rate, the optimizer's own or the user's, so that programs made
+        before see it; in the place of a function it gets a variable. A user's variable takes that place itself. In the place
+        of a schedule a number is refused, as Keras does: callbacks that set the rate would end the schedule in silence.
+        """
+        owner, held = type(self).__name__, self._learning_rate
+        in_graph = tf.is_tensor(value) and not hasattr(value, "numpy")
+        if not in_graph:
+            kind = arguments(self.spec_type)["learning_rate"].metadata["kind"]
+            value = kind.check(owner, "learning_rate", value)
+        users = None if in_graph or not is_variable(value) else native(value)
+        if users is not None and users is native(held):
+            return
+        if callable(value):
+            if not self._is_schedule(value):
+                self._check_needs_nothing("learning_rate", value)
+            self._hold_learning_rate(value)
+        elif users is not None:
+            if self._is_variable(held) and not is_variable(self._spec.learning_rate):
+                held.assign(value)  # for programs that were made before
+            self._hold_learning_rate(users)
+        elif self._is_variable(held):
+            held.assign(value)
+            if is_variable(self._spec.learning_rate):
+                return
+        elif self._is_schedule(held):
+            raise TypeError(
+                f"{owner}: the learning rate is a LearningRateSchedule and can't be set to a number, which would end it; "
+                "set it to another schedule, or make the optimizer with a number"
+            )
+        else:
+            self._hold_learning_rate(value)
+        if in_graph:
+            return
+        changed = callable(value) != callable(self._spec.learning_rate)
+        untracked(self, _spec=dataclasses.replace(self._spec, learning_rate=value))
+        if self._exact_rate is not None and isinstance(value, float):
+            self._exact_rate.assign(value)
+        if changed:  # a rule may ask whether the rate is a number
+            self._engine.configure(self._spec)
+        untracked(self, _dynamic=self._make_dynamic())
+
+    @property
+    def lr(self) -> Any:
+        """Deprecated alias of ``learning_rate``."""
+        _warn_lr()
+        return self.learning_rate
+
+    @lr.setter
+    def lr(self, value: Any) -> None:
+        _warn_lr()
+        self.learning_rate = value
+
+    def _current_hyper(self) -> dict[str, Any]:
+        """The hyperparameters that may differ from step to step, as scalar tensors."""
+        rate_dtype = tf.float64 if self._engine.wide else tf.float32
+        hyper = {
+            name: dynamic(rate_dtype if name == "learning_rate" else tf.float64)
+            for name, dynamic in self._dynamic.items()
+        }
+        if "learning_rate" not in hyper:
+            held = self._learning_rate
+            wide = self._engine.wide and self._is_schedule(held) and _host_of(type(held)) == self._host()
+            rate = _widened(held)(self._iterations) if wide else native(self.learning_rate)
+            in_dtype = scalar(rate, rate_dtype)
+            if self._engine.wide and isinstance(self._spec.learning_rate, float) and rate.dtype != tf.float64:
+                exact = self._exact()
+                in_dtype = tf.where(tf.equal(tf.cast(exact, rate.dtype), rate), exact, in_dtype)
+            hyper["learning_rate"] = tf.ensure_shape(in_dtype, ())
+        return hyper
+
+    def _exact(self) -> Any:
+        """The user's own number in float64: it counts as long as the narrower variable that Keras makes still holds it."""
+        if self._exact_rate is None:
+            with tf.init_scope(), undistributed():
+                rate = tf.Variable(tf.constant(self._spec.learning_rate, tf.float64), trainable=False)
+            untracked(self, _exact_rate=rate)
+        return self._exact_rate
+
+
+def _host_of(class_: type) -> str:
+    return class_.__module__.split(".")[0]
+
+
+def _widened(schedule: Any) -> Any:
+    """A schedule of Keras that computes in float64: its dtype is that of its numbers, and Python's would be float32."""
+    wide = copy.copy(schedule)
+    for name, value in vars(schedule).items():
+        if isinstance(value, float):
+            setattr(wide, name, np.array(value))
+        elif isinstance(value, list | tuple):
+            setattr(wide, name, [np.array(each) if isinstance(each, float) else each for each in value])
+    return wide
+
+
+def _state_of(spec: Spec) -> Any:
+    """What a spec says of the variables that the optimizer keeps."""
+    return RULES[type(spec)].slots(spec, (2, 2), ""), spec.slot_dtype, spec.use_ema, spec.calls_per_update > 1
+
+
+def _warn_lr() -> None:
+    warnings.warn("pyadam: attribute lr is deprecated, use learning_rate", DeprecationWarning, stacklevel=3)

@@ -1,0 +1,122 @@
+"""What loss scaling does at a step, for both generations of Keras; the classes are in ``loss_scale_keras3`` and its twin."""
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from pyadam.engine.compiler import Program
+from pyadam.engine.gradients import as_real, compute_dtype
+from pyadam.hosts.extension import check_overrides
+from pyadam.hosts.generation import home, in_refusal, introduced
+from pyadam.hosts.saving import untracked
+from pyadam.optimizers.loss_scale import LossScaleOptimizer as LossScaleSpec
+
+__all__ = ["LossScale", "Scaling", "divided"]
+
+
+def divided(gradient: Any, scale: Any) -> Any:
+    """The gradient over the scale, in the dtype of the arithmetic; sparse stays sparse."""
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.IndexedSlices(divided(gradient.values, scale), gradient.indices, gradient.dense_shape)
+    gradient = tf.convert_to_tensor(gradient)
+    dtype = gradient.dtype if gradient.dtype.is_complex else compute_dtype(gradient.dtype)
+    return tf.cast(gradient, dtype) / tf.cast(scale, dtype)
+
+
+_PATTERNS = 4  # of missing gradients for which the check is compiled; the others may be any number
+
+
+def _all_finite(gradients: Sequence[Any]) -> Any:
+    parts = [as_real(g, compute_dtype(g.dtype)) if g.dtype.is_complex else g for g in gradients]
+    return tf.reduce_all([True, *(tf.reduce_all(tf.math.is_finite(g)) for g in parts)])
+
+
+class Scaling:
+    """The dynamic scale of one optimizer and its steps.
+
+    Args:
+        scale: float32 variable, the factor of the loss.
+        counter: integer variable, the number of finite steps since the scale last changed.
+        growth_steps: finite steps in a row after which the scale doubles.
+        devices: where the model's variables live.
+        jit_compile: whether to compile.
+    """
+
+    def __init__(self, scale: Any, counter: Any, growth_steps: int, devices: Iterable[str], jit_compile: bool) -> None:
+        self.scale, self.counter, self.growth_steps = scale, counter, growth_steps
+        self._check = Program(_all_finite, devices, jit_compile)
+        self._patterns: set[Any] = set()
+
+    def step(self, gradients: Sequence[Any], apply: Callable[[], None]) -> None:
+        """Calls ``apply`` if all gradients, those that it will apply, are finite; then the scale follows."""
+        given = [g for g in gradients if g is not None]
+        # rows may be of any number: their check is not compiled for each
+        rows = [tf.convert_to_tensor(g.values) for g in given if isinstance(g, tf.IndexedSlices)]
+        dense = [tf.convert_to_tensor(g) for g in given if not isinstance(g, tf.IndexedSlices)]
+        pattern = tuple(g is None or isinstance(g, tf.IndexedSlices) for g in gradients)
+        if len(self._patterns) < _PATTERNS:
+            self._patterns.add(pattern)
+        check = self._check if pattern in self._patterns else _all_finite
+        finite = tf.reduce_all([_all_finite(rows), check(dense) if dense else True])
+
+        def applied() -> Any:
+            apply()
+            return tf.constant(True)
+
+        with tf.control_dependencies([tf.cond(finite, applied, lambda: tf.constant(False))]):
+            self._follow(finite)
+
+    def _follow(self, finite: Any) -> None:
+        scale, good = tf.identity(self.scale), tf.identity(self.counter) + 1
+        grown = tf.where(tf.math.is_finite(2.0 * scale), 2.0 * scale, scale)
+        full = good >= self.growth_steps
+        self.scale.assign(tf.where(finite, tf.where(full, grown, scale), tf.maximum(scale / 2.0, 1.0)))
+        self.counter.assign(tf.where(finite & ~full, good, tf.zeros_like(good)))
+
+
+class LossScale:
+    """What the classes of both generations share. Beside it a class has its Keras' own class as a base."""
+
+    spec_type = LossScaleSpec
+    __signature__ = LossScaleSpec.signature()
+
+    dynamic_growth_steps: int
+    inner_optimizer: Any
+    _scaling: Any = None  # a Scaling, from the build on
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.__doc__ = cls.__doc__ or LossScaleSpec.documentation()
+        check_overrides(cls)
+
+    @staticmethod
+    def _fits(optimizer: Any) -> bool:
+        """Whether an object is an optimizer of this Keras, without a loss scale."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"{home(self)}.{type(self).__name__}({self.inner_optimizer!r})"
+
+    def __format__(self, spec: str) -> str:
+        return introduced(self) if in_refusal() else format(repr(self), spec)
+
+    def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> LossScaleSpec:
+        """The spec of a call. The optimizer inside loses its own factor: the gradients would be divided twice."""
+        spec = LossScaleSpec.bind(args, kwargs, self._fits)
+        inner = spec.inner_optimizer
+        factor = getattr(inner, "loss_scale_factor", None)
+        if factor is not None:
+            warnings.warn(
+                f"{type(self).__name__}: loss_scale_factor={factor} of the inner optimizer is set to None, "
+                "its scale takes that place",
+                stacklevel=4,
+            )
+            inner.loss_scale_factor = None
+        return spec
+
+    def _make_scaling(self, scale: Any, counter: Any, devices: Iterable[str]) -> None:
+        """Makes what takes the steps, once its Keras has made the variables."""
+        jit_compile = getattr(self.inner_optimizer, "jit_compile", True)
+        untracked(self, _scaling=Scaling(scale, counter, self.dynamic_growth_steps, devices, jit_compile))

@@ -1,0 +1,130 @@
+"""The loss-scale optimizer for Keras 3."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pyadam.engine.replicas import check_one_replica, undistributed
+from pyadam.hosts import files
+from pyadam.hosts.loss_scale import LossScale, divided
+from pyadam.hosts.saving import Saving, untracked
+from pyadam.hosts.shell import matched
+from pyadam.hosts.state import Entry, Label, SavedState, check_kinds
+
+__all__ = ["LossScaleOptimizer"]
+
+
+@keras.saving.register_keras_serializable("pyadam")
+class LossScaleOptimizer(LossScale, keras.optimizers.LossScaleOptimizer):  # type: ignore[misc]  # noqa: D101 it has the spec's
+    __module__ = "pyadam.keras3"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        spec = self._bind(args, kwargs)
+        with undistributed():
+            super().__init__(spec.inner_optimizer, spec.initial_scale, spec.dynamic_growth_steps, name=spec.name)
+        untracked(self, _deferred=None)
+
+    @staticmethod
+    def _fits(optimizer: Any) -> bool:
+        return isinstance(optimizer, keras.optimizers.Optimizer) and not isinstance(
+            optimizer, keras.optimizers.LossScaleOptimizer
+        )
+
+    def build(self, variables: Sequence[Any]) -> None:
+        """Creates the scale, its counter and the state of the optimizer inside for these model variables."""
+        if self.built:
+            self.inner_optimizer.build(variables)
+            return
+        with undistributed():
+            super().build(variables)
+        devices = [v.value.device if isinstance(v, keras.Variable) else v.device for v in variables]
+        self._make_scaling(self.dynamic_scale.value, self.step_counter.value, devices)
+        deferred = self._deferred
+        untracked(self, _deferred=None)
+        if deferred is not None:
+            self.load_own_variables(deferred)
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
+        """One step of the optimizer inside on the gradients over the scale, or none if they are not all finite.
+
+        Args:
+            grads: gradients of the scaled loss: tensors, IndexedSlices, or None for a variable that this step leaves out.
+            trainable_variables: the variables; by default those of ``build``.
+
+        Raises:
+            ValueError: another number of gradients than variables, or no variables before ``build``.
+        """
+        check_one_replica(type(self).__name__)
+        grads, variables = matched(self, grads, trainable_variables)
+        if not self.built:
+            with tf.init_scope():
+                self.build(variables)
+        scale = tf.identity(self._scaling.scale)
+        unscaled = [
+            g if g is None or self._overwrite_variable_with_gradient(v) else divided(g, scale)
+            for g, v in zip(grads, variables, strict=True)
+        ]
+        self._scaling.step(unscaled, lambda: self.inner_optimizer.apply(unscaled, variables))
+
+    # --- files -----------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "LossScaleOptimizer":
+        """The optimizer of a config, pyadam's or Keras' own, with the one inside; state is not part of it."""
+        inner = config["inner_optimizer"]
+        if isinstance(inner, dict):
+            inner = keras.saving.deserialize_keras_object(inner, custom_objects=custom_objects)
+        return cls(**{**config, "inner_optimizer": inner})
+
+    def _layout(self) -> str:
+        rule = getattr(self.inner_optimizer, "_rule", None)
+        return f"loss scale of {rule.layout if rule else type(self.inner_optimizer).__name__.lower()}"
+
+    def _own(self) -> list[Any]:
+        """The variables that are not the inner optimizer's, as Keras numbers them."""
+        return list(self._variables)
+
+    def _state(self) -> SavedState:
+        inner = self.inner_optimizer
+        own = [Entry(Label(f"loss scale, {v.name}"), tuple(v.shape), str(v.dtype), v.numpy) for v in self._own()]
+        if isinstance(inner, Saving):
+            return SavedState([*own, *inner._state().entries], self._layout())
+        theirs = [Entry(None, tuple(v.shape), str(v.dtype), v.numpy) for v in inner.variables]
+        return SavedState([*own, *theirs], self._layout())
+
+    def save_own_variables(self, store: Any) -> None:
+        """Writes the state, numbered as Keras does: the scale and its counter, then the state of the optimizer inside."""
+        files.write(store, self._state(), len(self.variables))
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads a state that ``save_own_variables`` or Keras' own class wrote; before ``build`` it waits for it.
+
+        Raises:
+            ValueError: the state is another optimizer's, or its variables differ in number or shape; nothing is changed then.
+        """
+        state, inner = files.read(store), self.inner_optimizer
+        check_kinds(type(self).__name__, state, self._layout(), *self._kinds())
+        if not self.built:
+            untracked(self, _deferred=state.copied())
+            return
+        count = len(self._own())
+        if len(state.entries) == 2 + _variables_before_build(inner):
+            return  # saved before its build: nothing but the start
+        rest = SavedState(state.entries[count:], inner._rule.layout if isinstance(inner, Saving) else None, state.names)
+        if isinstance(inner, Saving):
+            inner._load(rest)
+        else:
+            inner.load_own_variables({str(i): entry.read() for i, entry in enumerate(rest.entries)})
+        for variable, entry in zip(self._own(), state.entries, strict=False):
+            variable.assign(entry.read())
+
+    def _kinds(self) -> tuple[set[str], set[str]]:
+        return self.inner_optimizer._kinds() if isinstance(self.inner_optimizer, Saving) else (set(), set())
+
+
+def _variables_before_build(optimizer: Any) -> int:
+    """Iteration and, where it is a number, the learning rate."""
+    return 1 + isinstance(optimizer._learning_rate, keras.Variable)

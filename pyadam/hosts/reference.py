@@ -1,0 +1,30 @@
+"""The reference text of an optimizer, put together from its spec and its rule."""
+
+import inspect
+
+from pyadam.optimizers import RULES, Spec, arguments
+from pyadam.optimizers.spec import described
+
+__all__ = ["documentation"]
+
+
+def documentation(spec: type[Spec]) -> str:
+    """The docstring of an optimizer's class and function: purpose, mathematics, arguments, dtypes, errors, source."""
+    rule = RULES[spec]
+    _, _, mathematics = (inspect.getdoc(rule.update) or "").partition("\n\n")
+    mathematics = mathematics.partition("\n\nSource:")[0]
+    scalars, _, _ = (inspect.getdoc(rule.scalars) or "").partition("\n\n")
+    described_arguments = described(arguments(spec), name="the class's name in lower case")
+    lines = [inspect.getdoc(spec) or "", "", mathematics, "", f"With {scalars}", "", *described_arguments]
+    lines += [
+        "",
+        "Weights may be float16, bfloat16, float32 or float64, of any shape. State and arithmetic are float32, or float64 for",
+        "float64 weights; what is the same for all variables is computed in float64.",
+        "",
+        "Raises:",
+        "    ValueError: a value out of its range.",
+        "    TypeError: a value of the wrong type, or an unknown argument.",
+        "",
+        f"Source: {spec.reference}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,402 @@
+"""Config and saved state of an optimizer, in the formats of its Keras: the numbers its user gave, and nothing dropped."""
+
+import functools
+import importlib
+import math
+import re
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow as tf
+
+from pyadam.engine.arena import memories
+from pyadam.engine.replicas import component, native, undistributed
+from pyadam.hosts import files
+from pyadam.hosts.checkpoint import Described, Numbered
+from pyadam.hosts.state import Entry, Label, SavedState, alike, check_kinds, fit, flat, numbered, same_variables
+from pyadam.optimizers import NEW_TO_KERAS, Rule, Spec, arguments
+from pyadam.optimizers.kinds import plain
+
+__all__ = ["ITERATION", "LEARNING_RATE", "Saving", "path", "untracked"]
+
+ITERATION, LEARNING_RATE = Label("iteration"), Label("learning_rate")
+
+
+def path(variable: Any) -> str:
+    """The name of a variable in messages and among paths."""
+    return str(getattr(variable, "path", variable.name))
+
+
+def untracked(owner: Any, **values: Any) -> None:
+    """Sets attributes that TensorFlow's checkpoints must not look into: what they hold is in ``_variables`` already."""
+    for name, value in values.items():
+        object.__setattr__(owner, name, value)
+
+
+@functools.cache
+def _automatic_names(host: str) -> frozenset[str]:
+    """The names that a Keras gives to layers without one, before it numbers them."""
+    names = [*dir(importlib.import_module(f"{host}.layers")), "Sequential", "Functional", "Model", "Variable"]
+    return frozenset(re.sub("([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])", r"\1\3_\2\4", name).lower() for name in names)
+
+
+class Saving:
+    """How an optimizer is written and read; the part of the shell that deals with files and configs."""
+
+    spec_type: ClassVar[type[Spec]]
+    _saving: ClassVar[Any]  # the module of this Keras that serializes objects
+
+    built: bool
+    _spec: Any
+    _rule: Rule
+    _learning_rate: Any
+    _iterations: Any
+    _variables: list[Any]
+    _engine: Any
+    _labels: dict[int, Label]  # id of a state variable -> what it is
+    _places: dict[Label, tuple[float, float]]  # its place among the kinds of state
+    _paths: dict[Any, str]  # key of a model variable -> its path, numbered where several have the same
+    _ranks: dict[str, int]  # such a path -> its place in files
+    _kept: dict[Label, Any]  # saved state of model variables that the optimizer has not met
+    _saved_paths: frozenset[str]  # those of the state that was loaded last
+    _starts: dict[Label, Callable[[], Any]]  # what each state of a model variable begins with
+    _deferred: SavedState | None  # a state that was loaded before the build
+    _misfit: str | None  # why the next step must not be taken
+    _said: set[str]  # warnings
+    _numbered: Numbered
+    _described: Described
+
+    def _native(self, variable: Any) -> Any:
+        """The one tf.Variable behind a variable, whatever Keras and strategy it is of; anything else as it is."""
+        return component(native(variable))
+
+    def _is_variable(self, value: Any) -> bool:
+        """Whether a learning rate is held in a variable."""
+        raise NotImplementedError
+
+    def _set_up_saving(self) -> None:
+        """What every constructor does for the state to come."""
+        untracked(
+            self,
+            _labels={},
+            _places={ITERATION: (0, 0), LEARNING_RATE: (1, 0)},
+            _paths={},
+            _ranks={},
+            _kept={},
+            _saved_paths=frozenset(),
+            _starts={},
+            _deferred=None,
+            _misfit=None,
+            _said=set(),
+            _numbered=Numbered(self),
+            _described=Described(),
+        )
+
+    # --- what there is ---------------------------------------------------------------------------------------------------
+
+    @property
+    def variables(self) -> list[Any]:
+        """All state in the order of Keras' files: iteration, learning_rate, averages, accumulators, slots, shared, added."""
+
+        def place(variable: Any) -> tuple[float, float, float]:
+            label = self._label(variable)
+            group, within = self._places[label]
+            return group, self._ranks.get(label.path, 0), within
+
+        return sorted(self._variables, key=place)
+
+    def _label(self, variable: Any) -> Label:
+        if variable is self._iterations:
+            return ITERATION
+        if variable is self._learning_rate:
+            return LEARNING_RATE
+        if id(variable) not in self._labels:  # a subclass has added it
+            self._labels[id(variable)] = label = Label(numbered("added", [kind for kind, _ in self._places]))
+            self._places[label] = (math.inf, 1)
+        return self._labels[id(variable)]
+
+    def _labelled(self) -> dict[Label, Any]:
+        """All state by what it is, in the order of Keras' files."""
+        return {self._label(v): v for v in self.variables}
+
+    def _kinds(self) -> tuple[set[str], set[str]]:
+        """The kinds of state that each of the model's variables has, and those that some have."""
+        always = {"average"} if self._spec.use_ema else set()
+        always |= {"gradient_accumulator"} if self._spec.calls_per_update > 1 else set()
+        probes: Iterable[tuple[tuple[int, ...], str]] = [((), ""), ((2,), ""), ((2, 2), ""), ((2, 2), "embedding")]
+        slots = [{s.name for group in self._rule.slots(self._spec, *probe) for s in group} for probe in probes]
+        return always | set.intersection(*slots), always | set.union(*slots)
+
+    def _state(self) -> SavedState:
+        """All that is to be saved: what the optimizer has, and what it keeps for variables that it has not met."""
+        own = [
+            Entry(label, tuple(v.shape), _dtype_name(v), functools.partial(self._for_file, v))
+            for label, v in self._labelled().items()
+        ]
+        kept = [
+            Entry(label, tuple(v.shape), _dtype_name(v), functools.partial(self._for_file, v))
+            for label, v in self._kept.items()
+        ]
+        return SavedState([*own, *kept], self._rule.layout)
+
+    def _for_file(self, variable: Any) -> Any:
+        """The value of a state variable as the files of this Keras can hold it."""
+        return variable.numpy()
+
+    # --- taking a state --------------------------------------------------------------------------------------------------
+
+    def _fit(self, state: SavedState) -> dict[int, Any]:
+        """The variable that takes each entry of a state, by the entry's id; what has no variable yet gets one to be kept in.
+
+        Raises:
+            ValueError: the state does not fit; nothing is changed then.
+        """
+        owner = type(self).__name__
+        here = self._labelled()
+        shapes = {label: tuple(v.shape) for label, v in here.items()}
+        found = fit(owner, state, shapes, self._automatic_names().__contains__)
+        renamed = _in_our_paths({entry.label.path: label.path for label, entry in found.taken.items() if entry.label})
+        kept = {
+            Label(entry.label.kind, renamed(entry.label.path)): _kept_in(entry) for entry in found.kept if entry.label
+        }
+        if found.fresh and state.kinds:
+            self._say(
+                f"{owner}: the saved state has nothing for {', '.join(found.fresh)}: "
+                f"{'it starts' if len(found.fresh) == 1 else 'they start'} fresh"
+            )
+        for label in here:
+            if label.path in found.fresh:
+                here[label].assign(tf.zeros_like(here[label]) + tf.cast(self._starts[label](), here[label].dtype))
+        saved = frozenset(entry.label.path for entry in state.entries if entry.label and entry.label.path)
+        untracked(self, _kept=kept, _saved_paths=saved, _misfit=None)
+        taken = {id(entry): here[label] for label, entry in found.taken.items()}
+        return taken | {id(entry): variable for entry, variable in zip(found.kept, kept.values(), strict=True)}
+
+    def _automatic_names(self) -> frozenset[str]:
+        return _automatic_names(self._saving.__name__.split(".")[0])
+
+    def _same_variables(self, known: Sequence[str], here: Sequence[str]) -> bool:
+        """Whether these paths are those of a model made a second time."""
+        return bool(same_variables(known, here, (), self._automatic_names().__contains__))
+
+    def _check_kinds(self, state: SavedState) -> None:
+        """Checks that a state is of this kind of optimizer."""
+        check_kinds(type(self).__name__, state, self._rule.layout, *self._kinds())
+
+    def _load(self, state: SavedState) -> None:
+        """Takes a state; before the build it waits for it."""
+        self._check_kinds(state)
+        if not self.built:
+            untracked(self, _deferred=state.copied())
+            return
+        state = self._completed(state)
+        try:
+            takers = self._fit(state)
+        except ValueError as error:
+            if state.labelled or self._has_stepped():
+                raise
+            # A model may be loaded to predict, whatever became of its trainable variables.
+            self._say(f"{error}. The first step will fail for that reason")
+            untracked(self, _misfit=str(error))
+            return
+        for entry in state.entries:
+            if id(entry) in takers:
+                takers[id(entry)].assign(tf.cast(entry.read(), takers[id(entry)].dtype))
+
+    def _say(self, words: str) -> None:
+        """Warns, once: Keras reads the optimizer inside of another one twice."""
+        if words not in self._said:
+            self._said.add(words)
+            warnings.warn(words, stacklevel=2)
+
+    def _completed(self, state: SavedState) -> SavedState:
+        """A state with what the files of this Keras leave out."""
+        return state
+
+    def _has_stepped(self) -> bool:
+        return bool(self._iterations.numpy())
+
+    def _load_deferred(self) -> None:
+        """Takes the state that was loaded or restored before the build."""
+        deferred = self._deferred
+        if deferred is not None:
+            untracked(self, _deferred=None)
+            self._load(deferred)
+        self._numbered.take_deferred()
+
+    def _take_kept(self) -> None:
+        """Gives variables that came later the state that was kept for them."""
+        for label, variable in self._labelled().items():
+            found = [k for k in self._kept if k.kind == label.kind and self._is_saved_path_of(k.path, label.path)]
+            if len(found) != 1 or not label.path:
+                continue
+            kept = self._kept.pop(found[0])
+            if kept.shape != variable.shape:
+                raise ValueError(
+                    f"{type(self).__name__}: the saved {label} has the shape {tuple(kept.shape)}, expected "
+                    f"{tuple(variable.shape)}; make a new optimizer to start fresh"
+                )
+            variable.assign(tf.cast(kept, variable.dtype))
+
+    def _is_kept(self, variable: Any) -> bool:
+        """Whether there is saved state that waits for a variable of the model."""
+        return any(self._is_saved_path_of(label.path, path(variable).split(":")[0]) for label in self._kept)
+
+    def _is_saved_path_of(self, kept: str, here: str) -> bool:
+        return _is_path_of(kept, here, self._saved_paths, self._ranks)
+
+    def _check_misfit(self) -> None:
+        """Refuses to go on from a state that was loaded but did not fit."""
+        if self._misfit is not None:
+            raise ValueError(self._misfit)
+
+    # --- files -----------------------------------------------------------------------------------------------------------
+
+    def save_own_variables(self, store: Any) -> None:
+        """Writes the state, numbered in the order of ``variables``, as Keras does, and beside it what each number is."""
+        files.write(store, self._state(), len(self._variables))
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads a state that ``save_own_variables`` or Keras' own class wrote; before ``build`` it waits for it.
+
+        Each variable gets the state that was saved for its path, whatever the order and whichever variables are trained. State
+        of variables that the optimizer has not met is kept for them, and saved again; what was not saved starts fresh, with a
+        warning. The files of Keras say nothing of paths: there the order counts.
+
+        Raises:
+            ValueError: the state is another optimizer's, or its variables differ in number or shape; nothing is changed then.
+        """
+        state = files.read(store)
+        if state.entries:
+            self._load(state)
+        else:
+            warnings.warn(
+                f"{type(self).__name__}: the file holds no optimizer state; the optimizer keeps its own", stacklevel=2
+            )
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Sets all state, in the order of ``variables``.
+
+        Raises:
+            ValueError: the optimizer is not built, or the arrays differ from its state in number or shape.
+        """
+        if not self.built:
+            raise ValueError(
+                f"{type(self).__name__}: You are calling set_weights() before the optimizer is built: "
+                "call build(variables) first"
+            )
+        if weights and files.is_dataset(weights[0]):  # Keras reads an ``.h5`` file
+            names = {label: path(v) for label, v in self._labelled().items()}
+            self._load(files.read_names(weights, self._label_of_name, names))
+        else:
+            self._load(files.read({str(i): np.asarray(w) for i, w in enumerate(weights)}))
+
+    def _label_of_name(self, name: str) -> Label | None:
+        """What the name of a variable in an ``.h5`` file says it is."""
+        last = name.rpartition("/")[2]
+        for kind in sorted(self._kinds()[1], key=len, reverse=True):
+            if last.endswith(f"_{kind}"):
+                return Label(kind, last.removesuffix(f"_{kind}"))
+        return None
+
+    # --- checkpoints -----------------------------------------------------------------------------------------------------
+
+    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
+        children = super()._trackable_children(save_type, **kwargs)  # type: ignore[misc]
+        if save_type != "checkpoint":
+            return {**children, **memories(map(self._native, self.variables))}
+        manifest = {Described.edge(self._state()): self._described}
+        return {**manifest, **children, "_variables": self._numbered}
+
+    def _lookup_dependency(self, name: str, cached_dependencies: Any = None) -> Any:
+        if cached_dependencies is None:  # nothing is being restored
+            return super()._lookup_dependency(name)  # type: ignore[misc]
+        children = cached_dependencies
+        if Described.is_edge(name):
+            children[Described] = Described.state(name)
+            return self._described
+        if name == "_variables":
+            self._numbered.expect(children.pop(Described, None))
+        return children.get(name)
+
+    # --- configs ---------------------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments as the user gave them, as JSON values.
+
+        Raises:
+            ValueError: an argument is a function that is not registered with ``keras.saving``: it could not be found again.
+        """
+        config: dict[str, Any] = {}
+        for name in arguments(self.spec_type):
+            value = self._rate_for_config() if name == "learning_rate" else plain(getattr(self._spec, name))
+            config[name] = self._serialized(name, value) if callable(value) else value
+        for name in NEW_TO_KERAS:  # only where they are set, so that Keras' own classes can read a config
+            if config[name] == arguments(self.spec_type)[name].default:
+                del config[name]
+        return config
+
+    def _rate_for_config(self) -> Any:
+        """The user's own number while the variable still holds it, else the shortest one that names its value."""
+        if not self._is_variable(self._learning_rate):
+            return self._learning_rate
+        held = self._learning_rate.numpy()
+        given = self._spec.learning_rate
+        return given if isinstance(given, float) and held.dtype.type(given) == held else plain(held)
+
+    def _serialized(self, name: str, value: Any) -> Any:
+        registered = self._saving.get_registered_name(type(value) if hasattr(value, "get_config") else value)
+        if not hasattr(value, "get_config") and self._saving.get_registered_object(registered) is None:
+            raise ValueError(
+                f"{type(self).__name__}: {name} is the function {getattr(value, '__name__', value)}, which a config can't "
+                "hold; register it with "
+                f"{self._saving.__name__.split('.')[0]}.saving.register_keras_serializable(), or use a learning-rate schedule"
+            )
+        return self._saving.serialize_keras_object(value)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        """The optimizer of a config, pyadam's or Keras' own; state is not part of it."""
+        values = {
+            name: cls._saving.deserialize_keras_object(value, custom_objects) if isinstance(value, dict) else value
+            for name, value in config.items()
+            if name != "is_legacy_optimizer"  # a mark of tf_keras' configs
+        }
+        return cls(**values)
+
+
+def _in_our_paths(ours: Mapping[str, str]) -> Callable[[str], str]:
+    """What makes of a saved path one of ours, from pairs of both: the model's name comes first in one of them, or in none."""
+    for saved, here in ours.items():
+        if saved.endswith(f"/{here}"):
+            return lambda path: path.removeprefix(saved[: -len(here)])
+        if here.endswith(f"/{saved}"):
+            return lambda path: here[: -len(saved)] + path
+    return lambda path: path
+
+
+def _is_path_of(kept: str, here: str, saved: Iterable[str], ours: Iterable[str]) -> bool:
+    """Whether the path that a state was saved under is this one; ``.h5`` files have flat paths.
+
+    A component more in front of it can only be the model's name, which comes before all paths, those that were saved or ours.
+    """
+    if kept == here or alike(kept, flat(here), "_"):
+        return True
+    for longer, shorter, others in ((kept, here, saved), (here, kept, ours)):
+        model, _, rest = longer.partition("/")
+        if rest == shorter:
+            return all(each.startswith(f"{model}/") for each in others)
+    return False
+
+
+def _dtype_name(variable: Any) -> str:
+    return str(tf.as_dtype(variable.dtype).name)
+
+
+def _kept_in(entry: Entry) -> Any:
+    """A variable that keeps the value of an entry."""
+    value = tf.zeros(entry.shape, entry.dtype) if entry.read is None else entry.read()
+    with undistributed(), tf.device("CPU"):
+        return tf.Variable(value, trainable=False)

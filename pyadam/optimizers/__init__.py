@@ -1,0 +1,48 @@
+"""The optimizers, a file each: its arguments and its mathematics. Nothing here imports TensorFlow before it computes.
+
+To add one, add a file with a spec (a frozen dataclass) and ``RULE`` (its pure functions): every module that has one is found.
+"""
+
+import importlib
+import pkgutil
+from typing import Any
+
+from pyadam.optimizers.loss_scale import LossScaleOptimizer
+from pyadam.optimizers.rule import Rule
+from pyadam.optimizers.spec import (
+    NEW_TO_KERAS,
+    Spec,
+    argument,
+    arguments,
+    bind,
+    class_signature,
+    function_signature,
+    optional,
+)
+
+_MODULES = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
+_FOUND = sorted((module.RULE for module in _MODULES if hasattr(module, "RULE")), key=lambda rule: rule.spec.__name__)
+
+RULES: dict[type[Spec], Rule] = {rule.spec: rule for rule in _FOUND}
+SPECS: dict[str, type[Spec]] = {spec.__name__: spec for spec in RULES}
+
+__all__ = [
+    "NEW_TO_KERAS",
+    "RULES",
+    "SPECS",
+    "LossScaleOptimizer",
+    "Rule",
+    "Spec",
+    "argument",
+    "arguments",
+    "bind",
+    "class_signature",
+    "function_signature",
+    "optional",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in SPECS:
+        return SPECS[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,43 @@
+"""Adadelta."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from pyadam.optimizers.rule import Rule, Slots, Tensor, alike
+from pyadam.optimizers.shared import learning_rate_field, mean_scalars, rho_field
+from pyadam.optimizers.spec import NON_NEGATIVE, Spec, argument
+from pyadam.optimizers.tensorflow import tf
+
+__all__ = ["RULE", "Adadelta"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adadelta(Spec):
+    """Adadelta: step sizes from running means of squared gradients and squared steps."""
+
+    title = "Adadelta"
+    r_name = "optimizer_adadelta"
+    reference = (
+        "Zeiler (2012), ADADELTA: An Adaptive Learning Rate Method, https://arxiv.org/abs/1212.5701, algorithm 1."
+    )
+
+    learning_rate: Any = learning_rate_field(0.001)
+    rho: float = rho_field(0.95)
+    epsilon: float = argument(1e-7, NON_NEGATIVE, "Added to both means of squares, inside their roots.")
+
+
+def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
+    """Adadelta: steps in the unit of the weight, from running means of squared gradients and squared steps.
+
+    a <- rho a + (1 - rho) g^2;  d = -g sqrt(b + epsilon) / sqrt(a + epsilon);  b <- rho b + (1 - rho) d^2;  w <- w + lr d
+
+    Source: Zeiler (2012), algorithm 1, with a learning rate.
+    """
+    a = s.accumulated_grad + c.rounded(c.gain * (c.rounded(g * g) - s.accumulated_grad))
+    d = -tf.sqrt(s.accumulated_delta_var + h.epsilon) * g / c.root(a + h.epsilon)
+    b = s.accumulated_delta_var + c.rounded(c.gain * (c.rounded(d * d) - s.accumulated_delta_var))
+    return w + c.rounded(c.lr * d), {"accumulated_grad": a, "accumulated_delta_var": b}
+
+
+RULE = Rule(Adadelta, "adadelta", mean_scalars, update, alike(("accumulated_grad", "accumulated_delta_var")))

@@ -1,0 +1,99 @@
+"""Adafactor."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from pyadam.optimizers.kinds import DynamicNumber, Flag
+from pyadam.optimizers.numerics import mean, root, scalar, sum_of_squares
+from pyadam.optimizers.rule import Rule, Scalars, Slot, Slots, Tensor
+from pyadam.optimizers.shared import NON_POSITIVE, learning_rate_field
+from pyadam.optimizers.spec import NON_NEGATIVE, Spec, argument
+from pyadam.optimizers.tensorflow import tf
+
+__all__ = ["RULE", "Adafactor"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adafactor(Spec):
+    """Adafactor: the second moment of a matrix kept as the means of its rows and columns."""
+
+    title = "Adafactor"
+    r_name = "optimizer_adafactor"
+    reference = (
+        "Shazeer and Stern (2018), Adafactor: Adaptive Learning Rates with Sublinear Memory Cost, "
+        "https://arxiv.org/abs/1804.04235, algorithms 4 and 5."
+    )
+
+    learning_rate: Any = learning_rate_field(0.001)
+    beta_2_decay: float = argument(-0.8, NON_POSITIVE, "Power of the step number by which the mean of squares forgets.")
+    epsilon_1: float = argument(1e-30, NON_NEGATIVE, "Added to the squared gradient.")
+    epsilon_2: float = argument(1e-3, NON_NEGATIVE, "Least root mean square of a weight that its step is scaled by.")
+    clip_threshold: float = argument(
+        1.0, DynamicNumber(low=0.0, low_open=True), "Largest root mean square of an update before the step size."
+    )
+    relative_step: bool = argument(
+        True, Flag(), "Whether a constant learning rate is limited to 1 / sqrt(t) at the update of number t."
+    )
+
+
+def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
+    """rho_t = min(lr, 1 / sqrt(t)), or lr with ``relative_step=False`` or a schedule, and beta_t = 1 - t^beta_2_decay."""
+    relative = h.relative_step and h.learning_rate_is_constant
+    rho = tf.minimum(lr, 1.0 / root(t, t)) if relative else lr
+    gain = t**h.beta_2_decay
+    return {"rho": rho, "gain": gain, "keep": 1.0 - gain}, {}
+
+
+def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
+    """Adafactor: the second moment of a matrix from the means of its rows and columns; of a vector as it is.
+
+    q = g^2 + epsilon_1;  r <- beta_t r + (1 - beta_t) mean of q's rows, c of its columns;  v = r c^T / mean(r);
+    u = g / sqrt(v);  w <- w - rho_t max(epsilon_2, rms(w)) u / max(1, rms(u) / clip_threshold)
+
+    Source: Shazeer and Stern (2018), algorithms 4 and 5.
+    """
+
+    def rms(x: Tensor) -> Tensor:
+        return tf.sqrt(sum_of_squares(x) / x.shape.num_elements())
+
+    if 0 in w.shape:
+        return w, {}  # nothing has no mean
+    q = c.rounded(g * g) + h.epsilon_1
+    new: Slots = {}
+    if len(w.shape) > 1:
+        row = new["row"] = c.rounded(c.keep * s.row) + c.rounded(c.gain * mean(q, -1))
+        column = new["column"] = c.rounded(c.keep * s.column) + c.rounded(c.gain * mean(q, -2))
+        v = (row / mean(row, -1, keepdims=True))[..., None] * column[..., None, :]
+    else:
+        v = c.rounded(c.keep * s.velocity) + c.rounded(c.gain * q)
+    new["velocity"] = v
+    u = g / c.root(v)
+    shrunk = tf.maximum(tf.ones([], w.dtype), rms(u) / h.clip_threshold)
+    size = tf.maximum(scalar(h.epsilon_2, w.dtype), rms(w))
+    return w - c.rounded(c.rho * size / shrunk * u), new
+
+
+def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
+    """Row and column means of the last two dimensions, and v.
+
+    A matrix needs the means alone and a vector v alone: what is there beside them is there because Keras' files hold it.
+    """
+    shape = tuple(shape)
+    if len(shape) > 1:
+        means = Slot("row", shape=shape[:-1]), Slot("column", shape=shape[:-2] + shape[-1:])
+    else:
+        means = Slot("row", 0, (), "int32"), Slot("column", 0, (), "int32")
+    return ((*means, Slot("velocity")),)
+
+
+RULE = Rule(
+    Adafactor,
+    "adafactor",
+    scalars,
+    update,
+    slots,
+    magnified=lambda h: 5.0,  # means of rows, columns and rows' means, and two root mean squares
+    elementwise=False,
+)

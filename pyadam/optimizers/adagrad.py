@@ -1,0 +1,47 @@
+"""Adagrad."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from pyadam.optimizers.rule import Rule, Slot, Slots, Tensor
+from pyadam.optimizers.shared import accumulator_field, epsilon_in_root_field, learning_rate_field, rate_alone
+from pyadam.optimizers.spec import Spec
+
+__all__ = ["RULE", "Adagrad"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adagrad(Spec):
+    """Adagrad: each element's steps shrink with the squares of all its gradients so far."""
+
+    title = "Adagrad"
+    r_name = "optimizer_adagrad"
+    reference = (
+        "Duchi, Hazan and Singer (2011), Adaptive Subgradient Methods for Online Learning and Stochastic Optimization, "
+        "https://jmlr.org/papers/v12/duchi11a.html, figure 1."
+    )
+
+    learning_rate: Any = learning_rate_field(0.001)
+    initial_accumulator_value: float = accumulator_field()
+    epsilon: float = epsilon_in_root_field()
+
+
+def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
+    """Adagrad: each element's steps shrink with the squares of all its gradients so far.
+
+    a <- a + g^2;  w <- w - lr g / sqrt(a + epsilon)
+
+    Source: Duchi, Hazan and Singer (2011), figure 1 with the diagonal matrix.
+    """
+    a = s.accumulator + c.rounded(g * g)
+    return w - c.lr * g / c.root(a + h.epsilon), {"accumulator": a}
+
+
+def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
+    """The accumulator, from its initial value."""
+    return ((Slot("accumulator", h.initial_accumulator_value),),)
+
+
+RULE = Rule(Adagrad, "adagrad", rate_alone, update, slots, idle=lambda h: True)

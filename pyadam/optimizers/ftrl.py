@@ -1,0 +1,80 @@
+"""Ftrl."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from pyadam.optimizers.numerics import scalar
+from pyadam.optimizers.rule import Rule, Scalars, Slot, Slots, Tensor
+from pyadam.optimizers.shared import NON_POSITIVE, accumulator_field, learning_rate_field
+from pyadam.optimizers.spec import NON_NEGATIVE, Spec, argument
+from pyadam.optimizers.tensorflow import tf
+
+__all__ = ["RULE", "Ftrl"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ftrl(Spec):
+    """Ftrl: follow the regularized leader, whose L1 term sets weights to exactly zero."""
+
+    title = "Ftrl"
+    r_name = "optimizer_ftrl"
+    reference = (
+        "McMahan et al. (2013), Ad Click Prediction: a View from the Trenches, "
+        "https://research.google.com/pubs/archive/41159.pdf, algorithm 1."
+    )
+
+    learning_rate: Any = learning_rate_field(0.001)
+    learning_rate_power: float = argument(
+        -0.5, NON_POSITIVE, "Power of the sum of squares that scales the step; 0 for none."
+    )
+    initial_accumulator_value: float = accumulator_field()
+    l1_regularization_strength: float = argument(0.0, NON_NEGATIVE, "Strength of the L1 term of the leader's problem.")
+    l2_regularization_strength: float = argument(0.0, NON_NEGATIVE, "Strength of the L2 term of the leader's problem.")
+    l2_shrinkage_regularization_strength: float = argument(
+        0.0, NON_NEGATIVE, "Strength of an L2 term that enters as a gradient of the weight, and so shrinks it."
+    )
+    beta: float = argument(
+        0.0, NON_NEGATIVE, "The paper's beta, divided by the learning rate and added to the L2 term."
+    )
+
+
+def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
+    """1 / lr, which the leader's problem is as steep as."""
+    return {"steepness": 1.0 / lr}, {}
+
+
+def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
+    """Follow the regularized leader, per coordinate.
+
+    n' = n + g^2;  z <- z + g + 2 l2_shrinkage w - (n'^-p - n^-p) / lr w, with p the (negative) learning-rate power;
+    w <- (clip(z, -l1, l1) - z) / (n'^-p / lr + 2 l2 + beta / lr);  n <- n'
+
+    Source: McMahan et al. (2013), algorithm 1, with shrinkage-type L2 and any power.
+    """
+    n, power = s.accumulator + c.rounded(g * g), -h.learning_rate_power
+    # the difference n'^-p - n^-p itself would cancel where g is small
+    is_root = not tf.is_tensor(power) and power == 0.5
+    if is_root:  # it is g^2 over the sum of both roots, which all processors round alike
+        root = tf.sqrt(n)
+        both = root + tf.sqrt(s.accumulator)
+        grown = g * g / tf.where(both > 0.0, both, tf.ones_like(n))
+    else:  # n'^-p (1 - (n / n')^-p)
+        root = tf.pow(n, power)
+        seen = s.accumulator > 0.0
+        growth = tf.math.log1p(g * g / tf.where(seen, s.accumulator, tf.ones_like(n)))
+        grown = tf.where(seen, -root * tf.math.expm1(-power * growth), root - 0.0**power)
+    shrunk = g + c.rounded(2.0 * h.l2_shrinkage_regularization_strength * w)
+    z = s.linear + (shrunk - c.rounded(c.steepness * grown * w))
+    quadratic = c.rounded(c.steepness * (root + h.beta)) + 2.0 * h.l2_regularization_strength
+    l1 = scalar(h.l1_regularization_strength, z.dtype)
+    return (tf.clip_by_value(z, -l1, l1) - z) / quadratic, {"accumulator": n, "linear": z}
+
+
+def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
+    """n, from its initial value, and z."""
+    return ((Slot("accumulator", h.initial_accumulator_value), Slot("linear")),)
+
+
+RULE = Rule(Ftrl, "ftrl", scalars, update, slots, single_pass=False, weight_first=lambda h: True)

@@ -1,0 +1,50 @@
+"""LazyAdam: Adam's rule, which leaves the other rows of an embedding alone."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pyadam.optimizers import adam
+from pyadam.optimizers.shared import (
+    KINGMA_BA,
+    amsgrad_field,
+    beta_1_field,
+    beta_2_field,
+    epsilon_field,
+    learning_rate_field,
+)
+from pyadam.optimizers.spec import Spec
+
+__all__ = ["RULE", "LazyAdam"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LazyAdam(Spec):
+    """LazyAdam: Adam that moves only those rows of an embedding that have a gradient.
+
+    For dense gradients it is Adam, to the bit. For sparse gradients (``tf.IndexedSlices``) it is another algorithm: Adam moves
+    every row at every step. Here rows that name the same index are summed first. Then m, v, weight decay and the weight follow
+    Adam's formulas in these rows alone; t is the number of the update, not of the row's own updates. All other rows of weight
+    and state keep their bits. Clipping sees the summed rows; in a norm the others count as zeros. The cost of a step grows
+    with the rows that it moves.
+
+    A sparse gradient can't be combined with ``use_ema``, with ``gradient_accumulation_steps`` above 1, with a constraint of its
+    variable, or with a train step that is compiled as a whole (``jit_compile=True`` in ``compile()``). An error at the step
+    says what to change.
+    """
+
+    title = "LazyAdam"
+    r_name = "optimizer_lazy_adam"
+    reference = (
+        KINGMA_BA + "section 2, the efficient form before 2.1. Lazy rows: LazyAdam of TensorFlow Addons, "
+        "https://www.tensorflow.org/addons/api_docs/python/tfa/optimizers/LazyAdam."
+    )
+    in_keras = False
+
+    learning_rate: Any = learning_rate_field(0.001)
+    beta_1: Any = beta_1_field()
+    beta_2: Any = beta_2_field()
+    epsilon: float = epsilon_field()
+    amsgrad: bool = amsgrad_field()
+
+
+RULE = replace(adam.RULE, spec=LazyAdam, lazy=True)

@@ -1,0 +1,47 @@
+"""Lion."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from pyadam.optimizers.rule import Rule, Scalars, Slots, Tensor, alike
+from pyadam.optimizers.shared import DECAY_RATE, learning_rate_field
+from pyadam.optimizers.spec import Spec, argument
+from pyadam.optimizers.tensorflow import tf
+
+__all__ = ["RULE", "Lion"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lion(Spec):
+    """Lion: steps of one size, in the sign of momentum and gradient together."""
+
+    title = "Lion"
+    r_name = "optimizer_lion"
+    reference = (
+        "Chen et al. (2023), Symbolic Discovery of Optimization Algorithms, https://arxiv.org/abs/2302.06675, "
+        "algorithm 2."
+    )
+
+    learning_rate: Any = learning_rate_field(0.001)
+    beta_1: Any = argument(0.9, DECAY_RATE, "Share of the momentum in the direction of the step.")
+    beta_2: Any = argument(0.99, DECAY_RATE, "Decay rate of the momentum.")
+
+
+def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
+    """the learning rate and both decay rates."""
+    return {"lr": lr, "gain_1": 1.0 - h.beta_1, "gain_2": 1.0 - h.beta_2}, {}
+
+
+def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
+    """Lion: the sign of an interpolation between momentum and gradient.
+
+    w <- w - lr sign(beta_1 m + (1 - beta_1) g);  m <- beta_2 m + (1 - beta_2) g
+
+    Source: Chen et al. (2023), algorithm 2.
+    """
+    direction = tf.sign(s.momentum + c.rounded(c.gain_1 * (g - s.momentum)))
+    return w - c.lr * direction, {"momentum": s.momentum + c.rounded(c.gain_2 * (g - s.momentum))}
+
+
+RULE = Rule(Lion, "lion", scalars, update, alike(("momentum",)), weight_first=lambda h: True)

@@ -1,0 +1,106 @@
+"""The spec of the loss-scale optimizer, which has another optimizer inside and none of the common arguments."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from pyadam.optimizers.kinds import Count, Inner, Name, Number
+from pyadam.optimizers.spec import Spec, argument, check_fields, default_of, described, laid_on, optional, signature_of
+
+__all__ = ["LossScaleOptimizer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossScaleOptimizer:
+    """Loss scaling: another optimizer's steps, with the loss multiplied by a factor that follows the gradients.
+
+    A step whose gradients are not all finite is skipped and halves the factor, which stays at 1 at least; it leaves the other
+    optimizer as it was. After dynamic_growth_steps finite steps in a row the factor doubles. The other optimizer gets the
+    gradients divided by the factor. So small gradients of 16-bit layers are not lost to underflow.
+
+    Attributes:
+        title: its name in prose.
+        r_name: the name of its function, in Python and in R.
+        reference: the paper and section it comes from.
+        elsewhere: what Keras' class once took and old configs hold, with the only values that are taken.
+    """
+
+    title: ClassVar[str] = "LossScaleOptimizer"
+    r_name: ClassVar[str] = "optimizer_loss_scale"
+    reference: ClassVar[str] = (
+        "Micikevicius et al. (2018), Mixed Precision Training, https://arxiv.org/abs/1710.03740, section 3.2."
+    )
+    elsewhere: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {
+            **{
+                field.name: field.default
+                for field in dataclasses.fields(Spec)
+                if field.name not in ("name", "jit_compile")
+            },
+            "dynamic": True,
+        }
+    )
+
+    inner_optimizer: Any = argument(dataclasses.MISSING, Inner(), "The optimizer that takes the steps.")
+    initial_scale: float = argument(2.0**15, Number(low=1.0), "First value of the factor.")
+    dynamic_growth_steps: int = argument(
+        2000, Count(at_least=1), "Finite steps in a row after which the factor doubles."
+    )
+    name: str | None = argument(None, optional(Name()), "Name of the optimizer; without one, Keras' own.")
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    @classmethod
+    def arguments(cls) -> dict[str, "dataclasses.Field[Any]"]:
+        """The arguments in the order of the signature."""
+        return {field.name: field for field in dataclasses.fields(cls)}
+
+    @classmethod
+    def signature(cls) -> inspect.Signature:
+        """Keras 3's signature, the class's and the function's."""
+        return signature_of({name: default_of(field) for name, field in cls.arguments().items()})
+
+    @classmethod
+    def bind(
+        cls, args: tuple[Any, ...], kwargs: Mapping[str, Any], fits: Callable[[Any], bool]
+    ) -> "LossScaleOptimizer":
+        """The spec of a call; ``fits`` says whether an object is an optimizer of the Keras in question.
+
+        Raises:
+            TypeError: an unknown name (the nearest known one is named), a missing argument, or a value of the wrong type.
+            ValueError: a value out of its range, or an argument that belongs on the optimizer inside.
+        """
+        owner, kwargs = cls.__name__, dict(kwargs)
+        for name, only in cls.elsewhere.items():
+            value = kwargs.pop(name, only)
+            if value != only:
+                raise ValueError(
+                    f"{owner}: {name} must be {only}, got {value}; "
+                    + ("for a fixed factor set `loss_scale_factor`" if name == "dynamic" else f"set `{name}`")
+                    + " on the `inner_optimizer`"
+                )
+        values = laid_on(cls.signature(), owner, args, kwargs)
+        if values["initial_scale"] is None:  # tf_keras' word for the default
+            values["initial_scale"] = cls.initial_scale
+        Inner(fits=fits).check(owner, "inner_optimizer", values["inner_optimizer"])
+        return cls(**values)
+
+    @classmethod
+    def documentation(cls) -> str:
+        """The docstring of its class and function."""
+        lines = [(inspect.getdoc(cls) or "").partition("\n\nAttributes:")[0], "", *described(cls.arguments())]
+        lines += [
+            "",
+            "Gradients may be float16, bfloat16, float32 or float64; 16-bit ones are divided in float32.",
+            "",
+            "Raises:",
+            "    ValueError: a value out of its range, or an argument that belongs on the optimizer inside.",
+            "    TypeError: a value of the wrong type, a missing or an unknown argument.",
+            "",
+            f"Source: {cls.reference}",
+        ]
+        return "\n".join(lines)

@@ -1,0 +1,121 @@
+"""Muon."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from pyadam.optimizers import adam
+from pyadam.optimizers.kinds import Count, Flag, Patterns
+from pyadam.optimizers.numerics import sum_of_squares
+from pyadam.optimizers.rule import Rule, Scalars, Slot, Slots, Tensor
+from pyadam.optimizers.shared import ANY_NUMBER, DECAY_RATE, learning_rate_field
+from pyadam.optimizers.spec import NON_NEGATIVE, UNIT_INTERVAL, Spec, argument, optional, weight_decay_field
+from pyadam.optimizers.tensorflow import tf
+
+__all__ = ["RULE", "Muon"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Muon(Spec):
+    """Muon: momentum made nearly orthogonal for matrices, Adam for everything else."""
+
+    title = "Muon"
+    r_name = "optimizer_muon"
+    reference = (
+        "Jordan et al. (2024), Muon: An optimizer for hidden layers, https://kellerjordan.github.io/posts/muon. "
+        "Step size: Liu et al. (2025), Muon is Scalable for LLM Training, https://arxiv.org/abs/2502.16982, equation 4."
+    )
+    last = (
+        "exclude_layers",
+        "exclude_embeddings",
+        "muon_a",
+        "muon_b",
+        "muon_c",
+        "adam_lr_ratio",
+        "momentum",
+        "ns_steps",
+        "nesterov",
+        "rms_rate",
+    )
+
+    learning_rate: Any = learning_rate_field(0.001)
+    adam_beta_1: Any = argument(0.9, DECAY_RATE, "Adam's beta_1, for the variables that Adam updates.")
+    adam_beta_2: Any = argument(0.999, DECAY_RATE, "Adam's beta_2.")
+    adam_weight_decay: float | None = argument(
+        0.004, optional(NON_NEGATIVE), "Decoupled decay of the variables that Adam updates."
+    )
+    epsilon: float = argument(1e-7, NON_NEGATIVE, "Adam's epsilon.")
+    weight_decay: float | None = weight_decay_field(0.004)
+    exclude_layers: list[str] | None = argument(
+        None, optional(Patterns()), "Matrices whose path one of them matches are left to Adam."
+    )
+    exclude_embeddings: bool = argument(
+        True, Flag(), 'Whether matrices with "embedding" in their path are left to Adam.'
+    )
+    muon_a: float = argument(3.4445, ANY_NUMBER, "First coefficient of the Newton-Schulz polynomial.")
+    muon_b: float = argument(-4.7750, ANY_NUMBER, "Second coefficient of the Newton-Schulz polynomial.")
+    muon_c: float = argument(2.0315, ANY_NUMBER, "Third coefficient of the Newton-Schulz polynomial.")
+    adam_lr_ratio: float = argument(1.0, NON_NEGATIVE, "Adam's learning rate, as a multiple of learning_rate.")
+    momentum: float = argument(0.95, UNIT_INTERVAL, "Share of the old momentum.")
+    ns_steps: int = argument(5, Count(at_least=0), "Iterations of Newton and Schulz.")
+    nesterov: bool = argument(True, Flag(), "Whether to look one momentum step ahead.")
+    rms_rate: float | None = argument(
+        0.2, optional(NON_NEGATIVE), "Steps are scaled by rms_rate * sqrt(max(rows, columns)); without it not at all."
+    )
+
+
+def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
+    """the learning rate, and alpha_t of Adam for the variables that Adam updates, times adam_lr_ratio."""
+    alpha = lr * h.adam_lr_ratio * tf.sqrt(1.0 - h.adam_beta_2**t) / (1.0 - h.adam_beta_1**t)
+    return {"lr": lr, "alpha": alpha, "gain_1": 1.0 - h.adam_beta_1, "gain_2": 1.0 - h.adam_beta_2}, {}
+
+
+def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
+    """Muon for matrices: momentum, made nearly orthogonal; Adam for everything else.
+
+    m <- momentum m + g;  x = g + momentum m (Nesterov) or m;  x / (|x| + 1e-7), then ns_steps times
+    x <- a x + (b A + c A^2) x with A = x x^T;  w <- w - lr rms_rate sqrt(max(rows, columns)) x
+
+    Source: Jordan et al. (2024), https://kellerjordan.github.io/posts/muon; the scale: Liu et al. (2025), equation 4.
+    """
+    if hasattr(s, "velocity"):
+        return adam.update(h, c, w, g, s)
+    m = c.rounded(h.momentum * s.momentum) + g
+    x = _orthogonal(h, c, g + c.rounded(h.momentum * m) if h.nesterov else m)
+    if h.rms_rate is not None:
+        x = x * (h.rms_rate * max(w.shape[0], w.shape[1]) ** 0.5)
+    return w - c.rounded(c.lr * x), {"momentum": m}
+
+
+def _orthogonal(h: Any, c: SimpleNamespace, x: Tensor) -> Tensor:
+    """The nearest orthogonal matrix, approximately: the quintic Newton-Schulz iteration on the shorter side."""
+    tall = x.shape[0] > x.shape[1]
+    x = tf.transpose(x) if tall else x
+    x = x / (tf.sqrt(sum_of_squares(x)) + 1e-7)
+    for _ in range(h.ns_steps):
+        a = tf.matmul(x, x, transpose_b=True)
+        polynomial = c.rounded(h.muon_b * a) + c.rounded(h.muon_c * tf.matmul(a, a))
+        x = c.rounded(h.muon_a * x) + tf.matmul(polynomial, x)
+    return tf.transpose(x) if tall else x
+
+
+def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
+    """The momentum; for the variables that Adam updates its second moment as well."""
+    embedding = h.exclude_embeddings and "embedding" in path.lower()
+    adam_updates = len(shape) != 2 or embedding or any(re.search(name, path) for name in h.exclude_layers or ())
+    return ((Slot("momentum"), Slot("velocity")) if adam_updates else (Slot("momentum"),),)
+
+
+def decay(h: Any, s: SimpleNamespace) -> float | None:
+    """Adam's variables have their own weight decay."""
+    return h.adam_weight_decay if hasattr(s, "velocity") else h.weight_decay
+
+
+def magnified(h: Any) -> float:
+    """Each iteration rounds, and multiplies what was rounded before by its polynomial's slope: a at 0, where it is steepest."""
+    return sum(abs(h.muon_a) ** k for k in range(h.ns_steps + 1))
+
+
+RULE = Rule(Muon, "muon", scalars, update, slots, decay=decay, magnified=magnified, elementwise=False)

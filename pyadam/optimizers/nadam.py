@@ -1,0 +1,63 @@
+"""Nadam."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from pyadam.optimizers.rule import Rule, Scalars, Slots, Tensor
+from pyadam.optimizers.shared import MOMENTS, beta_1_field, beta_2_field, epsilon_field, learning_rate_field, moments
+from pyadam.optimizers.spec import Spec
+from pyadam.optimizers.tensorflow import tf
+
+__all__ = ["RULE", "Nadam"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nadam(Spec):
+    """Nadam: Adam with Nesterov's look-ahead momentum on Dozat's schedule."""
+
+    title = "Nadam"
+    r_name = "optimizer_nadam"
+    reference = (
+        "Dozat (2016), Incorporating Nesterov Momentum into Adam, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ, "
+        "algorithm 2, with the momentum schedule of section 2."
+    )
+
+    learning_rate: Any = learning_rate_field(0.001)
+    beta_1: Any = beta_1_field()
+    beta_2: Any = beta_2_field()
+    epsilon: float = epsilon_field()
+
+
+def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
+    """Dozat's momentum schedule mu_t = beta_1 (1 - 0.96^t / 2), and its running product u_t = mu_1 ... mu_t."""
+
+    def mu(k: Tensor) -> Tensor:
+        return h.beta_1 * (1.0 - 0.5 * 0.96**k)
+
+    product = shared.u_product * mu(t)
+    now = (1.0 - mu(t)) / (1.0 - product)
+    c = {
+        "gain_1": 1.0 - h.beta_1,
+        "gain_2": 1.0 - h.beta_2,
+        "alpha": lr * now,
+        "ahead": mu(t + 1.0) / (1.0 - product * mu(t + 1.0)) / now,
+        "correction": 1.0 / (1.0 - h.beta_2**t),
+    }
+    return c, {"u_product": product}
+
+
+def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
+    """Nadam: Adam whose step looks one momentum step ahead.
+
+    m and v as in Adam;  m_hat = mu_{t+1} m / (1 - u_{t+1}) + (1 - mu_t) g / (1 - u_t);  v_hat = v / (1 - beta_2^t);
+    w <- w - lr m_hat / (sqrt(v_hat) + epsilon)
+
+    Source: Dozat (2016), algorithm 2.
+    """
+    m, v = moments(c, g, s)
+    step = c.alpha * (g + c.rounded(c.ahead * m)) / (tf.sqrt(v * c.correction) + h.epsilon)
+    return w - step, {"momentum": m, "velocity": v}
+
+
+RULE = Rule(Nadam, "nadam", scalars, update, MOMENTS, shared={"u_product": 1.0})

@@ -1,0 +1,70 @@
+"""RMSprop."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType, SimpleNamespace
+from typing import Any
+
+from pyadam.optimizers.kinds import Flag, is_off
+from pyadam.optimizers.rule import Rule, Slot, Slots, Tensor
+from pyadam.optimizers.shared import epsilon_in_root_field, learning_rate_field, mean_scalars, rho_field
+from pyadam.optimizers.spec import UNIT_INTERVAL, Spec, argument
+from pyadam.optimizers.tensorflow import tf
+
+__all__ = ["RULE", "RMSprop"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RMSprop(Spec):
+    """RMSprop: the gradient over the root of a running mean of its square."""
+
+    title = "RMSprop"
+    r_name = "optimizer_rmsprop"
+    reference = (
+        "Tieleman and Hinton (2012), Neural Networks for Machine Learning, lecture 6.5. Centred: Graves (2013), "
+        "https://arxiv.org/abs/1308.0850, equations 38 to 45."
+    )
+    function_defaults = MappingProxyType({"ema_overwrite_frequency": 100})
+
+    learning_rate: Any = learning_rate_field(0.001)
+    rho: float = rho_field(0.9)
+    momentum: float = argument(0.0, UNIT_INTERVAL, "Share of the last step in the next.")
+    epsilon: float = epsilon_in_root_field()
+    centered: bool = argument(
+        False, Flag(), "Whether to divide by an estimate of the variance, not of the second moment."
+    )
+
+
+def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
+    """RMSprop: the gradient over the root of a running mean of its square; with momentum and centring if asked for.
+
+    v <- rho v + (1 - rho) g^2;  d = lr g / sqrt(v + epsilon);  with momentum p: d <- p d_before + d;  w <- w - d
+
+    Centred, the square of a running mean m of g is taken off v under the root: a variance in the place of the second moment.
+
+    Source: Tieleman and Hinton (2012), lecture 6.5; centred: Graves (2013), equations 38 to 45.
+    """
+    v = s.velocity + c.rounded(c.gain * (c.rounded(g * g) - s.velocity))
+    new, spread = {"velocity": v}, v
+    if hasattr(s, "average_gradient"):
+        # The variance is had as rho ((v - m^2) + (1 - rho) (g - m)^2) from the old v and m, the same number: where m^2 is most
+        # of v, the difference of the new ones would be little but the rounding of both. The minimum of m^2 and v, which is m^2
+        # but for rounding, keeps the root real.
+        mean, apart = s.average_gradient, g - s.average_gradient
+        new["average_gradient"] = mean + c.rounded(c.gain * apart)
+        old = s.velocity - tf.minimum(c.rounded(mean * mean), s.velocity)
+        spread = c.rounded(h.rho * (old + c.rounded(c.gain * c.rounded(apart * apart))))
+    d = c.lr * g / c.root(spread + h.epsilon)
+    if hasattr(s, "momentum"):
+        d = new["momentum"] = c.rounded(h.momentum * s.momentum) + d
+    return w - d, new
+
+
+def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
+    """The second moment; momentum and mean gradient where they are asked for."""
+    momentum = ((Slot("momentum"),),) if not is_off(h.momentum) else ()
+    centred = ((Slot("average_gradient"),),) if h.centered else ()
+    return ((Slot("velocity"),), *momentum, *centred)
+
+
+RULE = Rule(RMSprop, "rmsprop", mean_scalars, update, slots, weight_first=lambda h: h.centered)

@@ -1,0 +1,57 @@
+"""SGD."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType, SimpleNamespace
+from typing import Any
+
+from pyadam.optimizers.kinds import Flag, is_off
+from pyadam.optimizers.rule import Rule, Slot, Slots, Tensor
+from pyadam.optimizers.shared import learning_rate_field, rate_alone
+from pyadam.optimizers.spec import UNIT_INTERVAL, Spec, argument
+
+__all__ = ["RULE", "SGD"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGD(Spec):
+    """SGD: gradient descent, with momentum if asked for."""
+
+    title = "SGD"
+    r_name = "optimizer_sgd"
+    reference = (
+        "Robbins and Monro (1951), A Stochastic Approximation Method; momentum: Sutskever et al. (2013), "
+        "https://proceedings.mlr.press/v28/sutskever13.html, equations 1 to 4."
+    )
+    ignored = MappingProxyType({"amsgrad": False})
+    ignored_after = "nesterov"
+
+    learning_rate: Any = learning_rate_field(0.01)
+    momentum: float = argument(0.0, UNIT_INTERVAL, "Share of the last step in the next.")
+    nesterov: bool = argument(False, Flag(), "Whether to look one momentum step ahead.")
+
+
+def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
+    """Gradient descent, with momentum p if asked for.
+
+    w <- w - lr g;  with momentum: m <- p m - lr g, w <- w + m;  Nesterov's form: w <- w + p m - lr g with the new m
+
+    Source: Sutskever et al. (2013), equations 1 to 4, the lookahead taken into the weight.
+    """
+    move = c.rounded(c.lr * g)
+    if not hasattr(s, "momentum"):
+        return w - move, {}
+
+    def onward(m: Tensor) -> Tensor:
+        return c.rounded(h.momentum * m) - move
+
+    m = onward(s.momentum)
+    return w + (onward(m) if h.nesterov else m), {"momentum": m}
+
+
+def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
+    """The momentum, if it is not 0."""
+    return ((Slot("momentum"),),) if not is_off(h.momentum) else ()
+
+
+RULE = Rule(SGD, "sgd", rate_alone, update, slots, idle=lambda h: is_off(h.momentum))

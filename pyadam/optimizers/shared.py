@@ -1,0 +1,99 @@
+"""What several optimizers have in common: arguments, slots, and parts of their mathematics."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from pyadam.optimizers.kinds import DynamicNumber, Flag, LearningRate, Number
+from pyadam.optimizers.rule import Scalars, Tensor, alike
+from pyadam.optimizers.spec import NON_NEGATIVE, UNIT_INTERVAL, argument
+
+__all__ = [
+    "ANY_NUMBER",
+    "DECAY_RATE",
+    "KINGMA_BA",
+    "MOMENTS",
+    "NON_POSITIVE",
+    "accumulator_field",
+    "amsgrad_field",
+    "beta_1_field",
+    "beta_2_field",
+    "epsilon_field",
+    "epsilon_in_root_field",
+    "learning_rate_field",
+    "mean_scalars",
+    "moments",
+    "rate_alone",
+    "rho_field",
+]
+
+ANY_NUMBER = DynamicNumber()
+DECAY_RATE = DynamicNumber(low=0.0, high=1.0, high_open=True)
+NON_POSITIVE = DynamicNumber(high=0.0)
+
+KINGMA_BA = "Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, "
+
+# --- arguments -----------------------------------------------------------------------------------------------------------
+
+
+def learning_rate_field(default: float) -> Any:
+    """The field ``learning_rate``."""
+    kind = LearningRate(low=0.0)
+    return argument(default, kind, "Step size. A variable is read and a function called at every step.")
+
+
+def beta_1_field() -> Any:
+    """The field ``beta_1``."""
+    return argument(0.9, DECAY_RATE, "Decay rate of the first moment m.")
+
+
+def beta_2_field() -> Any:
+    """The field ``beta_2``."""
+    return argument(0.999, DECAY_RATE, "Decay rate of the second moment v.")
+
+
+def epsilon_field() -> Any:
+    """The field ``epsilon`` of the rules that divide by sqrt(v) + epsilon."""
+    doc = 'Added to the root of v, outside the bias correction ("epsilon hat" of the paper).'
+    return argument(1e-7, NON_NEGATIVE, doc)
+
+
+def epsilon_in_root_field() -> Any:
+    """The field ``epsilon`` of the rules that divide by sqrt(v + epsilon)."""
+    return argument(1e-7, NON_NEGATIVE, "Added to the mean of squares, inside the root.")
+
+
+def amsgrad_field() -> Any:
+    """The field ``amsgrad``."""
+    return argument(False, Flag(), "Whether to divide by the largest v seen so far (Reddi et al., 2018).")
+
+
+def rho_field(default: float) -> Any:
+    """The field ``rho``."""
+    return argument(default, UNIT_INTERVAL, "Share of the old value in the running mean of squared gradients.")
+
+
+def accumulator_field() -> Any:
+    """The field ``initial_accumulator_value``."""
+    return argument(0.1, Number(low=0.0), "First value of the sums of squared gradients.")
+
+
+# --- slots and mathematics -----------------------------------------------------------------------------------------------
+
+MOMENTS = alike(("momentum", "velocity"))
+
+
+def moments(c: SimpleNamespace, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Tensor]:
+    """The running means of the gradient and of its square: m + (1 - beta_1)(g - m) and v + (1 - beta_2)(g^2 - v)."""
+    m = s.momentum + c.rounded(c.gain_1 * (g - s.momentum))
+    v = s.velocity + c.rounded(c.gain_2 * (c.rounded(g * g) - s.velocity))
+    return m, v
+
+
+def rate_alone(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
+    """The learning rate, for the rules that need nothing else."""
+    return {"lr": lr}, {}
+
+
+def mean_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
+    """The learning rate, and the share 1 - rho of the new value in a running mean."""
+    return {"lr": lr, "gain": 1.0 - h.rho}, {}

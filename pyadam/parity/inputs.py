@@ -1,0 +1,90 @@
+"""The weights and gradients of a case: drawn once, rounded to the dtypes of the case, and shared by all languages as a file."""
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+
+from pyadam.parity.cases import Case
+
+__all__ = ["Gradient", "Inputs", "Rows", "draw", "rounded", "typed"]
+
+
+MOST_ROWS = 50  # of a sparse gradient
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A sparse gradient: one slice of `values` a row index; an index may come twice."""
+
+    values: np.ndarray
+    indices: np.ndarray
+    shape: tuple[int, ...]
+
+    def dense(self) -> np.ndarray:
+        """The gradient that it stands for, in the dtype of `values`: slices of the same row are summed."""
+        full = np.zeros(self.shape, self.values.dtype)
+        np.add.at(full, self.indices, self.values)
+        return full
+
+
+Gradient = np.ndarray | Rows | None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Float64 arrays whose values the case's dtypes hold exactly: weights, and a list of gradients for every step."""
+
+    weights: list[np.ndarray]
+    gradients: list[list[Gradient]]
+
+    def only(self, variables: list[int]) -> "Inputs":
+        """The same for some of the variables."""
+        return Inputs([self.weights[j] for j in variables], [[step[j] for j in variables] for step in self.gradients])
+
+    def save(self, path: Path) -> None:
+        """Writes one .npz file: ``w0``, ...; ``g<step>_<variable>``, with ``i<step>_<variable>`` where it is sparse."""
+        arrays = {f"w{j}": weight for j, weight in enumerate(self.weights)}
+        for step, gradients in enumerate(self.gradients, start=1):
+            for j, gradient in enumerate(gradients):
+                if isinstance(gradient, Rows):
+                    arrays[f"g{step}_{j}"] = gradient.values
+                    arrays[f"i{step}_{j}"] = gradient.indices
+                elif gradient is not None:
+                    arrays[f"g{step}_{j}"] = gradient
+        np.savez(path, **arrays)
+
+
+def typed(values: np.ndarray, dtype: str) -> np.ndarray:
+    """The values in the dtype of that name."""
+    return np.asarray(values).astype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+
+
+def rounded(values: np.ndarray, dtype: str) -> np.ndarray:
+    """Float64 values, rounded to what the dtype can hold."""
+    return typed(values, dtype).astype(np.float64)
+
+
+def draw(case: Case) -> Inputs:
+    """The inputs of a case, by its name: weights near 1, gradients of both signs over four decades of size."""
+    rng = np.random.default_rng(zlib.crc32(case.name.encode()))
+    variables = range(len(case.shapes))
+    scales = [10.0 ** rng.uniform(-3, 1, shape) for shape in case.shapes]
+
+    def gradient(step: int, j: int) -> Gradient:
+        shape, dtype = case.shapes[j], case.dtype(j)
+        if case.gradients == "some none" and j > 0 and (step + j) % 3 == 0:
+            return None
+        if case.gradients == "sparse" and len(shape) > 1 and shape[0] > 0:
+            indices = rng.integers(shape[0], size=min(shape[0] + 1, MOST_ROWS))
+            indices[-1] = indices[0]  # one comes twice
+            values = scales[j][indices] * rng.normal(0.3, 1.0, (len(indices), *shape[1:]))
+            return Rows(rounded(values, dtype), indices, shape)
+        return rounded(scales[j] * rng.normal(0.3, 1.0, shape), dtype)
+
+    return Inputs(
+        weights=[rounded(rng.normal(0.0, 1.0, case.shapes[j]), case.dtype(j)) for j in variables],
+        gradients=[[gradient(step, j) for j in variables] for step in range(1, case.steps + 1)],
+    )

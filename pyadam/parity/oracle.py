@@ -1,0 +1,136 @@
+"""The right numbers: what the optimizers compute, in float64 NumPy, written from the papers alone.
+
+Nothing is shared with pyadam or Keras. One class does the whole step, in the order that docs/numerics.md lays down: merge
+rows, unscale, accumulate, clip, decay, rule, average. The rules are in papers.py.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from pyadam.parity.inputs import Gradient, Rows, rounded
+from pyadam.parity.papers import PAPERS, nadam, start
+
+__all__ = ["Oracle"]
+
+
+def clip(h: Mapping[str, Any], gradients: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """Gradients by index of their variable, clipped in the one way that is set, if any."""
+
+    def norm_to(limit: float, norm: float) -> float:
+        return limit / norm if norm > limit else 1.0
+
+    if (limit := h["clipvalue"]) is not None:
+        return {j: np.clip(g, -limit, limit) for j, g in gradients.items()}
+    if (limit := h["clipnorm"]) is not None:
+        return {j: g * norm_to(limit, np.sqrt(np.sum(g**2))) for j, g in gradients.items()}
+    if (limit := h["global_clipnorm"]) is not None:
+        norm = np.sqrt(sum(np.sum(g**2) for g in gradients.values()))
+        return {j: g * norm_to(limit, norm) for j, g in gradients.items()}
+    return gradients
+
+
+class Oracle:
+    """An optimizer over a list of weights.
+
+    `arguments` holds every argument's value; functions and schedules are called with the number of the call, from 1.
+    Weights of 16 bits are rounded to their dtype when they are stored, and accumulated gradients, which cancel, to that of the
+    accumulator; everything else stays in float64. Slots that are rounded at random when they are stored are taken over with
+    `go_on_from`. `ways` are the total changes of the weights so far: the sums of the absolute
+    moves, where decay, rule and overwriting move one by one.
+    """
+
+    def __init__(
+        self, optimizer: str, arguments: Mapping[str, Any], weights: list[np.ndarray], dtypes: list[str]
+    ) -> None:
+        self.paper, self.arguments = PAPERS[optimizer], dict(arguments)
+        self.weights = [np.array(w, np.float64) for w in weights]
+        self.halves = {j: dtype for j, dtype in enumerate(dtypes) if dtype in ("float16", "bfloat16")}
+        self.slots = [start(self.paper, self.arguments, w) for w in self.weights]
+        self.averages = [np.zeros_like(w) for w in self.weights]
+        self.ways = [np.zeros_like(w) for w in self.weights]
+        self.sums = [np.zeros_like(w) for w in self.weights]
+        self.sum_dtypes = ["float64" if dtype == "float64" else "float32" for dtype in dtypes]
+        self.seen: set[int] = set()
+        self.calls, self.updates, self.u_product = 0, 0, 1.0
+
+    def __call__(self, gradients: list[Gradient]) -> None:
+        """One call with a gradient, or None, for every weight."""
+        h = self._current()
+        self.calls += 1
+        scale = h["loss_scale_factor"] or 1.0
+        every = h["gradient_accumulation_steps"] or 1
+        for j, gradient in enumerate(gradients):
+            if gradient is not None:
+                total = self.sums[j] + (gradient.dense() if isinstance(gradient, Rows) else gradient) / scale
+                self.sums[j] = rounded(total, self.sum_dtypes[j])
+                self.seen.add(j)
+        sparse = {j: g.indices for j, g in enumerate(gradients) if isinstance(g, Rows) and self.paper.lazy}
+        idle = {j: np.setdiff1d(np.arange(len(self.weights[j])), named) for j, named in sparse.items()}
+        if self.calls % every == 0:
+            means = {j: self.sums[j] / every for j in sorted(self.seen)}
+            self.sums, self.seen = [np.zeros_like(w) for w in self.weights], set()
+            self._update(h, means, idle)
+
+    def _current(self) -> dict[str, Any]:
+        """The arguments of this call; functions and schedules are asked for theirs."""
+        step = self.calls + 1
+        values = {name: value(step) if callable(value) else value for name, value in self.arguments.items()}
+        constant = not callable(self.arguments["learning_rate"])
+        wide = "float64" in self.sum_dtypes
+        rate = values["learning_rate"] if wide else float(np.float32(values["learning_rate"]))
+        return {**values, "learning_rate": rate, "learning_rate_is_constant": constant}
+
+    def _update(self, h: dict[str, Any], gradients: dict[int, np.ndarray], idle: dict[int, np.ndarray]) -> None:
+        """The rows of a weight that ``idle`` names, and their state, are put back to what they were."""
+        self.updates += 1
+        t, lr = self.updates, h["learning_rate"]
+        if self.paper.step is nadam:
+            self.u_product *= h["beta_1"] * (1 - 0.5 * 0.96**t)
+        new = list(self.weights)
+        for j, gradient in clip(h, gradients).items():
+            decay = self.paper.decay(h, self.weights[j].shape) or 0.0
+            decayed, held = self.weights[j] - lr * decay * self.weights[j], dict(self.slots[j])
+            new[j] = self.paper.step({**h, "u_product": self.u_product}, t, lr, decayed, gradient, self.slots[j])
+            for row in idle.get(j, ()):
+                decayed[row] = new[j][row] = self.weights[j][row]
+                for name, state in held.items():
+                    self.slots[j][name][row] = state[row]
+            self.ways[j] = self.ways[j] + np.abs(decayed - self.weights[j]) + np.abs(new[j] - decayed)
+        if h["use_ema"]:
+            momentum = h["ema_momentum"] if t > 1 else 0.0
+            self.averages = [momentum * a + (1 - momentum) * w for a, w in zip(self.averages, new, strict=True)]
+            if h["ema_overwrite_frequency"] and t % h["ema_overwrite_frequency"] == 0:
+                self.ways = [way + np.abs(a - w) for way, a, w in zip(self.ways, self.averages, new, strict=True)]
+                new = self.averages
+        self.weights = [self._stored(j, weight) for j, weight in enumerate(new)]
+
+    def _stored(self, j: int, weight: np.ndarray) -> np.ndarray:
+        return rounded(weight, self.halves[j]) if j in self.halves else weight
+
+    def state(self) -> list[np.ndarray]:
+        """Every state variable in the order in which Keras 3 keeps them."""
+        h = self.arguments
+        state = [np.float64(self.calls)]
+        if not callable(h["learning_rate"]):
+            state.append(np.float64(np.float32(h["learning_rate"])))
+        if h["use_ema"]:
+            state += self.averages
+        if (h["gradient_accumulation_steps"] or 1) > 1:
+            state += self.sums
+        state += [slots[name] for slots, name in self._places()]
+        return [*state, np.float64(self.u_product)] if self.paper.step is nadam else state
+
+    def _places(self) -> Iterator[tuple[dict[str, np.ndarray], str]]:
+        """Where the slots are, in the order in which Keras 3 keeps them."""
+        groups = [self.paper.groups(self.arguments, w.shape) for w in self.weights]
+        for group in range(max(map(len, groups), default=0)):
+            yield from ((slots, name) for slots, own in zip(self.slots, groups, strict=True) for name in own[group])
+
+    def go_on_from(self, state: list[np.ndarray]) -> None:
+        """Takes the slots out of a state that `state` is held against."""
+        places = list(self._places())
+        first = len(state) - len(places) - (self.paper.step is nadam)
+        for (slots, name), stored in zip(places, state[first:], strict=False):
+            slots[name] = stored

@@ -1,0 +1,90 @@
+"""Runs cases through Rscript, as R's users run pyadam: a script of plain calls is written and started."""
+
+import subprocess
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from pyadam.parity.cases import Case, r_call
+from pyadam.parity.compare import Values
+from pyadam.parity.inputs import Inputs
+from pyadam.parity.rscript import environment
+
+__all__ = ["RRun", "prepare", "result"]
+
+RUNNER = Path(__file__).with_name("run_r.R")
+
+
+def script(cases: Iterable[Case], folder: Path) -> str:
+    """The R script that runs the cases with the inputs ``in<index>.npz`` of a folder, and leaves ``out<index>.npz``."""
+    lines = ["library(pyadam)", f'source("{RUNNER}")', ""]
+    for index, case in enumerate(cases):
+        dtypes = ", ".join(f'"{case.dtype(j)}"' for j in range(len(case.shapes)))
+        files = f'"{folder}/in{index}.npz", "{folder}/out{index}.npz"'
+        lines.append(f"# {case.name}\ntry_case(function() {r_call(case)}, {files}, c({dtypes}), {case.steps})")
+    return "\n".join(lines) + "\n"
+
+
+def prepare(cases: list[Case], inputs: list[Inputs], folder: Path) -> Path:
+    """Writes the inputs of the cases and the script into an empty folder; returns the script."""
+    for index, each in enumerate(inputs):
+        each.save(folder / f"in{index}.npz")
+    program = folder / "cases.R"
+    program.write_text(script(cases, folder))
+    return program
+
+
+def result(folder: Path, index: int) -> Values | None:
+    """Weights and state after the last step of a case, or None where it is not done yet.
+
+    Raises:
+        RuntimeError: the case failed in R; the message is R's.
+    """
+    done, failed = folder / f"out{index}.npz", folder / f"out{index}.error"
+    if failed.exists():
+        raise RuntimeError(" ".join(failed.read_text().split()))
+    if not done.exists():
+        return None
+    with np.load(done) as arrays:
+        weights, state = ([arrays[k] for k in arrays.files if k[0] == kind] for kind in "ws")
+    return weights, state
+
+
+class RRun:
+    """Cases on their way through R, in a process of its own; a context manager that ends it.
+
+    Args:
+        cases: what to run, in this order.
+        inputs: of each case.
+        folder: an empty folder for the script, the inputs and the results.
+    """
+
+    def __init__(self, cases: list[Case], inputs: list[Inputs], folder: Path) -> None:
+        self.folder = folder
+        command = ["Rscript", str(prepare(cases, inputs, folder))]
+        with (folder / "log").open("w") as log:
+            self.process = subprocess.Popen(command, env=environment(), stdout=log, stderr=subprocess.STDOUT)
+
+    def __enter__(self) -> "RRun":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def result(self, index: int) -> Values:
+        """Weights and state after the last step of a case, as soon as they are there.
+
+        Raises:
+            RuntimeError: the case failed in R, or R ended without running it; the message is R's.
+        """
+        while True:
+            ended = self.process.poll() is not None
+            if (values := result(self.folder, index)) is not None:
+                return values
+            if ended:
+                log = (self.folder / "log").read_text().strip().splitlines()[-5:]
+                raise RuntimeError(f"R ended with status {self.process.returncode}: {' / '.join(log)}")
+            time.sleep(0.02)

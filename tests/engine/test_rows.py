@@ -1,0 +1,302 @@
+"""Sparse gradients: their rows are updated apart from the others, which stay or move as without gradient, to the same bits."""
+
+import math
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from family import EVERY
+from helpers import WIDTH, assert_same, table, values
+
+import pyadam
+import pyadam.tf_keras
+from pyadam.engine.gradients import Way, prepare
+from pyadam.engine.lanes import SMALL
+from pyadam.optimizers import RULES, SPECS
+
+ROWS = 2 * SMALL
+EACH = {name: RULES[SPECS[name]] for name in EVERY}
+ALONE = [
+    ("SGD", {}),
+    ("SGD", {"clipvalue": 0.5, "loss_scale_factor": 4.0}),
+    ("Adagrad", {}),
+    ("Adagrad", {"epsilon": 0.1}),
+]
+WITH_ALL_ROWS = [
+    ("SGD", {"momentum": 0.9, "nesterov": True}),
+    ("SGD", {"weight_decay": 0.1}),
+    ("Adagrad", {"use_ema": True}),
+    ("Adam", {"amsgrad": True, "clipvalue": 0.5, "loss_scale_factor": 4.0}),
+    ("AdamW", {"use_ema": True}),
+    ("RMSprop", {"centered": True, "momentum": 0.9}),
+    *(
+        (name, {})
+        for name, rule in EACH.items()
+        if rule.elementwise and rule.single_pass and not (rule.idle(SPECS[name]()) or rule.lazy)
+    ),
+]
+BY_ROWS = ALONE + WITH_ALL_ROWS
+DENSE = [
+    ("SGD", {"global_clipnorm": 1.0}),
+    ("Adam", {"clipnorm": 1.0}),
+    ("Adam", {"gradient_accumulation_steps": 2}),
+    ("Adam", {"slot_dtype": "bfloat16"}),
+    ("Adam", {"jit_compile": False}),
+    ("Adam", {"use_ema": True, "ema_overwrite_frequency": 2}),
+    *((name, {}) for name, rule in EACH.items() if not (rule.elementwise and rule.single_pass)),
+]
+
+
+def slices(rng, n, dtype="float32"):
+    rows = rng.integers(0, ROWS, n)
+    rows[: n // 4] = rows[:1]  # the same row more than once
+    return tf.IndexedSlices(
+        tf.constant(rng.standard_normal((n, WIDTH)), dtype), tf.constant(rows), tf.constant([ROWS, WIDTH])
+    )
+
+
+def seen(optimizer):
+    """The ways of all gradients so far."""
+    return set().union(*optimizer._engine._seen.values())
+
+
+LONG = [pytest.param(dtype, marks=pytest.mark.long) for dtype in ("float64", "float16")]
+
+
+@pytest.mark.sample(8)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", *LONG])
+@pytest.mark.parametrize(("name", "arguments"), BY_ROWS)
+def test_rows_move_as_in_a_dense_step(name, arguments, dtype):
+    rng = np.random.default_rng(2)
+    v, w = table(ROWS, dtype), table(ROWS, dtype)
+    wide = "float64" if dtype == "float64" else "float32"
+    by_rows, dense = (getattr(pyadam, name)(0.1, **arguments) for _ in range(2))
+    for n in (7, 40, 1, 33):
+        g = slices(rng, n, dtype)
+        by_rows.apply([g], [v])
+        dense.apply([tf.convert_to_tensor(tf.cast(g, wide))], [w])
+    assert seen(by_rows) == {Way.ROWS if (name, arguments) in ALONE else Way.ALL_ROWS}
+    assert seen(dense) == {Way.DENSE}
+    assert_same(values([v, *by_rows.variables]), values([w, *dense.variables]))
+
+
+@pytest.mark.parametrize("name", ["Adagrad", "Adam"])
+def test_a_constraint_sees_all_rows(name):
+    v, w = table(ROWS), table(ROWS)
+    v.constraint = w.constraint = keras.constraints.MaxNorm(20.0)
+    by_rows, dense = (getattr(pyadam, name)(0.1) for _ in range(2))
+    rng = np.random.default_rng(2)
+    for n in (7, 40):
+        g = slices(rng, n)
+        by_rows.apply([g], [v])
+        dense.apply([tf.convert_to_tensor(g)], [w])
+    assert seen(by_rows).isdisjoint(seen(dense))
+    assert_same(values([v, *by_rows.variables]), values([w, *dense.variables]))
+    np.testing.assert_allclose(np.linalg.norm(v.numpy(), axis=0), 20.0, rtol=1e-5)
+
+
+@pytest.mark.sample(2)
+@pytest.mark.parametrize("host", ["Keras 3", "tf_keras"])
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("graph", [False, True])
+def test_two_tables_beside_other_weights_in_both_generations(graph, scaled, host):
+    """One of the tables is left out of the weight decay; the others are dense: a large one, and two small ones in an arena."""
+    module, variable = (pyadam, keras.Variable) if host == "Keras 3" else (pyadam.tf_keras, tf.Variable)
+    shapes = ((ROWS, WIDTH), (2 * ROWS, WIDTH), (100, 100), (5,), (2, 2))
+
+    def trained(sparse):
+        rng = np.random.default_rng(3)
+        vs = [variable(rng.standard_normal(s).astype("float32"), name=f"v{i}") for i, s in enumerate(shapes)]
+        inner = optimizer = module.SGD(0.1, weight_decay=0.1)
+        inner.exclude_from_weight_decay(var_names=["v0"])
+        if scaled:
+            optimizer = module.LossScaleOptimizer(inner, initial_scale=1.0)
+        optimizer.build(vs)
+
+        def step(indices, rows):
+            slices = [tf.IndexedSlices(rows, indices, tf.constant(list(v.shape))) for v in vs[:2]]
+            gradients = slices if sparse else [tf.convert_to_tensor(g) for g in slices]
+            optimizer.apply_gradients(list(zip([*gradients, *(tf.ones(v.shape) for v in vs[2:])], vs, strict=True)))
+
+        step = tf.function(step) if graph else step
+        for n in (9, 9, 30):
+            step(tf.constant(rng.integers(0, ROWS, n)), tf.constant(rng.standard_normal((n, WIDTH)), tf.float32))
+        return inner, [np.array(v) for v in [*vs, *optimizer.variables]]
+
+    (by_rows, found), (dense, right) = trained(True), trained(False)
+    assert seen(by_rows) == set(Way)
+    assert seen(dense) == {Way.DENSE}
+    assert_same(found, right)
+
+
+@pytest.mark.parametrize("name", ["Adagrad", "Adam"])
+def test_a_number_of_rows_that_is_large_after_all(name):
+    """In a graph that was traced when it was not known."""
+    rows = 4 * 4096
+    v, w = table(rows), table(rows)
+    by_rows, dense = (getattr(pyadam, name)(0.1) for _ in range(2))
+    rng = np.random.default_rng(5)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, WIDTH], tf.float32)])
+    def step(indices, drawn):
+        by_rows.apply([tf.IndexedSlices(drawn, indices, tf.constant([rows, WIDTH]))], [v])
+
+    for n in (3, rows + 1, 2 * rows):
+        g = tf.IndexedSlices(
+            tf.constant(rng.standard_normal((n, WIDTH)), tf.float32),
+            tf.constant(rng.integers(0, rows, n)),
+            tf.constant([rows, WIDTH]),
+        )
+        step(g.indices, g.values)
+        dense.apply([tf.convert_to_tensor(g)], [w])
+    assert seen(by_rows).isdisjoint(seen(dense))
+    assert_same(values([v, *by_rows.variables]), values([w, *dense.variables]))
+
+
+@pytest.mark.parametrize(("name", "arguments"), BY_ROWS)
+def test_no_gradient_of_all_rows_is_made(name, arguments):
+    """All that a program takes beside the rows is state, in place; where the other rows stay, not even that."""
+    optimizer = getattr(pyadam, name)(0.1, **arguments)
+    optimizer.apply([slices(np.random.default_rng(2), 7)], [table(ROWS)])
+    (program,) = optimizer._engine.programs
+    hlo = program.hlo()
+    states = sum(math.prod(v.shape) == ROWS * WIDTH for v in optimizer.variables) + 1
+    entry = hlo[hlo.index("\nENTRY") :]
+    made = re.findall(rf" = \w+\[{ROWS},{WIDTH}\]\S* (\w+)\(", entry)
+    assert sorted(made) == ([] if (name, arguments) in ALONE else ["fusion"] * states + ["parameter"] * states)
+    assert not re.search(rf"\[{ROWS},{WIDTH}\]\S* copy\(", hlo)
+
+
+@pytest.mark.parametrize(("name", "arguments"), DENSE)
+def test_where_rows_can_not_be_told_apart_the_step_is_dense(name, arguments):
+    optimizer = getattr(pyadam, name)(0.1, **arguments)
+    optimizer.apply([slices(np.random.default_rng(2), 7)], [table(ROWS)])
+    assert seen(optimizer) == {Way.DENSE}
+
+
+@pytest.mark.parametrize(("n", "apart"), [(0, True), (ROWS // 4, True), (ROWS // 4 + 1, False)])
+def test_where_the_other_rows_move_too_only_few_are_worth_it(n, apart):
+    for name, expected in (("Adam", Way.ALL_ROWS if apart else Way.DENSE), ("Adagrad", Way.ROWS)):
+        optimizer = getattr(pyadam, name)(0.1)
+        optimizer.apply([slices(np.random.default_rng(2), n)], [table(ROWS)])
+        assert seen(optimizer) == {expected}
+
+
+@pytest.mark.parametrize(("rows", "apart"), [(4 * 4096, True), (4 * 4096 - 1, False)])
+def test_a_number_of_rows_that_is_not_known_is_taken_for_4096(rows, apart):
+    v, optimizer = table(rows), pyadam.Adam(0.1)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])
+    def step(indices):
+        optimizer.apply(
+            [tf.IndexedSlices(tf.ones([tf.size(indices), WIDTH]), indices, tf.constant([rows, WIDTH]))], [v]
+        )
+
+    step(tf.constant([3, 1, 3]))
+    assert seen(optimizer) == {Way.ALL_ROWS if apart else Way.DENSE}
+
+
+def test_few_sizes_are_compiled():
+    """Seven numbers of rows are four powers of two."""
+    rng = np.random.default_rng(2)
+    v, optimizer = table(ROWS), pyadam.SGD(0.1)
+    for n in (5, 6, 7, 8, 3, 2, 1):
+        optimizer.apply([slices(rng, n)], [v])
+    (program,) = optimizer._engine.programs
+    assert program.traces == 4
+
+
+def test_the_size_is_that_of_the_rows_as_given_known_beforehand_or_not():
+    """Unless the variable has fewer."""
+
+    def size(indices):
+        given = tf.IndexedSlices(tf.ones([tf.size(indices), WIDTH]), indices, tf.constant([ROWS, WIDTH]))
+        return tf.shape(prepare("", "", v, given, Way.ALL_ROWS).values)[0]
+
+    v = tf.Variable(tf.zeros([ROWS, WIDTH]))
+    unknown = tf.function(size, input_signature=[tf.TensorSpec([None], tf.int32)])
+    for n in [*range(18), ROWS - 1, ROWS, ROWS + 1, 3 * ROWS]:
+        repeated = tf.range(n) // 2 % ROWS
+        assert int(size(repeated)) == int(unknown(repeated)) == min(1 << max(n - 1, 0).bit_length(), ROWS)
+
+
+@pytest.mark.parametrize(("name", "rows"), [("Adagrad", ROWS), ("Adam", 2 * ROWS)])
+def test_an_embedding_in_fit_and_beside_dense_weights(name, rows):
+    def trained(**arguments):
+        keras.utils.set_random_seed(3)
+        model = keras.Sequential([keras.layers.Embedding(rows, WIDTH), keras.layers.Flatten(), keras.layers.Dense(1)])
+        model.compile(getattr(pyadam, name)(0.1), "mse", **arguments)
+        x = np.random.default_rng(4).integers(0, rows, (50, 4))
+        model.fit(x, np.ones((50, 1)), batch_size=16, epochs=2, verbose=0)  # the last batch is smaller
+        return model
+
+    graph, eager = trained(), trained(run_eagerly=True)
+    assert (Way.ROWS if name == "Adagrad" else Way.ALL_ROWS) in seen(graph.optimizer)
+    for a, b in zip(graph.weights, eager.weights, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def test_no_rows_at_all_change_nothing_but_the_count(name):
+    v, optimizer = table(ROWS), getattr(pyadam, name)(0.1)
+    before = v.numpy()
+    empty = tf.IndexedSlices(tf.zeros((0, WIDTH)), tf.zeros([0], tf.int64), tf.constant([ROWS, WIDTH]))
+    optimizer.apply([empty], [v])
+    np.testing.assert_array_equal(v.numpy(), before)
+    assert int(optimizer.iterations) == 1
+
+
+def test_rows_of_another_width_are_refused():
+    g = tf.IndexedSlices(tf.ones((2, WIDTH + 1)), tf.constant([0, 1]), tf.constant([ROWS, WIDTH + 1]))
+    with pytest.raises(ValueError, match=rf"must have the variable's shape \({ROWS}, {WIDTH}\)"):
+        pyadam.SGD().apply([g], [table(ROWS)])
+
+
+SMALL_ROWS = 5
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+@pytest.mark.parametrize("rows", [ROWS, SMALL_ROWS])
+def test_a_dense_shape_that_is_not_the_variables_is_refused(rows, name):
+    v = keras.Variable(np.ones((rows, WIDTH)), name="table")
+    g = tf.IndexedSlices(tf.ones((2, WIDTH)), tf.constant([0, 1]), tf.constant([9999, WIDTH]))
+    words = rf"{name}: the gradient of table must have the variable's shape \({rows}, {WIDTH}\), got \(9999, {WIDTH}\)"
+    with pytest.raises(ValueError, match=words):
+        getattr(pyadam, name)().apply([g], [v])
+    np.testing.assert_array_equal(v.numpy(), 1.0)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+@pytest.mark.parametrize("rows", [ROWS, SMALL_ROWS])
+@pytest.mark.parametrize("beyond", [False, True], ids=["negative", "too large"])
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
+def test_an_index_that_is_no_row_is_refused_by_name(graph, beyond, rows, name):
+    v = keras.Variable(np.ones((rows, WIDTH)), name="table")
+    optimizer = getattr(pyadam, name)()
+    optimizer.build([v])
+
+    def step(indices):
+        optimizer.apply([tf.IndexedSlices(tf.ones((2, WIDTH)), indices, tf.constant([rows, WIDTH]))], [v])
+
+    indices = [0, rows] if beyond else [0, -1]
+    got = rf"{min(indices)} ?to ?{max(indices)}" if not graph else rf"\[{min(indices)}\] \[to\] \[{max(indices)}\]"
+    words = rf"{name}: the indices of the gradient of table must be in \[0, {rows - 1}\], got some from\]? {got}"
+    if graph and (rows, name) == (ROWS, "SGD"):  # by rows alone
+        words = rf"indices\[1\] = {indices[1]} is not in \[0, {rows}\)"
+    with pytest.raises(tf.errors.InvalidArgumentError if graph else ValueError, match=words):
+        (tf.function(step) if graph else step)(tf.constant(indices))
+    np.testing.assert_array_equal(v.numpy(), 1.0)
+    assert graph or int(optimizer.iterations) == 0
+
+
+def test_slices_without_a_dense_shape_have_the_variables():
+    v, w = table(ROWS), table(ROWS)
+    whole = slices(np.random.default_rng(2), 7)
+    pyadam.SGD(0.1).apply([tf.IndexedSlices(whole.values, whole.indices)], [v])
+    pyadam.SGD(0.1).apply([whole], [w])
+    np.testing.assert_array_equal(v.numpy(), w.numpy())
+    small = keras.Variable(np.ones((SMALL_ROWS, WIDTH)))
+    pyadam.Adam(0.1).apply([tf.IndexedSlices(tf.ones((1, WIDTH)), [2])], [small])
+    np.testing.assert_allclose(small.numpy()[:, 0], [1.0, 1.0, 0.9, 1.0, 1.0], rtol=1e-6)

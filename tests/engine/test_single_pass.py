@@ -1,0 +1,144 @@
+"""A single pass over memory gives the same bits in fewer loops, and says so where it comes too late."""
+
+import json
+
+import pytest
+from helpers import run_python
+
+from pyadam import specs
+from pyadam.optimizers import RULES
+
+ARGUMENTS = [
+    {},
+    {"weight_decay": 0.1, "global_clipnorm": 1.0, "use_ema": True, "ema_overwrite_frequency": 3},
+    {"clipnorm": 0.5, "gradient_accumulation_steps": 2, "loss_scale_factor": 8.0},
+]
+OWN = {
+    "Adam": {"amsgrad": True},
+    "SGD": {"momentum": 0.9, "nesterov": True},
+    "RMSprop": {"momentum": 0.9, "centered": True},
+}
+CASES = [
+    (spec.__name__, {**given, **own})
+    for spec, rule in RULES.items()
+    if rule.elementwise and rule.single_pass
+    for given in ARGUMENTS
+    for own in ({}, OWN.get(spec.__name__))
+    if own is not None
+]
+ROUNDED = {"slot_dtype": "bfloat16"}
+CASES += [("Adam", ROUNDED), ("SGD", {"momentum": 0.9, **ROUNDED})]
+SHAPES = [(100, 100), (8000,), (3, 4), (5,), (200, 50)]  # the last has a sparse gradient
+
+STEPS = """
+import hashlib, json, re
+import keras, numpy as np, tensorflow as tf, pyadam
+for name, arguments in CASES:
+    rng = np.random.default_rng(0)
+    def draw(shape):
+        return np.asarray(rng.standard_normal(shape, "float32"))
+    def slices():
+        sparse = tf.IndexedSlices(draw((20, 50)), rng.integers(200, size=20), tf.constant([200, 50]))
+        return tf.convert_to_tensor(sparse) if name == "LazyAdam" else sparse
+    vs = [keras.Variable(draw(shape)) for shape in SHAPES]
+    optimizer = getattr(pyadam, name)(0.01, **arguments)
+    for _ in range(6):
+        optimizer.apply([*(tf.constant(draw(v.shape)) for v in vs[:-1]), slices()], vs)
+    bits = hashlib.md5(b"".join(v.numpy().tobytes() for v in vs + optimizer.variables)).hexdigest()
+    hlo = optimizer._engine.programs[0].hlo()
+    loops = re.findall(r"fusion[.0-9]* = .*\\[(?:100,100|8000|17|200,50)\\].* fusion\\(", hlo[hlo.index("ENTRY"):])
+    print(json.dumps([bits, len(loops)]))
+"""
+TOO_LATE = """
+import tensorflow as tf
+tf.function(lambda x: x + 1, jit_compile=True)(tf.constant(1.0))
+import pyadam.xla
+pyadam.xla.single_pass()
+"""
+
+
+@pytest.fixture(scope="module")
+def outcomes(request):
+    """Bits and loops of every case that a test of this run is about, with separate loops and with one."""
+    parameters = [getattr(item, "callspec", None) for item in request.session.items if item.path == request.path]
+    asked = sorted({each.params["case"] for each in parameters if each and "case" in each.params})
+    steps = f"CASES, SHAPES = {[CASES[case] for case in asked]!r}, {SHAPES!r}\n{STEPS}"
+    runs = [run_python(steps), run_python("import pyadam.xla; pyadam.xla.single_pass()\n" + steps)]
+    for done in runs:
+        assert done.returncode == 0, done.stderr
+    return [dict(zip(asked, map(json.loads, done.stdout.splitlines()), strict=True)) for done in runs]
+
+
+@pytest.mark.sample(5)
+@pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{name}-{arguments}" for name, arguments in CASES])
+def test_the_same_bits(outcomes, case):
+    plain, single = (outcome[case][0] for outcome in outcomes)
+    assert plain == single
+
+
+@pytest.mark.sample(5)
+@pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{name}-{arguments}" for name, arguments in CASES])
+def test_one_loop_a_lane(outcomes, case):
+    """Two large variables, the two small ones that share an arena, and the table, unless its other rows stay as they are.
+
+    To clip each of these, their gradient is taken apart; XLA's loops have outputs of one dtype; and one case is more than XLA
+    puts into one loop on some processors.
+    """
+    name, given = CASES[case]
+    loops = (
+        {2}
+        if "slot_dtype" in given
+        else {1, 2}
+        if name == "RMSprop" and {"centered", "use_ema"} <= given.keys()
+        else {1}
+    )
+    lanes = 3 if (name, given) in (("SGD", {}), ("Adagrad", {})) else 4
+    assert outcomes[1][case][1] in {lanes * each + ("clipnorm" in given) for each in loops}
+
+
+@pytest.mark.parametrize("case", [CASES.index(("Adam", {}))], ids=["Adam"])
+def test_without_it_plain_adam_has_a_loop_for_each_state(outcomes, case):
+    assert outcomes[0][case][1] == 12
+
+
+@pytest.mark.parametrize("case", [CASES.index(("Adam", ROUNDED))], ids=["Adam"])
+def test_rounded_slots_are_one_loop_and_the_weight_another(outcomes, case):
+    """XLA joins loops whose values have one dtype, and the weight is float32."""
+    assert [outcome[case][1] for outcome in outcomes] == [12, 8]
+
+
+def test_asking_too_late_is_an_error_that_explains():
+    done = run_python(TOO_LATE)
+    assert done.returncode != 0
+    assert "before any step" in done.stderr.splitlines()[-1]
+    assert "PYADAM_SINGLE_PASS=1" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("given", [None, "--xla_cpu_enable_fast_min_max=false"])
+def test_asking_too_late_leaves_the_options_of_xla_alone(given):
+    ask = TOO_LATE.splitlines()
+    code = "\n".join([*ask[:-1], "try:", f"    {ask[-1]}", "except RuntimeError:", "    import os"])
+    code += "\n    print(os.environ.get('XLA_FLAGS'), pyadam.xla.is_single_pass())"
+    environment = {} if given is None else {"XLA_FLAGS": given}
+    assert run_python(code, **environment).stdout.split() == [str(given), "False"]
+
+
+def test_the_environment_asks_as_well():
+    compiled = "import tensorflow as tf; tf.function(lambda x: x + 1, jit_compile=True)(1.0)"
+    done = run_python(f"import pyadam; {compiled}; print(pyadam.xla.is_single_pass())", PYADAM_SINGLE_PASS="1")
+    assert done.stdout.strip() == "True", done.stderr
+
+
+def test_it_is_off_unless_asked_for():
+    code = "import os, pyadam.xla; pyadam.xla.is_single_pass(); print(pyadam.xla.is_single_pass(), os.environ.get('XLA_FLAGS'))"
+    assert run_python(code, PYADAM_SINGLE_PASS="0").stdout.split() == ["False", "None"]
+
+
+def test_other_options_of_the_user_are_kept():
+    code = "import os, pyadam.xla; pyadam.xla.single_pass(); print(os.environ['XLA_FLAGS'])"
+    given = "--xla_cpu_enable_fast_min_max=false --xla_backend_extra_options=xla_cpu_flatten_after_fusion"
+    assert run_python(code, XLA_FLAGS=given).stdout.strip() == f"{given},xla_cpu_use_multi_output_fusion"
+
+
+def test_all_can_but_those_that_see_a_variable_as_a_whole_and_ftrl():
+    assert set(specs.SPECS) - {name for name, _ in CASES} == {"Adafactor", "Ftrl", "Lamb", "Muon"}
