@@ -20,20 +20,22 @@ demo: ## train digits from Python and from R, compare the bits, draw the curves
 	@tools/setup.sh demo
 	@python examples/demo.py
 
-test: .made-test lint generated testthat pytest parity ## all tests but the long ones
+test: .made-test ## all tests but the long ones, two kinds at a time
+	@$(MAKE) --no-print-directory -j2 pytest lint generated testthat parity
 
-test-all: .made-test lint generated testthat r-check docs parity ## all tests, R CMD check, the docs
-	PYADAM_REQUIRE_R=1 python -m pytest -n auto --dist loadfile -m ""
+test-all: .made-test lint generated testthat r-check docs ## all tests, R CMD check, the docs
+	PYADAM_REQUIRE_R=1 python -m pytest -n auto --dist loadfile -m "" --hypothesis-profile thorough
 
 test-oldest: .made-test ## unit tests with the oldest versions that pyproject.toml allows, in .venv-oldest
 	python -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --editable '.[test]' $(OLDEST)
 	.venv-oldest/bin/python -m pytest tests/optimizers tests/engine tests/hosts
 
-lint: .made-test ## ruff, mypy and lintr
+lint: .made-test ## ruff, mypy, import-linter and lintr
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
 	@$(R_CODE) 'options(lintr.linter_file = normalizePath("r-package/.lintr")); found <- c(lintr::lint_package("r-package"), lintr::lint_dir("examples"), lintr::lint_dir("pyadam/cli")); print(found); quit(status = length(found) > 0)'
 
 generated: .made-test ## do the generated files fit the specs, and the tables of the docs what was measured?

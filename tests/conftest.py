@@ -6,6 +6,11 @@ import os
 import sys
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("lean", max_examples=5, deadline=None)
+settings.register_profile("thorough", max_examples=40, deadline=None)
+settings.load_profile("lean")
 
 # Before TensorFlow is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -11,8 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.engine import Engine
-from pyadam.engine.replicas import undistributed
+from pyadam.engine import Engine, undistributed
 from pyadam.hosts.saving import untracked
 from pyadam.optimizers import RULES
 from pyadam.optimizers.kinds import is_variable

@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pyadam.engine import Engine
-from pyadam.engine.dynamic import Dynamic
-from pyadam.engine.replicas import native, undistributed
+from pyadam.engine import Dynamic, Engine, native, undistributed
 from pyadam.hosts.saving import Saving, untracked
 from pyadam.optimizers import RULES, Spec, arguments
 from pyadam.optimizers.kinds import is_variable, needs_arguments

@@ -5,9 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pyadam.engine.gradients import compute_dtype
-from pyadam.engine.part import Part
-from pyadam.engine.replicas import beside, component, native, undistributed
+from pyadam.engine import Part, beside, component, compute_dtype, native, undistributed
 from pyadam.hosts.classes import make_classes
 from pyadam.hosts.generation import check_backend
 from pyadam.hosts.loss_scale_keras3 import LossScaleOptimizer

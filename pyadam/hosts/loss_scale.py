@@ -6,8 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.engine.compiler import Program
-from pyadam.engine.gradients import as_real, compute_dtype
+from pyadam.engine import Program, as_real, compute_dtype
 from pyadam.hosts.extension import check_overrides
 from pyadam.hosts.generation import home, in_refusal, introduced
 from pyadam.hosts.saving import untracked

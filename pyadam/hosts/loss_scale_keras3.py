@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pyadam.engine.replicas import check_one_replica, undistributed
+from pyadam.engine import check_one_replica, undistributed
 from pyadam.hosts import files
 from pyadam.hosts.loss_scale import LossScale, divided
 from pyadam.hosts.saving import Saving, untracked

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras
 from tf_keras.src.mixed_precision.loss_scale_optimizer import LossScaleOptimizerV3
 
-from pyadam.engine.replicas import check_one_replica, undistributed
+from pyadam.engine import check_one_replica, undistributed
 from pyadam.hosts.files import mark, marked
 from pyadam.hosts.loss_scale import LossScale, divided
 from pyadam.hosts.saving import untracked

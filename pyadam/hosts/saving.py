@@ -11,8 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow as tf
 
-from pyadam.engine.arena import memories
-from pyadam.engine.replicas import component, native, undistributed
+from pyadam.engine import component, memories, native, undistributed
 from pyadam.hosts import files
 from pyadam.hosts.checkpoint import Described, Numbered
 from pyadam.hosts.state import Entry, Label, SavedState, alike, check_kinds, fit, flat, numbered, same_variables

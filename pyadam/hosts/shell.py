@@ -13,11 +13,17 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from pyadam.engine import Engine, Target
-from pyadam.engine.gradients import clip, compute_dtype, has_plain_values
-from pyadam.engine.lanes import make_arenas
-from pyadam.engine.part import Part
-from pyadam.engine.replicas import check_one_replica, undistributed
+from pyadam.engine import (
+    Engine,
+    Part,
+    Target,
+    check_one_replica,
+    clip,
+    compute_dtype,
+    has_plain_values,
+    make_arenas,
+    undistributed,
+)
 from pyadam.hosts.averages import Averages
 from pyadam.hosts.exclusions import Exclusions
 from pyadam.hosts.extension import Extension

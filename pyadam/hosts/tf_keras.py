@@ -13,9 +13,7 @@ try:
 except ImportError as error:
     raise ImportError("pyadam.tf_keras needs tf_keras, the second generation of Keras: pip install tf_keras") from error
 
-from pyadam.engine.gradients import compute_dtype
-from pyadam.engine.part import Part
-from pyadam.engine.replicas import native, undistributed
+from pyadam.engine import Part, compute_dtype, native, undistributed
 from pyadam.hosts.classes import make_classes
 from pyadam.hosts.loss_scale_tf_keras import LossScaleOptimizer
 from pyadam.hosts.saving import path, untracked

@@ -20,6 +20,7 @@ def lines_of(*arguments: str) -> list[str]:
     return run.stdout.splitlines()
 
 
+@pytest.mark.long
 @pytest.mark.needs_r
 def test_r_and_python_come_to_the_same_bits():
     patterns = ["nadam sparse float32", "nadam beta_*function*32", "random"]

@@ -176,6 +176,7 @@ def fit(model, epochs=2):
     return model.fit(X, np.ones((50, 1)), batch_size=16, epochs=epochs, shuffle=False, verbose=0)  # the last is smaller
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("given", [{}, {"run_eagerly": True}], ids=str)
 @pytest.mark.parametrize(("module", "host"), [(pyadam, keras), (pyadam.tf_keras, tf_keras)], ids=GENERATIONS)
 def test_an_embedding_in_fit(module, host, given):

@@ -54,7 +54,7 @@ print(grown, len(re.findall(r"\\[4096,4096\\]\\S* copy\\(", optimizer._engine.pr
 """
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the peak can only be read on Linux")
 @pytest.mark.parametrize("single_pass", ["0", pytest.param("1", marks=pytest.mark.long)])
 @pytest.mark.parametrize("case", CASES)
@@ -67,7 +67,7 @@ def test_steps_need_no_memory_beyond_the_state(case, single_pass):
     assert grown < 16 << 20, f"{grown / 2**20:.0f} MiB beyond what was in use after the first steps"
 
 
-@pytest.mark.sample(6)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(("name", "own"), TAKEN)
 def test_programs_copy_no_state(name, own):
     v = keras.Variable(np.ones((128, 128)), dtype="float32")

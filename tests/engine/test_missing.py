@@ -41,7 +41,7 @@ def only(monkeypatch, masks):
 # --- the same bits -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("name", "given", "dtypes"), CASES, ids=str)
 def test_masks_have_the_bits_of_a_patterns_own_program(monkeypatch, name, given, dtypes):
     """Small variables that share an arena, a large one, two with constraints, and one that its gradient replaces."""

@@ -111,6 +111,7 @@ def right(host, label):
     return steps("none", host, PROPERTIES[label], "eager")
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("host", "label"),
     [
@@ -122,6 +123,7 @@ def test_a_step_within_run(host, label):
     assert_same(steps("mirrored", host, PROPERTIES[label], "run"), right(host, label))
 
 
+@pytest.mark.sample(5)
 @host
 @pytest.mark.parametrize(
     ("name", "way", "outside"),
@@ -171,6 +173,7 @@ def fit(made, epochs=1, callbacks=()):
     return made
 
 
+@pytest.mark.sample(1)
 @host
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_fit(host, compiled):
@@ -180,6 +183,7 @@ def test_fit(host, compiled):
         assert_same(each, found[0])
 
 
+@pytest.mark.sample(2)
 @host
 @pytest.mark.parametrize(("source", "target"), [("none", "mirrored"), ("mirrored", "none")])
 def test_files(host, source, target, tmp_path):

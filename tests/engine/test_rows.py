@@ -65,7 +65,7 @@ def seen(optimizer):
 LONG = [pytest.param(dtype, marks=pytest.mark.long) for dtype in ("float64", "float16")]
 
 
-@pytest.mark.sample(8)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", *LONG])
 @pytest.mark.parametrize(("name", "arguments"), BY_ROWS)
 def test_rows_move_as_in_a_dense_step(name, arguments, dtype):
@@ -155,6 +155,7 @@ def test_a_number_of_rows_that_is_large_after_all(name):
     assert_same(values([v, *by_rows.variables]), values([w, *dense.variables]))
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize(("name", "arguments"), BY_ROWS)
 def test_no_gradient_of_all_rows_is_made(name, arguments):
     """All that a program takes beside the rows is state, in place; where the other rows stay, not even that."""
@@ -222,6 +223,7 @@ def test_the_size_is_that_of_the_rows_as_given_known_beforehand_or_not():
         assert int(size(repeated)) == int(unknown(repeated)) == min(1 << max(n - 1, 0).bit_length(), ROWS)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("name", "rows"), [("Adagrad", ROWS), ("Adam", 2 * ROWS)])
 def test_an_embedding_in_fit_and_beside_dense_weights(name, rows):
     def trained(**arguments):

@@ -161,6 +161,7 @@ def test_a_step_is_that_of_float32_slots_and_stores_one_of_their_neighbours(name
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", ["Adam", "Adagrad", "Lamb"])
 def test_both_shells_come_to_the_same_bits(name):
     """tf_keras has no arenas."""
@@ -305,7 +306,7 @@ def through(kind, first, second, folder):
     return second
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("kind", ["keras", "weights.h5", "checkpoint", "pickle"])
 @pytest.mark.parametrize(("library", "ours"), FACES)
 def test_training_goes_on_to_the_bit(library, ours, kind, tmp_path):

@@ -20,6 +20,7 @@ from pyadam.parity.compare import size, ulp
 # --- one trace, one program ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 def test_one_trace_after_100_steps_with_changing_learning_rate(name):
     optimizer = getattr(pyadam, name)()
@@ -100,7 +101,7 @@ def test_state_is_two_slots_a_weight():
 CANCELS = {"rho": 0.06, "centered": True}  # the square of the mean is most of the mean square
 
 
-@pytest.mark.sample(8)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(("name", "arguments"), [*((name, {}) for name in EVERY), ("RMSprop", CANCELS)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_compiled_and_uncompiled_agree_to_4_ulp_a_step(name, arguments, dtype):
@@ -272,7 +273,7 @@ def test_overwrite_with_gradient_with_and_without_accumulation():
         assert float(w[0]) < 5.0
 
 
-@pytest.mark.sample(8)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 @pytest.mark.parametrize(
     "arguments",

@@ -32,7 +32,7 @@ def test_one_trace_in_fit_and_over_two_fits():
     assert program.traces == 1
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 def test_fit_gives_the_same_weights_in_every_mode(name):
     ends = []
@@ -45,7 +45,7 @@ def test_fit_gives_the_same_weights_in_every_mode(name):
             np.testing.assert_allclose(a, b, rtol=0, atol=2e-5)
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", EVERY)
 def test_fit_agrees_with_keras(name):
     ends = []
@@ -91,6 +91,7 @@ def test_the_average_is_in_the_model_after_fit():
         np.testing.assert_array_equal(weight.numpy(), average.numpy())
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("library", [keras.optimizers, pyadam])
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_averages_that_are_not_there_are_not_swapped_in(library, wrapped):

@@ -80,7 +80,7 @@ def test_keras_own_scale_has_no_floor():
     assert scales == [2.0**-5, 1.0]
 
 
-@pytest.mark.sample(6)
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 @pytest.mark.parametrize(
     "arguments", [{}, {"use_ema": True, "gradient_accumulation_steps": 2, "weight_decay": 0.1}], ids=str
@@ -143,7 +143,7 @@ def wrappings(module, host):
     }
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("wrapping", ["pyadam around pyadam", "pyadam around Keras", "Keras around pyadam"])
 def test_fit_moves_as_without_a_scale(generation, mode, wrapping):
@@ -155,7 +155,7 @@ def test_fit_moves_as_without_a_scale(generation, mode, wrapping):
         np.testing.assert_allclose(a, b, rtol=0, atol=2e-6)
 
 
-@pytest.mark.sample(6)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "bfloat16"])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", ["Adam", "SGD"])
@@ -236,7 +236,7 @@ def test_the_learning_rate_is_that_of_the_optimizer_inside(generation):
 # --- files ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.sample(6)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("kind", ["keras", "checkpoint"])
 @pytest.mark.parametrize("name", ["Adam", "SGD"])
 @pytest.mark.parametrize("pair", ["pyadam to pyadam", "pyadam to Keras", "Keras to pyadam"])

@@ -102,6 +102,7 @@ def staged():
     return model
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("kind", ["m.keras", "m.h5", "m.weights.h5", "checkpoint"])
 def test_staged_unfreezing_resumes_as_if_it_had_not_stopped(kind, tmp_path):
     """Read by number, as Keras does, head and body change places."""
@@ -296,6 +297,7 @@ def compiled(model):
     return model
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("make", [lambda: keras.Sequential([keras.Input((4,)), Unnamed(name="mix")]), Stack])
 @pytest.mark.parametrize("others", [0, 1, 2, 10])
 def test_numbers_that_keras_counts_from_another_one(make, others, tmp_path):
@@ -345,6 +347,7 @@ def test_what_starts_fresh_starts_fresh_though_it_has_state(tmp_path):
     np.testing.assert_array_equal(fresh[0], model.layers[0].kernel)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("how", ["loaded", "LossScaleOptimizer", "Keras' LossScaleOptimizer", "one replica"])
 def test_layers_are_unfrozen_where_keras_builds_the_optimizer(how, tmp_path):
     inner = pyadam.Adam(0.01)

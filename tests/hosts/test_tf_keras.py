@@ -88,7 +88,7 @@ def steps_of(case, module, host, make_variable):
         yield [np.array(v).tobytes() for v in weights], sorted(np.array(v).tobytes() for v in state)
 
 
-@pytest.mark.sample(8)
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_bits_of_keras_3(case):
     def of_keras(w, dtype, name):
@@ -108,7 +108,7 @@ def test_the_bits_of_keras_3(case):
 # --- training ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 @pytest.mark.parametrize("mode", MODES)
 def test_a_model_ends_with_the_same_weights_in_both_generations(name, mode):
@@ -265,7 +265,7 @@ def test_a_saved_model_holds_the_weights_and_the_optimizers_arguments(name, modu
     fit(loaded, steps=1)
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", SHARED)
 @pytest.mark.parametrize("writer", ["tf_keras", "pyadam"])
 def test_a_file_of_either_resumes_in_the_other(name, writer, tmp_path):

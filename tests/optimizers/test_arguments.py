@@ -5,14 +5,11 @@ import math
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pyadam.optimizers import SPECS, arguments, bind, class_signature, function_signature
 from pyadam.optimizers.kinds import NA, Choice, Count, DynamicNumber, Flag, ListOf, Name, Number
-
-settings.register_profile("lean", max_examples=25, deadline=None)
-settings.load_profile("lean")
 
 CLIPS = {"clipnorm", "clipvalue", "global_clipnorm"}
 EVERY = [(spec, name) for spec in SPECS.values() for name in arguments(spec)]
@@ -167,7 +164,6 @@ def test_one_way_of_clipping_at_most(spec, clips):
 
 
 @pytest.mark.parametrize("optimizer", SPECS)
-@settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_get_config_is_json_and_makes_the_same_optimizer(optimizer, data):
     import pyadam

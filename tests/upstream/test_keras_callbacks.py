@@ -1,5 +1,6 @@
 """Keras' own tests of its callbacks."""
 
+import pytest
 from suite import WORDS, Suite
 
 EXCEPTIONS = {
@@ -11,6 +12,7 @@ EXCEPTIONS = {
 }
 
 
+@pytest.mark.long
 class TestCallbacks(Suite):
     folders = ("callbacks",)
     exceptions = EXCEPTIONS
