@@ -1,15 +1,15 @@
 """Gradients as users have them, made ready for a step: checked, and dense or by rows."""
 
 from collections.abc import Callable, Sequence
-from enum import Enum
 from typing import Any
 
 import tensorflow as tf
 
 from pyadam.engine.rows import merged
 from pyadam.optimizers.numerics import scalar, sum_of_squares
+from pyadam.optimizers.sparse import Way
 
-__all__ = ["Way", "as_real", "clip", "clipping", "compute_dtype", "from_real", "has_plain_values", "prepare"]
+__all__ = ["as_real", "clip", "clipping", "compute_dtype", "from_real", "has_plain_values", "prepare"]
 
 
 def compute_dtype(dtype: Any) -> Any:
@@ -37,14 +37,6 @@ def from_real(value: Any, dtype: Any) -> Any:
     if not dtype.is_complex:
         return tf.cast(value, dtype)
     return tf.cast(tf.complex(value[..., 0], value[..., 1]), dtype)
-
-
-class Way(Enum):
-    """How a gradient goes into a step."""
-
-    DENSE = "as a tensor of the variable's shape"
-    ROWS = "by its rows; the others stay as they are"
-    ALL_ROWS = "by its rows; the others move as without a gradient"
 
 
 def prepare(owner: str, path: str, weight: Any, gradient: Any, way: Way) -> Any:

@@ -15,11 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from pyadam.engine.arena import Arenas
-from pyadam.engine.gradients import Way, as_real, compute_dtype, from_real
+from pyadam.engine.gradients import as_real, compute_dtype, from_real
 from pyadam.engine.part import Part
 from pyadam.engine.rounding import random_bits, stochastically_rounded
 from pyadam.engine.rows import Rows, gather, scatter_update
 from pyadam.optimizers.numerics import after, rounded
+from pyadam.optimizers.sparse import Way
 
 __all__ = ["SMALL", "Lane", "Target", "is_small", "make_arenas", "make_lanes"]
 
@@ -61,26 +62,27 @@ class Target:
     first: int = 0
 
     @property
-    def pending(self) -> bool:
-        """Whether gradients may wait in the accumulator: the variable got one, or a state was loaded that holds some.
-
-        Nobody hears of a checkpoint that is restored, so as long as the variable got none its accumulator is looked at; in
-        a graph while it is traced.
-        """
-        if self.accumulator is not None and not self.received:
-            with tf.init_scope():
-                self.received = bool(tf.reduce_any(tf.not_equal(self.accumulator, 0)))
-        return self.accumulator is not None and self.received
-
-    @property
     def dtype(self) -> Any:
         """The dtype of the arithmetic."""
         return compute_dtype(self.weight.dtype)
 
     @property
-    def rounded(self) -> list[str]:
-        """The names of the slots that are rounded to bfloat16 when they are stored."""
+    def bfloat16_slots(self) -> list[str]:
+        """The names of the slots that are stored in bfloat16, with stochastic rounding."""
         return [name for name, variable in self.slots.items() if variable.dtype == tf.bfloat16]
+
+    def has_accumulated(self) -> bool:
+        """Whether gradients may wait in the accumulator: the variable got one, or a state was loaded that holds some.
+
+        Restoring a checkpoint notifies nobody, so the accumulator itself is read until the variable gets a gradient; in a graph
+        this happens while it is traced.
+        """
+        if self.accumulator is None:
+            return False
+        if not self.received:
+            with tf.init_scope():
+                self.received = bool(tf.reduce_any(tf.not_equal(self.accumulator, 0)))
+        return self.received
 
     def state(self) -> dict[str, Any]:
         """The variables that an update reads and writes."""
@@ -97,14 +99,14 @@ class Lane:
         targets: the targets; all alike in dtype, decay, and taking part or not.
         takes_part: whether they have a gradient; without one only their averages advance.
         masked: whether a mask says which of them have one, in the place of ``takes_part``.
-        viewed: whether each new value is computed by itself, from old values alone, even where that makes a loop of each.
+        separate: whether each new value is computed in a loop of its own, from old values alone.
     """
 
     indices: list[int]
     targets: list[Target]
     takes_part: bool
     masked: bool = False
-    viewed: bool = False
+    separate: bool = False
 
     @property
     def packed(self) -> bool:
@@ -121,27 +123,36 @@ class Lane:
         return [target.state()[name] for target in self.targets]
 
     @property
-    def carried(self) -> list[str]:
-        """The states that are laid end to end before the program and taken apart behind it.
+    def passed(self) -> list[str]:
+        """The states that are concatenated before the program, passed to it, and split behind it.
 
-        The others are the program's own: those of a single variable, and those whose memory is an arena.
+        The program captures the others: those of a single variable, and those whose memory is an arena.
         """
         names = self.targets[0].state() if self.packed else ()
         return [name for name in names if not all(isinstance(v, Part) for v in self.variables(name))]
 
     @property
-    def resident(self) -> list[str]:
-        """The states that the program reads and writes itself."""
-        carried = self.carried
-        return [name for name in self.targets[0].state() if name not in carried]
+    def captured(self) -> list[str]:
+        """The states that the program reads and assigns itself."""
+        passed = self.passed
+        return [name for name in self.targets[0].state() if name not in passed]
 
     @property
     def replaced(self) -> bool:
         """Whether its "gradient" is the next value of its one variable."""
         return self.targets[0].replaced
 
-    def gradient(self, dense: Sequence[Any], rows: Sequence[Any]) -> Any:
-        """The lane's gradient, of those of a step, as its program takes it; None if it has none."""
+    def rows(self, rows: Sequence[Any]) -> Rows | None:
+        """Which rows of its variable a step moves, from those of all targets; None if it moves all."""
+        return None
+
+    def gradient(self, dense: Sequence[Any], rows: Rows | None) -> Any:
+        """The lane's gradient as its program takes it; None if it has none.
+
+        Args:
+            dense: the dense gradients of the step, one a target.
+            rows: what `rows` has returned.
+        """
         return self.join([dense[i] for i in self.indices])
 
     def mask(self, moved: Any) -> Any:
@@ -179,17 +190,17 @@ class Lane:
         parts = tf.split(value, [shape.num_elements() for shape in shapes])
         return [_shaped(part, shape) for part, shape in zip(parts, shapes, strict=True)]
 
-    def read(self, names: Sequence[str]) -> State:
-        """The current state."""
-        return {name: self._read(self.variables(name)) for name in names}
+    def read(self, names: Sequence[str], rows: Rows | None = None) -> State:
+        """The current state, in these rows."""
+        return {name: self._read(self.variables(name), rows) for name in names}
 
     def read_accumulator(self) -> Any:
         """The sum of the gradients since the last update."""
-        return self._read([target.accumulator for target in self.targets])
+        return self._read([target.accumulator for target in self.targets], None)
 
     def write_accumulator(self, value: Any) -> None:
         """Assigns the sum of the gradients since the last update."""
-        self._write([target.accumulator for target in self.targets], value)
+        self._write([target.accumulator for target in self.targets], value, None)
 
     def stored(self, state: State, t: Any, ordered: bool) -> State:
         """A new state, its slots as they are stored: bfloat16 ones rounded by the random bits of update ``t``.
@@ -199,7 +210,7 @@ class Lane:
         the average, the weight, the slots: each value may come from those before it.
         """
         new, target, wait = dict(state), self.targets[0], t
-        if self.viewed:
+        if self.separate:
             for name in reversed(state) if ordered else ():
                 new[name] = rounded(new[name], wait)
                 wait = after(wait, new[name])
@@ -207,7 +218,7 @@ class Lane:
         if ordered:
             wait = after(t, new["weight"])
         for place, name in enumerate(target.slots):
-            if name in new and name in target.rounded:
+            if name in new and name in target.bfloat16_slots:
                 bits = random_bits(wait, place, *self._elements(new[name].shape))
                 new[name] = stochastically_rounded(new[name], bits)
             elif name in new and ordered:
@@ -228,10 +239,10 @@ class Lane:
             numbers = tf.constant(np.concatenate(ranges), tf.int64)
         return [tf.reshape(tf.cast(numbers, tf.uint32), shape)]
 
-    def write(self, state: State) -> None:
-        """Assigns a new state; what it does not name stays."""
+    def write(self, state: State, rows: Rows | None = None) -> None:
+        """Assigns a new state in these rows; what it does not name stays."""
         for name, value in state.items():
-            self._write(self.variables(name), value)
+            self._write(self.variables(name), value, rows)
 
     def clear_accumulator(self) -> None:
         """Sets the sum of the gradients to zero."""
@@ -240,11 +251,11 @@ class Lane:
         for memory in accumulators if arena is None else [arena]:
             memory.assign(tf.zeros(memory.shape, memory.dtype))
 
-    def _read(self, variables: list[Any]) -> Any:
+    def _read(self, variables: list[Any], rows: Rows | None) -> Any:
         arena = _whole_arena(variables)
         return as_real(self.join(variables) if arena is None else arena, self.dtype)
 
-    def _write(self, variables: list[Any], value: Any) -> None:
+    def _write(self, variables: list[Any], value: Any, rows: Rows | None) -> None:
         arena = _whole_arena(variables)
         if arena is not None:
             arena.assign(value)
@@ -256,24 +267,29 @@ class Lane:
 class RowLane(Lane):
     """Some rows of one variable: gathered before the program, scattered behind it."""
 
-    _rows: Rows
-
     @property
-    def carried(self) -> list[str]:
+    def passed(self) -> list[str]:
         """All of the state."""
         return list(self.targets[0].state())
 
-    def gradient(self, dense: Sequence[Any], rows: Sequence[Any]) -> Any:
-        """The gradients of the rows, which `read` and `write` are about from now on."""
-        self._rows = rows[self.indices[0]]
-        return self._rows.values
+    def rows(self, rows: Sequence[Any]) -> Rows | None:
+        """The rows that have a gradient."""
+        found: Rows = rows[self.indices[0]]
+        return found
 
-    def _read(self, variables: list[Any]) -> Any:
-        return as_real(gather(variables[0], self._rows.index), self.dtype)
+    def gradient(self, dense: Sequence[Any], rows: Rows | None) -> Any:
+        """The gradients of the rows."""
+        assert rows is not None
+        return rows.values
 
-    def _write(self, variables: list[Any], value: Any) -> None:
-        (variable,), (_, index, count) = variables, self._rows
-        scatter_update(variable, tf.IndexedSlices(from_real(value[:count], variable.dtype), index[:count]))
+    def _read(self, variables: list[Any], rows: Rows | None) -> Any:
+        assert rows is not None
+        return as_real(gather(variables[0], rows.index), self.dtype)
+
+    def _write(self, variables: list[Any], value: Any, rows: Rows | None) -> None:
+        assert rows is not None
+        (variable,), count = variables, rows.count
+        scatter_update(variable, tf.IndexedSlices(from_real(value[:count], variable.dtype), rows.index[:count]))
 
 
 @dataclass(eq=False)
@@ -284,9 +300,9 @@ class OtherRowsLane(Lane):
     other ways, with copies here and there; so each new value has a loop of its own, which reads old values, in our order.
     """
 
-    viewed: bool = True
+    separate: bool = True
 
-    def gradient(self, dense: Sequence[Any], rows: Sequence[Any]) -> Any:
+    def gradient(self, dense: Sequence[Any], rows: Rows | None) -> Any:
         """None: the program needs none."""
         return None
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from pyadam.engine.compiler import Program
-from pyadam.engine.gradients import Way
 from pyadam.engine.lanes import Lane, Target
 from pyadam.engine.rows import Rows, no_rows, widened
+from pyadam.optimizers.sparse import Way
 
 __all__ = ["Given", "Launcher"]
 
@@ -42,7 +42,7 @@ class Launcher:
         lanes: the lanes that it made of them.
         iterations: int64 variable, the number of calls so far.
         every: calls per update.
-        update: ``(gradients, masks, carried, t, hyper) -> carried``, one of each a lane.
+        update: ``(gradients, masks, passed, t, hyper) -> passed``, one of each a lane.
         accumulate: ``(gradients, call)``; None where every call is an update.
         masked: whether there are masks.
     """
@@ -152,24 +152,25 @@ class Launcher:
         for places, given, place in ((dense, inputs["dense"], self._dense), (rows, inputs["rows"], self._rows)):
             for i, g in zip(place, given, strict=True):
                 places[i] = g
-        gradients = [lane.gradient(dense, rows) for lane in self._lanes]
+        picked = [lane.rows(rows) for lane in self._lanes]
+        gradients = [lane.gradient(dense, each) for lane, each in zip(self._lanes, picked, strict=True)]
         call = self._iterations + 1
         if self._accumulate is None:
-            self._whole_update(gradients, call, inputs)
+            self._whole_update(gradients, picked, call, inputs)
         else:
             tf.cond(
                 tf.equal(call % self._every, 0),
-                lambda: self._whole_update(gradients, call // self._every, inputs),
+                lambda: self._whole_update(gradients, picked, call // self._every, inputs),
                 lambda: self._accumulate(gradients, call),
             )
         self._iterations.assign(call)
 
-    def _whole_update(self, gradients: list[Any], t: Any, inputs: dict[str, Any]) -> None:
+    def _whole_update(self, gradients: list[Any], picked: list[Rows | None], t: Any, inputs: dict[str, Any]) -> None:
         masks = [lane.mask(inputs.get("moved")) for lane in self._lanes]
-        carried = [lane.read(lane.carried) for lane in self._lanes]
-        new = self._update(gradients, masks, carried, t, inputs["hyper"])
-        for lane, state in zip(self._lanes, new, strict=True):
-            lane.write(state)
+        passed = [lane.read(lane.passed, rows) for lane, rows in zip(self._lanes, picked, strict=True)]
+        new = self._update(gradients, masks, passed, t, inputs["hyper"])
+        for lane, rows, state in zip(self._lanes, picked, new, strict=True):
+            lane.write(state, rows)
             if self._accumulate is not None and lane.takes_part:  # the program would copy what it reads and overwrites
                 lane.clear_accumulator()
         self._constrain(inputs)

@@ -342,7 +342,7 @@ class Shell(Extension, Averages, Hyperparameters):
                 self._finish_build()
         given = {self._var_key(v): g for g, v in zip(grads, variables, strict=True)}
         targets = self._engine.targets
-        keys = [key for key, x in targets.items() if key in given or x.average is not None or x.pending]
+        keys = [key for key, x in targets.items() if key in given or x.average is not None or x.has_accumulated()]
         self._engine.step([targets[key] for key in keys], [given.get(key) for key in keys], self._current_hyper())
 
     def _check_gradients(self, grads: Sequence[Any], variables: Sequence[Any]) -> tuple[list[Any], list[Any]]:

@@ -9,11 +9,13 @@ import dataclasses
 import fnmatch
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from pyadam.optimizers import SPECS, Spec, arguments
+from pyadam.optimizers.sparse import LAZY_CONFLICTS
 from pyadam.parity.papers import PAPERS
 from pyadam.parity.values import (
     EXERCISED,
@@ -57,10 +59,10 @@ class Case:
         return self.dtypes[variable % len(self.dtypes)]
 
     def refused(self) -> bool:
-        """Whether the optimizer is lazy, and averages, sums or rounded slots are asked of it for sparse gradients."""
+        """Whether the optimizer is lazy, and its arguments can't be combined with sparse gradients."""
         lazy = PAPERS[self.optimizer].lazy and self.gradients == "sparse"
-        every = self.value("gradient_accumulation_steps") or 1
-        return lazy and (self.value("use_ema") or every > 1 or self.value("slot_dtype") is not None)
+        values = SimpleNamespace(**{name: self.value(name) for name in arguments(SPECS[self.optimizer])})
+        return lazy and any(conflict.holds(values) for conflict in LAZY_CONFLICTS)
 
     def filled(self) -> list[int]:
         """The variables that have elements."""

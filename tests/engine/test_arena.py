@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 import pyadam
-from pyadam.engine.gradients import Way
 from pyadam.engine.lanes import make_lanes
 from pyadam.engine.part import Part
+from pyadam.optimizers.sparse import Way
 
 ALL = {"use_ema": True, "gradient_accumulation_steps": 2, "amsgrad": True}
 
@@ -105,4 +105,4 @@ def test_variables_that_come_later_have_arenas_of_their_own():
     optimizer.apply([tf.ones(v.shape) for v in vs], vs)
     targets = list(optimizer._engine.targets.values())
     lanes = make_lanes(targets, [True] * 4, [{Way.DENSE}] * 4, pack=True)
-    assert [(lane.indices, lane.carried) for lane in lanes] == [([0, 1], ["weight"]), ([2, 3], ["weight"])]
+    assert [(lane.indices, lane.passed) for lane in lanes] == [([0, 1], ["weight"]), ([2, 3], ["weight"])]

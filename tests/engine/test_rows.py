@@ -12,9 +12,10 @@ from helpers import WIDTH, assert_same, table, values
 
 import pyadam
 import pyadam.tf_keras
-from pyadam.engine.gradients import Way, prepare
+from pyadam.engine.gradients import prepare
 from pyadam.engine.lanes import SMALL
 from pyadam.optimizers import RULES, SPECS
+from pyadam.optimizers.sparse import Way
 
 ROWS = 2 * SMALL
 EACH = {name: RULES[SPECS[name]] for name in EVERY}

@@ -1,0 +1,249 @@
+"""The order of a step: what happens to gradients and weights. It is written here and nowhere else.
+
+    merge duplicate rows -> unscale -> accumulate -> clip -> decay -> RULE -> average -> constraint
+
+Everything from ``unscale`` to ``average`` is one program over all variables. (`gradients` merges rows, `launch` constrains.)
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import partial
+from itertools import chain
+from operator import itemgetter
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from pyadam.engine.compiler import inside_xla
+from pyadam.engine.gradients import clipping
+from pyadam.engine.lanes import Lane, State
+from pyadam.optimizers import Rule, Spec
+from pyadam.optimizers.numerics import quotient, root, rounded, scalar
+
+__all__ = ["Update", "can_separate"]
+
+
+def can_separate(rule: Rule, spec: Spec) -> bool:
+    """Whether each new value can be computed in a loop of its own, which reads old values alone."""
+    overwritten = spec.use_ema and spec.ema_overwrite_frequency  # weight and average come from one another
+    return rule.elementwise and rule.single_pass and not overwritten
+
+
+class _Now(NamedTuple):
+    """What the lanes of one update have in common.
+
+    Attributes:
+        t: the number of the update.
+        wide: the hyperparameters, those that change from step to step in float64.
+        typed: the same, in each dtype that lanes compute in.
+        scalars: ``c`` of a rule, in each of these dtypes.
+    """
+
+    t: Any
+    wide: SimpleNamespace
+    typed: dict[Any, SimpleNamespace]
+    scalars: dict[Any, SimpleNamespace]
+
+
+class _Clip(NamedTuple):
+    """The gradient of an update, and what clips it."""
+
+    mean: Any
+    limit: Callable[[Any], Any]
+
+
+class Update:
+    """An update of some lanes, as functions of tensors that become programs.
+
+    Args:
+        spec: the hyperparameters.
+        rule: the mathematics.
+        shared: the rule's scalar variables, by name.
+        lanes: what is updated.
+        one_loop: whether XLA makes one loop of values that share no operation. Each new value is then computed from its own
+            copy of gradient and state: XLA can't know that the copies are equal.
+    """
+
+    def __init__(self, spec: Any, rule: Rule, shared: dict[str, Any], lanes: Sequence[Lane], one_loop: bool) -> None:
+        self._spec, self._rule, self._shared = spec, rule, shared
+        self._lanes, self._one_loop = lanes, one_loop
+
+    # --- the two programs ------------------------------------------------------------------------------------------------
+
+    def accumulate(self, gradients: Sequence[Any], t: Any) -> None:
+        """Adds the gradients of a call, one a lane, to those that wait for the next update."""
+        for lane, g in zip(self._lanes, gradients, strict=True):
+            if g is not None:
+                lane.write_accumulator(self._accumulated(lane, lane.typed(g), t))
+
+    def update(
+        self, gradients: Sequence[Any], masks: Sequence[Any], passed: Sequence[State], t: Any, hyper: dict[str, Any]
+    ) -> list[State]:
+        """Updates all lanes: assigns the state that the program captures, and returns that which it is passed.
+
+        Args:
+            gradients: one a lane.
+            masks: which elements of each lane move; None for all.
+            passed: the state of each lane that the program does not read itself.
+            t: the number of the update.
+            hyper: as in `Engine.step`.
+
+        Returns:
+            what becomes of ``passed``.
+        """
+        typed = [lane.typed(g) for lane, g in zip(self._lanes, gradients, strict=True)]
+        clips = self._clips(typed, t)
+        now = self._now(t, hyper)
+        returned = []
+        for lane, mask, given, g, clip in zip(self._lanes, masks, passed, typed, clips, strict=True):
+            state = lane.read(lane.captured) | given
+            new = (
+                self._replaced(lane, mask, g, state, t)
+                if lane.replaced
+                else self._moved(lane, mask, g, clip, state, now)
+            )
+            lane.write({name: value for name, value in new.items() if name not in given})
+            returned.append({name: value for name, value in new.items() if name in given})
+        return returned
+
+    # --- unscale, accumulate ---------------------------------------------------------------------------------------------
+
+    def _mean(self, lane: Lane, gradient: Any, t: Any) -> Any:
+        """The gradient of an update: unscaled, the mean over the calls since the last one."""
+        every = self._spec.calls_per_update
+        if every == 1:
+            return gradient if lane.replaced else self._unscaled(gradient, t)
+        total = lane.read_accumulator() if gradient is None else self._accumulated(lane, gradient, t)
+        return tf.identity(total) if lane.replaced else quotient(total, every, t)
+
+    def _accumulated(self, lane: Lane, gradient: Any, t: Any) -> Any:
+        """The accumulator with this call's unscaled gradient in it."""
+        if lane.replaced:
+            return tf.maximum(lane.read_accumulator(), gradient)
+        return lane.read_accumulator() + self._unscaled(gradient, t)
+
+    def _unscaled(self, g: Any, t: Any) -> Any:
+        return g if self._spec.loss_scale_factor is None else quotient(g, self._spec.loss_scale_factor, t)
+
+    def _replaced(self, lane: Lane, mask: Any, gradient: Any, state: State, t: Any) -> State:
+        """What is a variable's next value and no gradient takes its place."""
+        return _where(mask, lambda: {"weight": self._mean(lane, gradient, t)}, {"weight": state["weight"]})
+
+    # --- clip ------------------------------------------------------------------------------------------------------------
+
+    def _clips(self, gradients: Sequence[Any], t: Any) -> list[_Clip | None]:
+        """How each lane's gradient is clipped; None for a lane that none moves."""
+        moves = [lane.takes_part and not lane.replaced for lane in self._lanes]
+        means = {x: self._mean(x, g, t) for x, g, move in zip(self._lanes, gradients, moves, strict=True) if move}
+        limits = dict(zip(means, self._clipping(list(means), list(means.values())), strict=True)) if means else {}
+        return [_Clip(means[lane], limits[lane]) if lane in means else None for lane in self._lanes]
+
+    def _clipping(self, lanes: list[Lane], gradients: Sequence[Any]) -> list[Callable[[Any], Any]]:
+        """How lanes' gradients are clipped; a norm of its own is each variable's, not the lane's."""
+        spec = self._spec
+        if spec.clipnorm is None and (spec.global_clipnorm is None or all(x.dtype == tf.float32 for x in lanes)):
+            return clipping(gradients, None, spec.clipvalue, spec.global_clipnorm)
+        if spec.clipnorm is None:  # in float64 the order of a sum shows: that of the variables, whoever shares a lane
+            parts = [zip(lane.indices, lane.split(g), strict=True) for lane, g in zip(lanes, gradients, strict=True)]
+            in_order = [part for _, part in sorted(chain(*parts), key=itemgetter(0))]
+            return clipping(in_order, None, None, spec.global_clipnorm)[:1] * len(lanes)
+
+        def by_variable(lane: Lane, gradient: Any) -> Callable[[Any], Any]:
+            limits = clipping(lane.split(gradient), spec.clipnorm, None, None)
+            return lambda g: lane.join([limit(part) for limit, part in zip(limits, lane.split(g), strict=True)])
+
+        return [by_variable(lane, g) for lane, g in zip(lanes, gradients, strict=True)]
+
+    # --- decay, rule, average --------------------------------------------------------------------------------------------
+
+    def _moved(self, lane: Lane, mask: Any, g: Any, clip: _Clip | None, old: State, now: _Now) -> State:
+        """The new state of a lane, as it is stored. For separate loops value k is computed from copy k of the old state."""
+        separate = self._one_loop or lane.separate
+        copies = [partial(rounded, t=now.t + k) for k in range(len(old))] if separate else [None]
+        computed = [self._computed(lane, mask, g, clip, old, now, copy) for copy in copies]
+        new = {name: computed[k % len(computed)][name] for k, name in enumerate(computed[0])}
+        return lane.stored(new, now.t, self._ordered(lane) and "weight" in new)
+
+    def _ordered(self, lane: Lane) -> bool:
+        """Whether loops read old state that other loops overwrite, and those have to wait. On a GPU there is one loop."""
+        read_apart = self._rule.weight_first(self._spec) or lane.separate
+        own_loops = bool(lane.targets[0].bfloat16_slots) or (read_apart and not self._one_loop)
+        return own_loops and "CPU" in lane.targets[0].weight.device
+
+    def _computed(
+        self,
+        lane: Lane,
+        mask: Any,
+        g: Any,
+        clip: _Clip | None,
+        old: State,
+        now: _Now,
+        copy: Callable[[Any], Any] | None,
+    ) -> State:
+        """What changes of a lane's state: by clipped gradient, decay, rule and average, from a copy of gradient and state."""
+        c = now.scalars[lane.dtype]
+        if copy is not None:
+            old = {name: copy(value) for name, value in old.items()}
+        if clip is not None:
+            mean = clip.mean if copy is None else self._mean(lane, None if g is None else copy(g), now.t)
+            g = c.rounded(clip.limit(mean))
+        new: State = {}
+        weight = old["weight"]
+        if g is not None:
+            state = {name: value for name, value in old.items() if name != "average"}
+            whole = not self._rule.elementwise
+            new = _where(mask, lambda: self._ruled(lane, g, state, now), state, whole=whole)
+            weight = new["weight"]
+        if "average" in old:
+            new["average"] = old["average"] + c.rounded(c.ema_gain * (weight - old["average"]))
+            every = self._spec.ema_overwrite_frequency
+            if every is not None:
+                new["weight"] = tf.where(tf.equal(now.t % every, 0), new["average"], weight)
+        return new
+
+    def _ruled(self, lane: Lane, g: Any, old: State, now: _Now) -> State:
+        """Decay and rule."""
+        c, w, slots = now.scalars[lane.dtype], old["weight"], SimpleNamespace(**old)
+        decay = self._rule.decay(now.wide, slots)
+        if lane.targets[0].decayed and decay is not None:
+            w = w - c.rounded(tf.cast(now.wide.learning_rate * decay, w.dtype) * w)
+        w, new = self._rule.update(now.typed[lane.dtype], c, w, g, slots)
+        return new | {"weight": w}
+
+    # --- what all lanes share --------------------------------------------------------------------------------------------
+
+    def _now(self, t: Any, hyper: dict[str, Any]) -> _Now:
+        """Hyperparameters and scalars of update ``t``, which are computed once, in float64; advances the rule's own scalars."""
+        values = {f.name: getattr(self._spec, f.name) for f in fields(self._spec)}
+        values["learning_rate_is_constant"] = not callable(self._spec.learning_rate)
+
+        def in_dtype(dtype: Any) -> SimpleNamespace:
+            return SimpleNamespace(**(values | {name: tf.cast(value, dtype) for name, value in hyper.items()}))
+
+        wide, dtypes = in_dtype(tf.float64), {lane.dtype for lane in self._lanes}
+        shared = SimpleNamespace(**{name: tf.cast(value, tf.float64) for name, value in self._shared.items()})
+        c, new_shared = self._rule.scalars(wide, tf.cast(t, tf.float64), wide.learning_rate, shared)
+        for name, value in new_shared.items():
+            self._shared[name].assign(tf.cast(value, self._shared[name].dtype))
+        # the first average is the weight itself
+        c["ema_gain"] = tf.where(tf.equal(t, 1), scalar(1.0, tf.float64), scalar(1.0 - wide.ema_momentum, tf.float64))
+        # where each operation is a program of its own, it rounds as it is
+        operations = {"root": partial(root, t=t), "rounded": partial(rounded, t=t) if inside_xla() else lambda x: x}
+
+        def scalars_in(dtype: Any) -> SimpleNamespace:
+            return SimpleNamespace(**{name: scalar(value, dtype) for name, value in c.items()}, **operations)
+
+        return _Now(t, wide, {each: in_dtype(each) for each in dtypes}, {each: scalars_in(each) for each in dtypes})
+
+
+def _where(mask: Any, new: Callable[[], State], old: State, whole: bool = False) -> State:
+    """The new state where the mask says so, else the old one, whatever a rule makes of zeros in the place of a gradient.
+
+    A rule that sees a variable as a whole is spared its work, and has the loops of a program without mask.
+    """
+    if mask is None:
+        return new()
+    if whole:
+        return tf.cond(mask, lambda: old | new(), lambda: {name: tf.identity(value) for name, value in old.items()})
+    return {name: tf.where(mask, value, old[name]) for name, value in new().items()}

@@ -1,0 +1,111 @@
+"""Sparse gradients: which rows of a weight a step reads and writes, decided in one table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NamedTuple
+
+__all__ = ["LAZY_CONFLICTS", "POLICY", "Conflict", "Policy", "Situation", "Way"]
+
+
+class Way(Enum):
+    """What a gradient becomes in a step."""
+
+    DENSE = "a tensor of the variable's shape"
+    ROWS = "its rows; the other rows keep their values"
+    ALL_ROWS = "its rows; the other rows move as they do without a gradient"
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the choice depends on.
+
+    Attributes:
+        sparse: the gradient is a tf.IndexedSlices for a variable whose shape is known.
+        lazy: the rule moves nothing but the rows of a sparse gradient.
+        elementwise: the update of an element depends on that element alone.
+        idle: a gradient of zero leaves weight and slots as they are: no decay, no averages.
+        norms: gradients are clipped by a norm.
+        accumulates: several calls make one update.
+        rounded_slots: slots are stored in bfloat16.
+        small: the variable is updated together with other small ones.
+        inside_xla: the whole train step is compiled by XLA.
+        separate_loops: each new value can be computed in a loop of its own, from old values.
+        few_rows: the gradient has at most a quarter of the variable's rows.
+    """
+
+    sparse: bool
+    lazy: bool
+    elementwise: bool
+    idle: bool
+    norms: bool
+    accumulates: bool
+    rounded_slots: bool
+    small: bool
+    inside_xla: bool
+    separate_loops: bool
+    few_rows: bool
+
+
+class Policy(NamedTuple):
+    """One row of the table.
+
+    Attributes:
+        holds: whether the row applies; the first one that does decides.
+        way: what it decides.
+        reason: when it applies, and why that is the way.
+    """
+
+    holds: Callable[[Situation], bool]
+    way: Way
+    reason: str
+
+
+POLICY: tuple[Policy, ...] = (
+    Policy(lambda s: not s.sparse, Way.DENSE, "The gradient is dense."),
+    Policy(lambda s: s.lazy, Way.ROWS, "The optimizer is lazy: that is its definition."),
+    Policy(
+        lambda s: not s.elementwise, Way.DENSE, "The rule needs the whole variable: it sums over it or multiplies it."
+    ),
+    Policy(lambda s: s.norms, Way.DENSE, "A norm over rows sums in another order than one over the whole gradient."),
+    Policy(lambda s: s.accumulates, Way.DENSE, "Each call brings other rows; their sum is dense."),
+    Policy(lambda s: s.rounded_slots, Way.DENSE, "Stochastic rounding moves every row."),
+    Policy(lambda s: s.small, Way.DENSE, "The variable is small and shares a loop with others."),
+    Policy(
+        lambda s: s.inside_xla,
+        Way.DENSE,
+        "The whole train step is compiled, and the number of rows is not known there.",
+    ),
+    Policy(lambda s: s.idle, Way.ROWS, "Without a gradient nothing moves, to the bit."),
+    Policy(
+        lambda s: s.separate_loops and s.few_rows,
+        Way.ALL_ROWS,
+        "At most a quarter of the rows has a gradient, and every new value can have a loop of its own.",
+    ),
+    Policy(lambda s: True, Way.DENSE, "Otherwise."),
+)
+
+
+class Conflict(NamedTuple):
+    """An argument that a sparse gradient of a lazy optimizer can't be combined with.
+
+    Attributes:
+        argument: its name.
+        holds: whether a spec has a value of it that conflicts.
+        remedy: what to set it to.
+    """
+
+    argument: str
+    holds: Callable[[Any], bool]
+    remedy: str
+
+
+LAZY_CONFLICTS: tuple[Conflict, ...] = (
+    Conflict("use_ema", lambda h: h.use_ema, "set use_ema=False"),
+    Conflict(
+        "gradient_accumulation_steps",
+        lambda h: (h.gradient_accumulation_steps or 1) > 1,
+        "set gradient_accumulation_steps=1",
+    ),
+    Conflict("slot_dtype", lambda h: h.slot_dtype is not None, "set slot_dtype=None (NULL in R)"),
+)
