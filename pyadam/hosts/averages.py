@@ -6,20 +6,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.engine import Engine, Target
+from pyadam.engine import Target
+from pyadam.hosts.contract import Contract
 
 __all__ = ["Averages"]
 
 
-class Averages:
-    """The part of the shell that deals with averages, which the engine keeps."""
-
-    _engine: Engine
-    _spec: Any
-    _iterations: Any
-    _var_key: Any
-    _check_known: Any
-    _native: Any
+class Averages(Contract):
+    """What a user does with the averages, which the engine keeps."""
 
     def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
         """Overwrites these model variables by their averages, if the optimizer keeps any. ``fit`` calls it at its end."""

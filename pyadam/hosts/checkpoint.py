@@ -49,7 +49,7 @@ class Numbered(tf.__internal__.tracking.Trackable):  # type: ignore[misc]
 
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
         optimizer = self._optimizer
-        return {str(i): v for i, v in enumerate([*optimizer.variables, *optimizer._kept.values()])}
+        return {str(i): v for i, v in enumerate([*optimizer.variables, *optimizer._ledger.kept.values()])}
 
     def _lookup_dependency(self, name: str, cached_dependencies: Any = None) -> Any:
         if self._waiting is not None:

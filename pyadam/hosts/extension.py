@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from pyadam.engine import Engine, undistributed
-from pyadam.hosts.saving import untracked
+from pyadam.hosts.contract import Contract, untracked
 from pyadam.optimizers import RULES
 from pyadam.optimizers.kinds import is_variable
 
@@ -93,19 +93,8 @@ def _never_called(owner: str, name: str) -> str:
     )
 
 
-class Extension:
-    """The part of the shell that subclasses and wrappers written for Keras meet."""
-
-    spec_type: Any
-    _engine: Engine
-    _spec: Any
-    _rule: Any
-    _iterations: Any
-    _variables: list[Any]
-    _var_key: Any
-    _native: Any
-    _unknown: Any
-    _current_hyper: Any
+class Extension(Contract):
+    """What subclasses and wrappers written for Keras meet."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

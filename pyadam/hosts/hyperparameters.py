@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pyadam.engine import Dynamic, Engine, native, undistributed
-from pyadam.hosts.saving import Saving, untracked
+from pyadam.engine import Dynamic, native, undistributed
+from pyadam.hosts.contract import Contract, untracked
 from pyadam.optimizers import RULES, Spec, arguments
 from pyadam.optimizers.kinds import is_variable, needs_arguments
 from pyadam.optimizers.numerics import scalar
@@ -19,13 +19,15 @@ from pyadam.optimizers.numerics import scalar
 __all__ = ["Hyperparameters"]
 
 
-class Hyperparameters(Saving):
-    """The part of the shell that deals with hyperparameters, the learning rate among them."""
+class Hyperparameters(Contract):
+    """How hyperparameters are read and set, the learning rate among them, and what of them a step is given."""
 
-    _engine: Engine
     _dynamic: dict[str, Callable[[Any], Any]]
     _exact_rate: Any  # float64 variable with the user's own number, from the first step in float64 on
-    learning_rate: Any
+
+    def _is_variable(self, value: Any) -> bool:
+        """Whether a learning rate is held in a variable."""
+        raise NotImplementedError
 
     def _is_schedule(self, value: Any) -> bool:
         """Whether a learning rate is this Keras' own schedule, which is called with the step."""

@@ -6,11 +6,11 @@ import keras
 import tensorflow as tf
 
 from pyadam.engine import Part, beside, component, compute_dtype, native, undistributed
+from pyadam.hosts.base import BaseOptimizer
 from pyadam.hosts.classes import make_classes
+from pyadam.hosts.contract import path
 from pyadam.hosts.generation import check_backend
 from pyadam.hosts.loss_scale_keras3 import LossScaleOptimizer
-from pyadam.hosts.saving import path
-from pyadam.hosts.shell import Shell
 from pyadam.optimizers import bind, class_signature
 from pyadam.optimizers.kinds import is_variable
 from pyadam.optimizers.rule import Slot
@@ -28,7 +28,7 @@ def _unique(spec: Any) -> str:
     return spec.name if number == 1 else f"{spec.name}_{number - 1}"
 
 
-class Optimizer(Shell, keras.optimizers.Optimizer):  # type: ignore[misc]
+class Optimizer(BaseOptimizer, keras.optimizers.Optimizer):  # type: ignore[misc]
     """What the classes for Keras 3 share. A subclass names its spec; everything else follows from it."""
 
     _saving = keras.saving

@@ -7,9 +7,9 @@ from typing import Any
 import tensorflow as tf
 
 from pyadam.engine import Program, as_real, compute_dtype
+from pyadam.hosts.contract import untracked
 from pyadam.hosts.extension import check_overrides
 from pyadam.hosts.generation import home, in_refusal, introduced
-from pyadam.hosts.saving import untracked
 from pyadam.optimizers.loss_scale import LossScaleOptimizer as LossScaleSpec
 
 __all__ = ["LossScale", "Scaling", "divided"]

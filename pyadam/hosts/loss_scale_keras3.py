@@ -8,9 +8,10 @@ import tensorflow as tf
 
 from pyadam.engine import check_one_replica, undistributed
 from pyadam.hosts import files
+from pyadam.hosts.base import matched
+from pyadam.hosts.contract import untracked
 from pyadam.hosts.loss_scale import LossScale, divided
-from pyadam.hosts.saving import Saving, untracked
-from pyadam.hosts.shell import matched
+from pyadam.hosts.saving import Saving
 from pyadam.hosts.state import Entry, Label, SavedState, check_kinds
 
 __all__ = ["LossScaleOptimizer"]

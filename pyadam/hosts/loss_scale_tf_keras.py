@@ -9,9 +9,9 @@ import tf_keras
 from tf_keras.src.mixed_precision.loss_scale_optimizer import LossScaleOptimizerV3
 
 from pyadam.engine import check_one_replica, undistributed
+from pyadam.hosts.contract import untracked
 from pyadam.hosts.files import mark, marked
 from pyadam.hosts.loss_scale import LossScale, divided
-from pyadam.hosts.saving import untracked
 
 __all__ = ["LossScaleOptimizer"]
 

@@ -2,36 +2,24 @@
 
 import functools
 import importlib
-import math
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from pyadam.engine import component, memories, native, undistributed
+from pyadam.engine import memories, undistributed
 from pyadam.hosts import files
 from pyadam.hosts.checkpoint import Described, Numbered
-from pyadam.hosts.state import Entry, Label, SavedState, alike, check_kinds, fit, flat, numbered, same_variables
-from pyadam.optimizers import NEW_TO_KERAS, Rule, Spec, arguments
+from pyadam.hosts.contract import Contract, path, untracked
+from pyadam.hosts.ledger import ITERATION, LEARNING_RATE, in_our_paths
+from pyadam.hosts.state import Entry, Label, SavedState, check_kinds, fit, same_variables
+from pyadam.optimizers import NEW_TO_KERAS, arguments
 from pyadam.optimizers.kinds import plain
 
-__all__ = ["ITERATION", "LEARNING_RATE", "Saving", "path", "untracked"]
-
-ITERATION, LEARNING_RATE = Label("iteration"), Label("learning_rate")
-
-
-def path(variable: Any) -> str:
-    """The name of a variable in messages and among paths."""
-    return str(getattr(variable, "path", variable.name))
-
-
-def untracked(owner: Any, **values: Any) -> None:
-    """Sets attributes that TensorFlow's checkpoints must not look into: what they hold is in ``_variables`` already."""
-    for name, value in values.items():
-        object.__setattr__(owner, name, value)
+__all__ = ["Saving"]
 
 
 @functools.cache
@@ -41,80 +29,35 @@ def _automatic_names(host: str) -> frozenset[str]:
     return frozenset(re.sub("([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])", r"\1\3_\2\4", name).lower() for name in names)
 
 
-class Saving:
-    """How an optimizer is written and read; the part of the shell that deals with files and configs."""
+class Saving(Contract):
+    """How an optimizer is written and read: its state in files and checkpoints, its arguments in configs."""
 
-    spec_type: ClassVar[type[Spec]]
-    _saving: ClassVar[Any]  # the module of this Keras that serializes objects
-
-    built: bool
-    _spec: Any
-    _rule: Rule
-    _learning_rate: Any
-    _iterations: Any
-    _variables: list[Any]
-    _engine: Any
-    _labels: dict[int, Label]  # id of a state variable -> what it is
-    _places: dict[Label, tuple[float, float]]  # its place among the kinds of state
-    _paths: dict[Any, str]  # key of a model variable -> its path, numbered where several have the same
-    _ranks: dict[str, int]  # such a path -> its place in files
-    _kept: dict[Label, Any]  # saved state of model variables that the optimizer has not met
-    _saved_paths: frozenset[str]  # those of the state that was loaded last
-    _starts: dict[Label, Callable[[], Any]]  # what each state of a model variable begins with
     _deferred: SavedState | None  # a state that was loaded before the build
     _misfit: str | None  # why the next step must not be taken
-    _said: set[str]  # warnings
     _numbered: Numbered
     _described: Described
 
-    def _native(self, variable: Any) -> Any:
-        """The one tf.Variable behind a variable, whatever Keras and strategy it is of; anything else as it is."""
-        return component(native(variable))
+    def _set_up_saving(self) -> None:
+        """What every constructor does for the state to come."""
+        untracked(self, _deferred=None, _misfit=None, _numbered=Numbered(self), _described=Described())
 
     def _is_variable(self, value: Any) -> bool:
         """Whether a learning rate is held in a variable."""
         raise NotImplementedError
-
-    def _set_up_saving(self) -> None:
-        """What every constructor does for the state to come."""
-        untracked(
-            self,
-            _labels={},
-            _places={ITERATION: (0, 0), LEARNING_RATE: (1, 0)},
-            _paths={},
-            _ranks={},
-            _kept={},
-            _saved_paths=frozenset(),
-            _starts={},
-            _deferred=None,
-            _misfit=None,
-            _said=set(),
-            _numbered=Numbered(self),
-            _described=Described(),
-        )
 
     # --- what there is ---------------------------------------------------------------------------------------------------
 
     @property
     def variables(self) -> list[Any]:
         """All state in the order of Keras' files: iteration, learning_rate, averages, accumulators, slots, shared, added."""
-
-        def place(variable: Any) -> tuple[float, float, float]:
-            label = self._label(variable)
-            group, within = self._places[label]
-            return group, self._ranks.get(label.path, 0), within
-
-        return sorted(self._variables, key=place)
+        return sorted(self._variables, key=lambda variable: self._ledger.place(self._label(variable)))
 
     def _label(self, variable: Any) -> Label:
         if variable is self._iterations:
             return ITERATION
         if variable is self._learning_rate:
             return LEARNING_RATE
-        if id(variable) not in self._labels:  # a subclass has added it
-            self._labels[id(variable)] = label = Label(numbered("added", [kind for kind, _ in self._places]))
-            self._places[label] = (math.inf, 1)
-        return self._labels[id(variable)]
+        return self._ledger.label(variable)
 
     def _labelled(self) -> dict[Label, Any]:
         """All state by what it is, in the order of Keras' files."""
@@ -130,15 +73,11 @@ class Saving:
 
     def _state(self) -> SavedState:
         """All that is to be saved: what the optimizer has, and what it keeps for variables that it has not met."""
-        own = [
-            Entry(label, tuple(v.shape), _dtype_name(v), functools.partial(self._for_file, v))
-            for label, v in self._labelled().items()
+        every = [*self._labelled().items(), *self._ledger.kept.items()]
+        entries = [
+            Entry(label, tuple(v.shape), _dtype_name(v), functools.partial(self._for_file, v)) for label, v in every
         ]
-        kept = [
-            Entry(label, tuple(v.shape), _dtype_name(v), functools.partial(self._for_file, v))
-            for label, v in self._kept.items()
-        ]
-        return SavedState([*own, *kept], self._rule.layout)
+        return SavedState(entries, self._rule.layout)
 
     def _for_file(self, variable: Any) -> Any:
         """The value of a state variable as the files of this Keras can hold it."""
@@ -156,7 +95,7 @@ class Saving:
         here = self._labelled()
         shapes = {label: tuple(v.shape) for label, v in here.items()}
         found = fit(owner, state, shapes, self._automatic_names().__contains__)
-        renamed = _in_our_paths({entry.label.path: label.path for label, entry in found.taken.items() if entry.label})
+        renamed = in_our_paths(found.taken)
         kept = {
             Label(entry.label.kind, renamed(entry.label.path)): _kept_in(entry) for entry in found.kept if entry.label
         }
@@ -167,9 +106,10 @@ class Saving:
             )
         for label in here:
             if label.path in found.fresh:
-                here[label].assign(tf.zeros_like(here[label]) + tf.cast(self._starts[label](), here[label].dtype))
-        saved = frozenset(entry.label.path for entry in state.entries if entry.label and entry.label.path)
-        untracked(self, _kept=kept, _saved_paths=saved, _misfit=None)
+                start = tf.cast(self._ledger.start(label), here[label].dtype)
+                here[label].assign(tf.zeros_like(here[label]) + start)
+        self._ledger.keep(kept, {entry.label.path for entry in state.entries if entry.label and entry.label.path})
+        untracked(self, _misfit=None)
         taken = {id(entry): here[label] for label, entry in found.taken.items()}
         return taken | {id(entry): variable for entry, variable in zip(found.kept, kept.values(), strict=True)}
 
@@ -204,12 +144,6 @@ class Saving:
             if id(entry) in takers:
                 takers[id(entry)].assign(tf.cast(entry.read(), takers[id(entry)].dtype))
 
-    def _say(self, words: str) -> None:
-        """Warns, once: Keras reads the optimizer inside of another one twice."""
-        if words not in self._said:
-            self._said.add(words)
-            warnings.warn(words, stacklevel=2)
-
     def _completed(self, state: SavedState) -> SavedState:
         """A state with what the files of this Keras leave out."""
         return state
@@ -228,10 +162,9 @@ class Saving:
     def _take_kept(self) -> None:
         """Gives variables that came later the state that was kept for them."""
         for label, variable in self._labelled().items():
-            found = [k for k in self._kept if k.kind == label.kind and self._is_saved_path_of(k.path, label.path)]
-            if len(found) != 1 or not label.path:
+            kept = self._ledger.take(label)
+            if kept is None:
                 continue
-            kept = self._kept.pop(found[0])
             if kept.shape != variable.shape:
                 raise ValueError(
                     f"{type(self).__name__}: the saved {label} has the shape {tuple(kept.shape)}, expected "
@@ -241,10 +174,7 @@ class Saving:
 
     def _is_kept(self, variable: Any) -> bool:
         """Whether there is saved state that waits for a variable of the model."""
-        return any(self._is_saved_path_of(label.path, path(variable).split(":")[0]) for label in self._kept)
-
-    def _is_saved_path_of(self, kept: str, here: str) -> bool:
-        return _is_path_of(kept, here, self._saved_paths, self._ranks)
+        return self._ledger.waits_for(path(variable).split(":")[0])
 
     def _check_misfit(self) -> None:
         """Refuses to go on from a state that was loaded but did not fit."""
@@ -364,30 +294,6 @@ class Saving:
             if name != "is_legacy_optimizer"  # a mark of tf_keras' configs
         }
         return cls(**values)
-
-
-def _in_our_paths(ours: Mapping[str, str]) -> Callable[[str], str]:
-    """What makes of a saved path one of ours, from pairs of both: the model's name comes first in one of them, or in none."""
-    for saved, here in ours.items():
-        if saved.endswith(f"/{here}"):
-            return lambda path: path.removeprefix(saved[: -len(here)])
-        if here.endswith(f"/{saved}"):
-            return lambda path: here[: -len(saved)] + path
-    return lambda path: path
-
-
-def _is_path_of(kept: str, here: str, saved: Iterable[str], ours: Iterable[str]) -> bool:
-    """Whether the path that a state was saved under is this one; ``.h5`` files have flat paths.
-
-    A component more in front of it can only be the model's name, which comes before all paths, those that were saved or ours.
-    """
-    if kept == here or alike(kept, flat(here), "_"):
-        return True
-    for longer, shorter, others in ((kept, here, saved), (here, kept, ours)):
-        model, _, rest = longer.partition("/")
-        if rest == shorter:
-            return all(each.startswith(f"{model}/") for each in others)
-    return False
 
 
 def _dtype_name(variable: Any) -> str:

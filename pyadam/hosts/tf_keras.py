@@ -14,10 +14,10 @@ except ImportError as error:
     raise ImportError("pyadam.tf_keras needs tf_keras, the second generation of Keras: pip install tf_keras") from error
 
 from pyadam.engine import Part, compute_dtype, native, undistributed
+from pyadam.hosts.base import BaseOptimizer
 from pyadam.hosts.classes import make_classes
+from pyadam.hosts.contract import path, untracked
 from pyadam.hosts.loss_scale_tf_keras import LossScaleOptimizer
-from pyadam.hosts.saving import path, untracked
-from pyadam.hosts.shell import Shell
 from pyadam.hosts.state import Entry, SavedState
 from pyadam.optimizers import Rule, bind, class_signature
 from pyadam.optimizers.kinds import is_variable, shown
@@ -36,7 +36,7 @@ def _in_tf_keras(rule: Rule) -> Rule:
     return dataclasses.replace(rule, slots=slots)
 
 
-class Optimizer(Shell, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
+class Optimizer(BaseOptimizer, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
     """What the classes for tf_keras share. A subclass names its spec; everything else follows from it."""
 
     _saving = tf_keras.saving

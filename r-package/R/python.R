@@ -96,9 +96,9 @@ set_attribute <- function(x, name, value) {
   x
 }
 
-#' @method $<- pyadam.hosts.shell.Shell
+#' @method $<- pyadam.hosts.base.BaseOptimizer
 #' @export
-`$<-.pyadam.hosts.shell.Shell` <- set_attribute
+`$<-.pyadam.hosts.base.BaseOptimizer` <- set_attribute
 
 #' @method $<- pyadam.loss_scale.LossScale
 #' @export

@@ -4,38 +4,27 @@ A class of this kind owns variables and hands every step to the engine. What dif
 variable is made, saved and named, is left to the subclasses.
 """
 
-import math
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
-from pyadam.engine import (
-    Engine,
-    Part,
-    Target,
-    check_one_replica,
-    clip,
-    compute_dtype,
-    has_plain_values,
-    make_arenas,
-    undistributed,
-)
+from pyadam.engine import Engine, check_one_replica, clip, component, native
 from pyadam.hosts.averages import Averages
+from pyadam.hosts.contract import path, untracked
 from pyadam.hosts.exclusions import Exclusions
 from pyadam.hosts.extension import Extension
 from pyadam.hosts.generation import home, in_refusal, introduced
 from pyadam.hosts.hyperparameters import Hyperparameters
-from pyadam.hosts.saving import path, untracked
-from pyadam.hosts.state import Label, numbered
+from pyadam.hosts.ledger import Ledger
+from pyadam.hosts.saving import Saving
+from pyadam.hosts.variables import Variables
 from pyadam.optimizers import RULES, Spec, arguments, class_signature
 from pyadam.optimizers.kinds import plain
-from pyadam.optimizers.rule import Slot
 
-__all__ = ["Shell", "matched"]
+__all__ = ["BaseOptimizer", "matched"]
 
 
 _ONE_A_MODEL = (
@@ -44,31 +33,13 @@ _ONE_A_MODEL = (
 )
 
 
-class Shell(Extension, Averages, Hyperparameters):
+class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
     """An optimizer of one spec, without a Keras around it."""
 
-    _exclusions: Exclusions
     _built_explicitly: bool
-    _trainable_variables: list[Any]
     _lock: Any  # of the thread that takes a step
     _known_missing: set[Any]
-    _has_arenas: ClassVar[bool] = True  # whether the state of small variables may be parts of arenas
-
-    # What the Keras generation provides.
-    name: str
-    _var_key: Callable[[Any], Any]
-    _overwrite_variable_with_gradient: Callable[[Any], bool]
-
-    def _add_state(self, variable: Any, slot: Slot, part: Part | None) -> Any:
-        """A variable beside a weight, by default in the dtype of the arithmetic and of the weight's shape.
-
-        Its memory is the part of an arena, if one is given.
-        """
-        raise NotImplementedError
-
-    def _add_scalar(self, name: str, start: float, dtype: Any) -> Any:
-        """A scalar variable of the optimizer as a whole."""
-        raise NotImplementedError
+    _said: set[str]
 
     def _set_up(self, spec: Spec, iterations: Any) -> None:
         """What every constructor does once its Keras has made ``_iterations`` and ``_learning_rate``."""
@@ -79,13 +50,25 @@ class Shell(Extension, Averages, Hyperparameters):
             _rule=RULES[self.spec_type],
             _engine=Engine(spec, RULES[self.spec_type], iterations),
             _exclusions=Exclusions(),
+            _ledger=Ledger(),
             _trainable_variables=[],
             _lock=threading.RLock(),
             _known_missing=set(),  # keys of the variables whose missing gradients a warning has named
+            _said=set(),  # warnings
             _exact_rate=None,
         )
         self._set_up_saving()
         untracked(self, _dynamic=self._make_dynamic())
+
+    def _native(self, variable: Any) -> Any:
+        """The one tf.Variable behind a variable, whatever Keras and strategy it is of; anything else as it is."""
+        return component(native(variable))
+
+    def _say(self, words: str) -> None:
+        """Warns, once: Keras reads the optimizer inside of another one twice."""
+        if words not in self._said:
+            self._said.add(words)
+            warnings.warn(words, stacklevel=2)
 
     def __repr__(self) -> str:
         default = {p.name: p.default for p in class_signature(self.spec_type).parameters.values()}
@@ -170,133 +153,11 @@ class Shell(Extension, Averages, Hyperparameters):
             f"{type(self).__name__}: unknown variable {', '.join(map(path, variables))}: the optimizer has taken "
             f"{steps} steps, and none with these variables. {_ONE_A_MODEL}"
         )
-        known, names = list(self._ranks), [path(v).split(":")[0] for v in variables]
+        known, names = self._ledger.paths, [path(v).split(":")[0] for v in variables]
         in_layers = any("/" in name for name in names)  # variables of no layer are all called alike
         if in_layers and not _of_one_model(known, names) and self._same_variables(known, names):
             raise ValueError(words)
         self._say(words)
-
-    def _add_targets(self, variables: Sequence[Any]) -> None:
-        """Creates the state of those variables that have none yet."""
-        self._check_distinct(variables)
-        known = {self._var_key(v) for v in self._trainable_variables}
-        announced = [v for v in variables if self._var_key(v) not in known]
-        new = [v for v in announced if not self._why_not(v)]
-        if announced:  # before anything is created
-            check_one_replica(type(self).__name__, map(self._native, announced))
-        for v in new:
-            self._check_dtype(v)
-        targets = [self._target(v) for v in new]
-        if self._has_arenas and self._rule.elementwise:
-            make_arenas(targets)
-        for v in new:
-            name = numbered(path(v).split(":")[0], self._ranks)
-            self._paths[self._var_key(v)] = name
-            self._ranks[name] = len(self._ranks)
-        states = [
-            (kind, i, within, slot, v, target)
-            for i, (v, target) in enumerate(zip(new, targets, strict=True))
-            for kind, within, slot in self._states(target)
-        ]
-        with undistributed() if new else nullcontext():
-            for kind, _, within, slot, v, target in sorted(states, key=lambda state: state[:3]):
-                self._add_slot(v, target, slot, (kind, within))
-            self._engine.add({self._var_key(v): target for v, target in zip(new, targets, strict=True)})
-            self._trainable_variables.extend(announced)
-            self._add_shared()
-        if new:
-            self._follow_order(variables)
-        if self.built:
-            self._take_kept()
-
-    def _states(self, target: Target) -> Iterator[tuple[float, float, Slot]]:
-        """What is kept beside a weight, each with the place of its kind in Keras' files and its own among that kind."""
-        if self._spec.use_ema and not target.replaced:
-            yield 2, 0, Slot("average")
-        if self._spec.calls_per_update > 1:
-            yield 3, 0, Slot("gradient_accumulator")
-        groups = () if target.replaced else self._rule.slots(self._spec, target.weight.shape, target.path)
-        for k, group in enumerate(groups):
-            for j, slot in enumerate(group):
-                yield 4 + k, j, slot
-
-    def _add_slot(self, v: Any, target: Target, slot: Slot, place: tuple[float, float]) -> None:
-        """Creates a variable beside a weight."""
-        is_slot = slot.name not in ("average", "gradient_accumulator")
-        kept = slot._replace(dtype=slot.dtype or self._spec.slot_dtype) if is_slot else slot
-        part = target.arenas.part(target, kept) if target.arenas and slot.shape is None else None
-        state = self._add_state(v, kept, part)
-        native = self._native(state)
-        self._labels[id(state)] = label = Label(slot.name, self._paths[self._var_key(v)])
-        self._places[label] = place
-        self._starts[label] = lambda: target.weight if slot.name == "average" else slot.start
-        if slot.name == "average":
-            target.average = native
-            if self.built:  # a later variable: its average starts here, not at the first update
-                native.assign(tf.cast(target.weight, target.dtype))
-        elif slot.name == "gradient_accumulator":
-            target.accumulator = native
-        elif slot.dtype is None:
-            target.slots[slot.name] = native
-
-    def _add_shared(self) -> None:
-        """Creates the scalars of the rule, once."""
-        if self._engine.shared:
-            return
-        wide = any(target.dtype == tf.float64 for target in self._engine.targets.values())
-        for name, start in self._rule.shared.items():
-            scalar = self._add_scalar(name, start, tf.float64 if wide else tf.float32)
-            self._labels[id(scalar)] = label = Label(name)
-            self._places[label] = (math.inf, 0)  # the last of its variables
-            setattr(self, f"_{name}", scalar)  # under the name that checkpoints of either Keras know
-            self._engine.shared[name] = self._native(scalar)
-
-    def _follow_order(self, variables: Sequence[Any]) -> None:
-        """Has files follow the order of these variables, if they are all that there are: it is the model's own."""
-        names = [self._paths[key] for key in map(self._var_key, variables) if key in self._paths]
-        if len(names) == len(self._ranks):
-            self._ranks.update({name: i for i, name in enumerate(names)})
-
-    def _check_dtype(self, variable: Any) -> None:
-        if self._spec.slot_dtype is not None and compute_dtype(self._native(variable).dtype) == tf.float64:
-            raise ValueError(
-                f"{type(self).__name__}: slot_dtype must be None (NULL in R) for float64 variables, "
-                f"got {self._spec.slot_dtype!r} for {path(variable)}"
-            )
-
-    def _why_not(self, variable: Any) -> str:
-        """What keeps steps from moving a variable, in an error's words, or nothing. Without gradient it is left out."""
-        native, owner = self._native(variable), type(self).__name__
-        if has_plain_values(native):
-            return ""
-        dtype, where = native.dtype, f"{owner}: {path(variable)}"
-        if not (dtype.is_floating or dtype.is_complex):
-            return (
-                f"{where} has a gradient but holds {dtype.name} values; steps move float16, bfloat16, float32, float64. Give "
-                "it no gradient (None, NULL in R), or leave it out of the variables"
-            )
-        slots = (slot for group in self._rule.slots(self._spec, (2, 2), "") for slot in group if slot.dtype is None)
-        if not (any(slots) or self._spec.use_ema or self._spec.calls_per_update > 1):
-            return ""
-        stateless = "SGD without momentum, use_ema and gradient_accumulation_steps"
-        if dtype.is_complex:
-            return (
-                f"{where} has a gradient but holds {dtype.name} values, which only {stateless} can move; use that, or keep the "
-                "real and the imaginary part in variables of their own"
-            )
-        return (
-            f"{where} has a gradient but its shape is {native.shape}, and what {owner} keeps for a variable has the variable's "
-            f"shape; make it by tf.Variable(value), without shape=, or use {stateless}"
-        )
-
-    def _target(self, variable: Any) -> Target:
-        return Target(
-            weight=self._native(variable),
-            path=path(variable),
-            decayed=not self._exclusions.match(self._var_key(variable), path(variable)),
-            replaced=self._overwrite_variable_with_gradient(variable),
-            constraint=getattr(variable, "constraint", None),
-        )
 
     # --- steps -----------------------------------------------------------------------------------------------------------
 
@@ -335,7 +196,9 @@ class Shell(Extension, Averages, Hyperparameters):
                 self._check_known(variables)
             else:
                 self._check_not_all_new(variables)
-            if not self.built and type(self).build is not Shell.build:  # a subclass makes variables of its own there
+            if (
+                not self.built and type(self).build is not BaseOptimizer.build
+            ):  # a subclass makes variables of its own there
                 self.build(variables)
             self._add_targets(variables)
             if not self.built:
@@ -369,13 +232,6 @@ class Shell(Extension, Averages, Hyperparameters):
                 stacklevel=4,
             )
         return [g for g, _ in taken], [v for _, v in taken]
-
-    def _check_distinct(self, variables: Sequence[Any]) -> None:
-        seen: set[Any] = set()
-        for v in variables:
-            if self._var_key(v) in seen:
-                raise ValueError(f"{type(self).__name__}: variable {path(v)} is given twice")
-            seen.add(self._var_key(v))
 
     def _clip_gradients(self, grads: Sequence[Any]) -> list[Any]:
         s = self._spec

@@ -1,0 +1,125 @@
+"""The ledger of an optimizer: what each of its state variables is, where Keras' files have it, and what waits to be taken."""
+
+import math
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+from pyadam.hosts.state import Entry, Label, alike, flat, numbered
+
+__all__ = ["ITERATION", "LEARNING_RATE", "Ledger", "in_our_paths"]
+
+ITERATION, LEARNING_RATE = Label("iteration"), Label("learning_rate")
+
+
+class Ledger:
+    """State variables by what they are, and saved state of model variables that the optimizer has not met.
+
+    Attributes:
+        kept: that saved state, in variables of its own.
+        saved_paths: the paths of the state that was loaded last.
+    """
+
+    def __init__(self) -> None:
+        self._labels: dict[int, Label] = {}  # id of a state variable -> what it is
+        self._places: dict[Label, tuple[float, float]] = {ITERATION: (0, 0), LEARNING_RATE: (1, 0)}
+        self._starts: dict[Label, Callable[[], Any]] = {}
+        self._paths: dict[Hashable, str] = {}  # key of a model variable -> its path
+        self._ranks: dict[str, int] = {}  # such a path -> its place in files
+        self.kept: dict[Label, Any] = {}
+        self.saved_paths: frozenset[str] = frozenset()
+
+    # --- model variables -------------------------------------------------------------------------------------------------
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths of the model variables that have state, in the order in which they came."""
+        return list(self._ranks)
+
+    def meet(self, key: Hashable, path: str) -> None:
+        """Enters a model variable; a number is put behind a path that another one has."""
+        name = numbered(path, self._ranks)
+        self._paths[key] = name
+        self._ranks[name] = len(self._ranks)
+
+    def path(self, key: Hashable) -> str:
+        """The path under which a model variable was entered."""
+        return self._paths[key]
+
+    def follow_order(self, keys: Iterable[Hashable]) -> None:
+        """Has files follow the order of these model variables, if they are all that there are: it is the model's own."""
+        names = [self._paths[key] for key in keys if key in self._paths]
+        if len(names) == len(self._ranks):
+            self._ranks.update({name: i for i, name in enumerate(names)})
+
+    # --- state variables -------------------------------------------------------------------------------------------------
+
+    def enter(
+        self, variable: Any, label: Label, place: tuple[float, float], start: Callable[[], Any] = lambda: 0.0
+    ) -> None:
+        """Enters a state variable.
+
+        Args:
+            variable: the variable.
+            label: what it is.
+            place: that of its kind in Keras' files, and its own among those of one model variable.
+            start: gives its first value.
+        """
+        self._labels[id(variable)], self._places[label], self._starts[label] = label, place, start
+
+    def label(self, variable: Any) -> Label:
+        """What a state variable is; one that was never entered has been added by a subclass."""
+        if id(variable) not in self._labels:
+            self.enter(variable, Label(numbered("added", [kind for kind, _ in self._places])), (math.inf, 1))
+        return self._labels[id(variable)]
+
+    def place(self, label: Label) -> tuple[float, float, float]:
+        """What state variables are sorted by, in the order of Keras' files."""
+        group, within = self._places[label]
+        return group, self._ranks.get(label.path, 0), within
+
+    def start(self, label: Label) -> Any:
+        """The first value of a state variable."""
+        return self._starts[label]()
+
+    # --- saved state that waits ------------------------------------------------------------------------------------------
+
+    def keep(self, kept: Mapping[Label, Any], saved_paths: Iterable[str]) -> None:
+        """Takes the saved state of model variables that the optimizer has not met, and the paths of all that was saved."""
+        self.kept, self.saved_paths = dict(kept), frozenset(saved_paths)
+
+    def waits_for(self, path: str) -> bool:
+        """Whether there is saved state for a model variable of this path."""
+        return any(self._is_path_of(label.path, path) for label in self.kept)
+
+    def take(self, label: Label) -> Any:
+        """The saved state of this kind and path, which waits no longer; None if there is none, or no telling which."""
+        found = [k for k in self.kept if k.kind == label.kind and self._is_path_of(k.path, label.path)]
+        return self.kept.pop(found[0]) if len(found) == 1 and label.path else None
+
+    def _is_path_of(self, kept: str, here: str) -> bool:
+        """Whether the path that a state was saved under is this one; ``.h5`` files have flat paths.
+
+        A component more in front of it can only be the model's name, which comes before all paths, those saved or ours.
+        """
+        if kept == here or alike(kept, flat(here), "_"):
+            return True
+        others: Sequence[tuple[str, str, Collection[str]]] = (
+            (kept, here, self.saved_paths),
+            (here, kept, self._ranks),
+        )
+        for longer, shorter, all_paths in others:
+            model, _, rest = longer.partition("/")
+            if rest == shorter:
+                return all(each.startswith(f"{model}/") for each in all_paths)
+        return False
+
+
+def in_our_paths(taken: Mapping[Label, Entry]) -> Callable[[str], str]:
+    """The function from a saved path to one of ours, inferred from pairs: only one of the two may begin with a model's name."""
+    for label, entry in taken.items():
+        saved, here = entry.label.path if entry.label else "", label.path
+        if saved.endswith(f"/{here}"):
+            return lambda path: path.removeprefix(saved[: -len(here)])
+        if here.endswith(f"/{saved}"):
+            return lambda path: here[: -len(saved)] + path
+    return lambda path: path

@@ -1,0 +1,168 @@
+"""The state of each model variable: what there is to be, and how it is made."""
+
+import math
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any, ClassVar, NamedTuple
+
+import tensorflow as tf
+
+from pyadam.engine import Part, Target, check_one_replica, compute_dtype, has_plain_values, make_arenas, undistributed
+from pyadam.hosts.contract import Contract, path
+from pyadam.hosts.exclusions import Exclusions
+from pyadam.hosts.state import Label
+from pyadam.optimizers.rule import Slot
+
+__all__ = ["Variables"]
+
+
+class Planned(NamedTuple):
+    """A state variable to be made.
+
+    Attributes:
+        group: the place of its kind in Keras' files.
+        number: that of its model variable among those it is made with.
+        within: its place among the state of one kind and one model variable.
+        slot: its name, start, shape and dtype.
+    """
+
+    group: float
+    number: int
+    within: float
+    slot: Slot
+
+
+class Variables(Contract):
+    """Makes the state of model variables."""
+
+    _has_arenas: ClassVar[bool] = True  # whether the state of small variables may be parts of arenas
+    _exclusions: Exclusions
+    _trainable_variables: list[Any]
+
+    def _add_state(self, variable: Any, slot: Slot, part: Part | None) -> Any:
+        """A variable beside a weight, by default in the dtype of the arithmetic and of the weight's shape.
+
+        Its memory is the part of an arena, if one is given.
+        """
+        raise NotImplementedError
+
+    def _add_scalar(self, name: str, start: float, dtype: Any) -> Any:
+        """A scalar variable of the optimizer as a whole."""
+        raise NotImplementedError
+
+    def _add_targets(self, variables: Sequence[Any]) -> None:
+        """Makes the state of those of these model variables that have none yet."""
+        self._check_distinct(variables)
+        known = {self._var_key(v) for v in self._trainable_variables}
+        announced = [v for v in variables if self._var_key(v) not in known]
+        new = [v for v in announced if not self._why_not(v)]
+        if announced:  # before anything is made
+            check_one_replica(type(self).__name__, map(self._native, announced))
+        for v in new:
+            self._check_dtype(v)
+        targets = [self._target(v) for v in new]
+        if self._has_arenas and self._rule.elementwise:
+            make_arenas(targets)
+        for v in new:
+            self._ledger.meet(self._var_key(v), path(v).split(":")[0])
+        with undistributed() if new else nullcontext():
+            for planned in self._planned(targets):
+                self._make(planned, new[planned.number], targets[planned.number])
+            self._engine.add({self._var_key(v): target for v, target in zip(new, targets, strict=True)})
+            self._trainable_variables.extend(announced)
+            self._make_shared()
+        if new:
+            self._ledger.follow_order(map(self._var_key, variables))
+        if self.built:
+            self._take_kept()
+
+    def _planned(self, targets: Sequence[Target]) -> list[Planned]:
+        """What is kept beside each weight, in the order of Keras' files: averages, accumulators, then the groups of slots."""
+        planned = []
+        for i, target in enumerate(targets):
+            if self._spec.use_ema and not target.replaced:
+                planned.append(Planned(2, i, 0, Slot("average")))
+            if self._spec.calls_per_update > 1:
+                planned.append(Planned(3, i, 0, Slot("gradient_accumulator")))
+            groups = () if target.replaced else self._rule.slots(self._spec, target.weight.shape, target.path)
+            planned += [Planned(4 + k, i, j, slot) for k, group in enumerate(groups) for j, slot in enumerate(group)]
+        return sorted(planned, key=lambda each: each[:3])
+
+    def _make(self, planned: Planned, variable: Any, target: Target) -> None:
+        """Makes a state variable, and gives it to the engine and to the ledger."""
+        slot = planned.slot
+        is_slot = slot.name not in ("average", "gradient_accumulator")
+        stored = slot._replace(dtype=slot.dtype or self._spec.slot_dtype) if is_slot else slot
+        part = target.arenas.part(target, stored) if target.arenas and slot.shape is None else None
+        state = self._add_state(variable, stored, part)
+        native = self._native(state)
+        label = Label(slot.name, self._ledger.path(self._var_key(variable)))
+        start = (lambda: target.weight) if slot.name == "average" else (lambda: slot.start)
+        self._ledger.enter(state, label, (planned.group, planned.within), start)
+        if slot.name == "average":
+            target.average = native
+            if self.built:  # a later variable: its average starts here, not at the first update
+                native.assign(tf.cast(target.weight, target.dtype))
+        elif slot.name == "gradient_accumulator":
+            target.accumulator = native
+        elif slot.dtype is None:
+            target.slots[slot.name] = native
+
+    def _make_shared(self) -> None:
+        """Makes the scalars of the rule, once."""
+        if self._engine.shared:
+            return
+        wide = any(target.dtype == tf.float64 for target in self._engine.targets.values())
+        for name, start in self._rule.shared.items():
+            scalar = self._add_scalar(name, start, tf.float64 if wide else tf.float32)
+            self._ledger.enter(scalar, Label(name), (math.inf, 0))  # the last of its variables
+            setattr(self, f"_{name}", scalar)  # under the name that checkpoints of either Keras know
+            self._engine.shared[name] = self._native(scalar)
+
+    def _check_dtype(self, variable: Any) -> None:
+        if self._spec.slot_dtype is not None and compute_dtype(self._native(variable).dtype) == tf.float64:
+            raise ValueError(
+                f"{type(self).__name__}: slot_dtype must be None (NULL in R) for float64 variables, "
+                f"got {self._spec.slot_dtype!r} for {path(variable)}"
+            )
+
+    def _why_not(self, variable: Any) -> str:
+        """What keeps steps from moving a variable, in an error's words, or nothing. Without gradient it is left out."""
+        native, owner = self._native(variable), type(self).__name__
+        if has_plain_values(native):
+            return ""
+        dtype, where = native.dtype, f"{owner}: {path(variable)}"
+        if not (dtype.is_floating or dtype.is_complex):
+            return (
+                f"{where} has a gradient but holds {dtype.name} values; steps move float16, bfloat16, float32, float64. Give "
+                "it no gradient (None, NULL in R), or leave it out of the variables"
+            )
+        slots = (slot for group in self._rule.slots(self._spec, (2, 2), "") for slot in group if slot.dtype is None)
+        if not (any(slots) or self._spec.use_ema or self._spec.calls_per_update > 1):
+            return ""
+        stateless = "SGD without momentum, use_ema and gradient_accumulation_steps"
+        if dtype.is_complex:
+            return (
+                f"{where} has a gradient but holds {dtype.name} values, which only {stateless} can move; use that, or keep the "
+                "real and the imaginary part in variables of their own"
+            )
+        return (
+            f"{where} has a gradient but its shape is {native.shape}, and what {owner} keeps for a variable has the variable's "
+            f"shape; make it by tf.Variable(value), without shape=, or use {stateless}"
+        )
+
+    def _target(self, variable: Any) -> Target:
+        return Target(
+            weight=self._native(variable),
+            path=path(variable),
+            decayed=not self._exclusions.match(self._var_key(variable), path(variable)),
+            replaced=self._overwrite_variable_with_gradient(variable),
+            constraint=getattr(variable, "constraint", None),
+        )
+
+    def _check_distinct(self, variables: Sequence[Any]) -> None:
+        seen: set[Any] = set()
+        for v in variables:
+            if self._var_key(v) in seen:
+                raise ValueError(f"{type(self).__name__}: variable {path(v)} is given twice")
+            seen.add(self._var_key(v))
