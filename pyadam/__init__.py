@@ -11,7 +11,7 @@ import wrapt
 
 from pyadam import schedules, specs, xla_flags
 from pyadam._version import __version__
-from pyadam.hosts.generation import keras3_classes, legacy
+from pyadam.hosts.generation import keras3_classes, uses_tf_keras
 from pyadam.optimizers.kinds import NA
 
 if xla_flags.WANTED:
@@ -59,7 +59,7 @@ def info() -> dict[str, str]:
         "pyadam": __version__,
         "python": platform.python_version(),
         **{package: installed(package) for package in packages},
-        "keras_generation": "2" if legacy() else "3",
+        "keras_generation": "2" if uses_tf_keras() else "3",
         "platform": platform.platform(),
     }
 

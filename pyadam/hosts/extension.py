@@ -54,23 +54,6 @@ _INSTEAD: Mapping[str, str] = {
     for name in names.split()
 }
 
-# the lists of state that Keras' classes keep, by the layout of the rule: name of the list -> name of the slot
-_MOMENTS = {"_momentums": "momentum", "_velocities": "velocity"}
-_LISTS: Mapping[str, Mapping[str, str]] = {
-    "adadelta": {"_accumulated_grads": "accumulated_grad", "_accumulated_delta_vars": "accumulated_delta_var"},
-    "adafactor": {"_r": "row", "_c": "column", "_v": "velocity"},
-    "adagrad": {"_accumulators": "accumulator"},
-    "adam": {**_MOMENTS, "_velocity_hats": "velocity_hat"},
-    "adamax": {"_m": "momentum", "_u": "norm"},
-    "ftrl": {"_accumulators": "accumulator", "_linears": "linear"},
-    "lamb": _MOMENTS,
-    "lion": {"_momentums": "momentum", "momentums": "momentum"},
-    "muon": {"momentums": "momentum", "adam_velocities": "velocity"},
-    "nadam": _MOMENTS,
-    "rmsprop": {**_MOMENTS, "_average_gradients": "average_gradient"},
-    "sgd": {"momentums": "momentum"},
-}
-
 
 def check_overrides(cls: type) -> None:
     """Checks a new class for overridden methods that no step calls, its own and those of classes mixed in.
@@ -115,7 +98,7 @@ class Extension(Contract):
             return self._listed(lambda target: target.average)
         if name == "_accumulated_gradients" and self._spec.calls_per_update > 1:
             return self._listed(lambda target: target.accumulator)
-        slot = _LISTS[RULES[self.spec_type].layout].get(name)
+        slot = RULES[self.spec_type].lists.get(name)
         if slot is None or not self._engine.targets:
             raise AttributeError(
                 f"{type(self).__name__!r} object has no attribute {name!r}"

@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from pyadam.hosts.generation import keras3_classes, legacy
+from pyadam.hosts.generation import keras3_classes, uses_tf_keras
 from pyadam.hosts.reference import documentation
 from pyadam.optimizers import SPECS, LossScaleOptimizer, Spec, arguments, bind, function_signature
 from pyadam.optimizers.spec import dressed
@@ -14,7 +14,7 @@ __all__ = ["FUNCTIONS"]
 
 def _classes() -> Any:
     """The module with the classes for the Keras in use."""
-    return importlib.import_module("pyadam.tf_keras") if legacy() else keras3_classes()
+    return importlib.import_module("pyadam.tf_keras") if uses_tf_keras() else keras3_classes()
 
 
 def _make_function(spec: type[Spec]) -> Callable[..., Any]:

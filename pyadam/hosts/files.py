@@ -60,8 +60,6 @@ def _describe(group: Any, state: SavedState, counted: int) -> None:
 
 def read(store: Any) -> SavedState:
     """The state in what Keras hands to ``load_own_variables``: an HDF5 group, or any mapping of numbers to values."""
-    if isinstance(store, SavedState):
-        return store
     group = _group(store)
     beside = None if group is None else _child(group.parent, _GROUP)
     if beside is not None and _child(beside, _MANIFEST) is not None:

@@ -5,17 +5,17 @@ import os
 import sys
 from typing import Any
 
-__all__ = ["check_backend", "home", "host", "in_refusal", "introduced", "keras3_classes", "legacy"]
+__all__ = ["check_backend", "home", "host", "in_refusal", "introduced", "keras3_classes", "uses_tf_keras"]
 
 
-def legacy() -> bool:
+def uses_tf_keras() -> bool:
     """Whether TensorFlow's own switch, ``TF_USE_LEGACY_KERAS=1``, asks for tf_keras, the second generation of Keras."""
     return os.environ.get("TF_USE_LEGACY_KERAS") in ("1", "true", "True")
 
 
 def host() -> Any:
     """The Keras in use: the module ``tf_keras`` or ``keras``."""
-    return importlib.import_module("tf_keras" if legacy() else "keras")
+    return importlib.import_module("tf_keras" if uses_tf_keras() else "keras")
 
 
 def keras3_classes() -> Any:

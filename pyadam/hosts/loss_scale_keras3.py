@@ -11,14 +11,14 @@ from pyadam.hosts import files
 from pyadam.hosts.base import matched
 from pyadam.hosts.contract import untracked
 from pyadam.hosts.loss_scale import LossScale, divided
-from pyadam.hosts.saving import Saving
+from pyadam.hosts.saving import Deferring, Saving
 from pyadam.hosts.state import Entry, Label, SavedState, check_kinds
 
 __all__ = ["LossScaleOptimizer"]
 
 
 @keras.saving.register_keras_serializable("pyadam")
-class LossScaleOptimizer(LossScale, keras.optimizers.LossScaleOptimizer):  # type: ignore[misc]  # noqa: D101 it has the spec's
+class LossScaleOptimizer(LossScale, Deferring, keras.optimizers.LossScaleOptimizer):  # type: ignore[misc]  # noqa: D101 it has the spec's
     __module__ = "pyadam.keras3"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -42,10 +42,7 @@ class LossScaleOptimizer(LossScale, keras.optimizers.LossScaleOptimizer):  # typ
             super().build(variables)
         devices = [v.value.device if isinstance(v, keras.Variable) else v.device for v in variables]
         self._make_scaling(self.dynamic_scale.value, self.step_counter.value, devices)
-        deferred = self._deferred
-        untracked(self, _deferred=None)
-        if deferred is not None:
-            self.load_own_variables(deferred)
+        self._load_deferred()
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
@@ -106,12 +103,10 @@ class LossScaleOptimizer(LossScale, keras.optimizers.LossScaleOptimizer):  # typ
         Raises:
             ValueError: the state is another optimizer's, or its variables differ in number or shape; nothing is changed then.
         """
-        state, inner = files.read(store), self.inner_optimizer
-        check_kinds(type(self).__name__, state, self._layout(), *self._kinds())
-        if not self.built:
-            untracked(self, _deferred=state.copied())
-            return
-        count = len(self._own())
+        self._load(files.read(store))
+
+    def _take(self, state: SavedState) -> None:
+        inner, count = self.inner_optimizer, len(self._own())
         if len(state.entries) == 2 + _variables_before_build(inner):
             return  # saved before its build: nothing but the start
         rest = SavedState(state.entries[count:], inner._rule.layout if isinstance(inner, Saving) else None, state.names)
@@ -122,8 +117,9 @@ class LossScaleOptimizer(LossScale, keras.optimizers.LossScaleOptimizer):  # typ
         for variable, entry in zip(self._own(), state.entries, strict=False):
             variable.assign(entry.read())
 
-    def _kinds(self) -> tuple[set[str], set[str]]:
-        return self.inner_optimizer._kinds() if isinstance(self.inner_optimizer, Saving) else (set(), set())
+    def _check_kinds(self, state: SavedState) -> None:
+        kinds = self.inner_optimizer._kinds() if isinstance(self.inner_optimizer, Saving) else (set(), set())
+        check_kinds(type(self).__name__, state, self._layout(), *kinds)
 
 
 def _variables_before_build(optimizer: Any) -> int:

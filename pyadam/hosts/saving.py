@@ -19,7 +19,7 @@ from pyadam.hosts.state import Entry, Label, SavedState, check_kinds, fit, same_
 from pyadam.optimizers import NEW_TO_KERAS, arguments
 from pyadam.optimizers.kinds import plain
 
-__all__ = ["Saving"]
+__all__ = ["Deferring", "Saving"]
 
 
 @functools.cache
@@ -29,10 +29,38 @@ def _automatic_names(host: str) -> frozenset[str]:
     return frozenset(re.sub("([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])", r"\1\3_\2\4", name).lower() for name in names)
 
 
-class Saving(Contract):
+class Deferring:
+    """Takes a saved state now, or where the optimizer isn't built yet at its build."""
+
+    built: bool
+    _deferred: SavedState | None
+
+    def _check_kinds(self, state: SavedState) -> None:
+        """Checks that a state is of this kind of optimizer."""
+        raise NotImplementedError
+
+    def _take(self, state: SavedState) -> None:
+        """Gives the variables their values."""
+        raise NotImplementedError
+
+    def _load(self, state: SavedState) -> None:
+        self._check_kinds(state)
+        if self.built:
+            self._take(state)
+        else:
+            untracked(self, _deferred=state.copied())
+
+    def _load_deferred(self) -> None:
+        """Takes the state that was loaded before the build."""
+        state = self._deferred
+        if state is not None:
+            untracked(self, _deferred=None)
+            self._load(state)
+
+
+class Saving(Deferring, Contract):
     """How an optimizer is written and read: its state in files and checkpoints, its arguments in configs."""
 
-    _deferred: SavedState | None  # a state that was loaded before the build
     _misfit: str | None  # why the next step must not be taken
     _numbered: Numbered
     _described: Described
@@ -124,12 +152,7 @@ class Saving(Contract):
         """Checks that a state is of this kind of optimizer."""
         check_kinds(type(self).__name__, state, self._rule.layout, *self._kinds())
 
-    def _load(self, state: SavedState) -> None:
-        """Takes a state; before the build it waits for it."""
-        self._check_kinds(state)
-        if not self.built:
-            untracked(self, _deferred=state.copied())
-            return
+    def _take(self, state: SavedState) -> None:
         state = self._completed(state)
         try:
             takers = self._fit(state)
@@ -153,10 +176,7 @@ class Saving(Contract):
 
     def _load_deferred(self) -> None:
         """Takes the state that was loaded or restored before the build."""
-        deferred = self._deferred
-        if deferred is not None:
-            untracked(self, _deferred=None)
-            self._load(deferred)
+        super()._load_deferred()
         self._numbered.take_deferred()
 
     def _take_kept(self) -> None:

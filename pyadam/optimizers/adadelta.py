@@ -40,4 +40,11 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
     return w + c.rounded(c.lr * d), {"accumulated_grad": a, "accumulated_delta_var": b}
 
 
-RULE = Rule(Adadelta, "adadelta", mean_scalars, update, alike(("accumulated_grad", "accumulated_delta_var")))
+RULE = Rule(
+    Adadelta,
+    "adadelta",
+    mean_scalars,
+    update,
+    alike(("accumulated_grad", "accumulated_delta_var")),
+    lists={"_accumulated_grads": "accumulated_grad", "_accumulated_delta_vars": "accumulated_delta_var"},
+)

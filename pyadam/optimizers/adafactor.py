@@ -96,4 +96,5 @@ RULE = Rule(
     slots,
     magnified=lambda h: 5.0,  # means of rows, columns and rows' means, and two root mean squares
     elementwise=False,
+    lists={"_r": "row", "_c": "column", "_v": "velocity"},
 )

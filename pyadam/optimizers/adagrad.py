@@ -44,4 +44,12 @@ def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ..
     return ((Slot("accumulator", h.initial_accumulator_value),),)
 
 
-RULE = Rule(Adagrad, "adagrad", rate_alone, update, slots, idle=lambda h: True)
+RULE = Rule(
+    Adagrad,
+    "adagrad",
+    rate_alone,
+    update,
+    slots,
+    idle=lambda h: True,
+    lists={"_accumulators": "accumulator"},
+)

@@ -68,4 +68,11 @@ def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ..
     return (*groups, (Slot("velocity_hat"),)) if h.amsgrad else groups
 
 
-RULE = Rule(Adam, "adam", scalars, update, slots)
+RULE = Rule(
+    Adam,
+    "adam",
+    scalars,
+    update,
+    slots,
+    lists={"_momentums": "momentum", "_velocities": "velocity", "_velocity_hats": "velocity_hat"},
+)

@@ -43,4 +43,11 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
     return w - c.alpha * m / (u + h.epsilon), {"momentum": m, "norm": u}
 
 
-RULE = Rule(Adamax, "adamax", scalars, update, alike(("momentum", "norm")))
+RULE = Rule(
+    Adamax,
+    "adamax",
+    scalars,
+    update,
+    alike(("momentum", "norm")),
+    lists={"_m": "momentum", "_u": "norm"},
+)

@@ -77,4 +77,13 @@ def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ..
     return ((Slot("accumulator", h.initial_accumulator_value), Slot("linear")),)
 
 
-RULE = Rule(Ftrl, "ftrl", scalars, update, slots, single_pass=False, weight_first=lambda h: True)
+RULE = Rule(
+    Ftrl,
+    "ftrl",
+    scalars,
+    update,
+    slots,
+    single_pass=False,
+    weight_first=lambda h: True,
+    lists={"_accumulators": "accumulator", "_linears": "linear"},
+)

@@ -57,4 +57,13 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
     return w - c.rounded(ratio * c.lr * r), {"momentum": m, "velocity": v}
 
 
-RULE = Rule(Lamb, "lamb", scalars, update, MOMENTS, magnified=lambda h: 2.0, elementwise=False)
+RULE = Rule(
+    Lamb,
+    "lamb",
+    scalars,
+    update,
+    MOMENTS,
+    magnified=lambda h: 2.0,
+    elementwise=False,
+    lists={"_momentums": "momentum", "_velocities": "velocity"},
+)

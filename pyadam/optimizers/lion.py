@@ -44,4 +44,12 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
     return w - c.lr * direction, {"momentum": s.momentum + c.rounded(c.gain_2 * (g - s.momentum))}
 
 
-RULE = Rule(Lion, "lion", scalars, update, alike(("momentum",)), weight_first=lambda h: True)
+RULE = Rule(
+    Lion,
+    "lion",
+    scalars,
+    update,
+    alike(("momentum",)),
+    weight_first=lambda h: True,
+    lists={"_momentums": "momentum", "momentums": "momentum"},
+)

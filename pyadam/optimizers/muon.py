@@ -118,4 +118,14 @@ def magnified(h: Any) -> float:
     return sum(abs(h.muon_a) ** k for k in range(h.ns_steps + 1))
 
 
-RULE = Rule(Muon, "muon", scalars, update, slots, decay=decay, magnified=magnified, elementwise=False)
+RULE = Rule(
+    Muon,
+    "muon",
+    scalars,
+    update,
+    slots,
+    decay=decay,
+    magnified=magnified,
+    elementwise=False,
+    lists={"momentums": "momentum", "adam_velocities": "velocity"},
+)

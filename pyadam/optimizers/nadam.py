@@ -60,4 +60,12 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
     return w - step, {"momentum": m, "velocity": v}
 
 
-RULE = Rule(Nadam, "nadam", scalars, update, MOMENTS, shared={"u_product": 1.0})
+RULE = Rule(
+    Nadam,
+    "nadam",
+    scalars,
+    update,
+    MOMENTS,
+    shared={"u_product": 1.0},
+    lists={"_momentums": "momentum", "_velocities": "velocity"},
+)

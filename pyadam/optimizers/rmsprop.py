@@ -67,4 +67,12 @@ def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ..
     return ((Slot("velocity"),), *momentum, *centred)
 
 
-RULE = Rule(RMSprop, "rmsprop", mean_scalars, update, slots, weight_first=lambda h: h.centered)
+RULE = Rule(
+    RMSprop,
+    "rmsprop",
+    mean_scalars,
+    update,
+    slots,
+    weight_first=lambda h: h.centered,
+    lists={"_momentums": "momentum", "_velocities": "velocity", "_average_gradients": "average_gradient"},
+)

@@ -72,6 +72,7 @@ class Rule:
         idle: ``(h) -> bool``: whether a gradient of 0 leaves weight and slots as they are, to the bit.
         weight_first: ``(h) -> bool``: whether the new weight comes from slots' old values; a loop of its own reads them before
             they are overwritten.
+        lists: the names under which Keras' class keeps its lists of slots, each with the name of the slot.
         lazy: whether a sparse gradient moves its rows alone even where a gradient of 0 would move the others.
     """
 
@@ -87,4 +88,5 @@ class Rule:
     single_pass: bool = True
     idle: Callable[[Any], bool] = lambda h: False
     weight_first: Callable[[Any], bool] = lambda h: False
+    lists: Mapping[str, str] = field(default_factory=dict)
     lazy: bool = False

@@ -54,4 +54,12 @@ def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ..
     return ((Slot("momentum"),),) if not is_off(h.momentum) else ()
 
 
-RULE = Rule(SGD, "sgd", rate_alone, update, slots, idle=lambda h: is_off(h.momentum))
+RULE = Rule(
+    SGD,
+    "sgd",
+    rate_alone,
+    update,
+    slots,
+    idle=lambda h: is_off(h.momentum),
+    lists={"momentums": "momentum"},
+)
