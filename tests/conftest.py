@@ -38,9 +38,9 @@ def r() -> dict[str, str]:
 
     Where something is missing the test is skipped, or fails under PYADAM_REQUIRE_R=1, as in `make test`.
     """
-    from pyadam.parity.rscript import environment, missing
+    from pyadam.parity.rscript import environment, unavailable
 
-    if reason := missing():
+    if reason := unavailable():
         if os.environ.get("PYADAM_REQUIRE_R") == "1":
             pytest.fail(reason)
         pytest.skip(reason)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyadam.bench.columns import Column
-from pyadam.parity.inputs import Rows
+from pyadam.parity.inputs import Slices
 
 __all__ = ["MODELS", "Model", "find"]
 
@@ -49,7 +49,7 @@ class Model:
         for shape in self.shapes:
             yield rng.random(shape, np.float32) - np.float32(0.5)
 
-    def gradients(self) -> Iterator[np.ndarray | Rows]:
+    def gradients(self) -> Iterator[np.ndarray | Slices]:
         """The gradients of every step, away from zero, where libraries differ in their epsilon."""
         rng = np.random.default_rng(2)
         for shape in self.shapes:
@@ -57,7 +57,7 @@ class Model:
                 yield _away_from_zero(rng.random(shape, np.float32))
             else:
                 indices = rng.choice(shape[0], self.rows, replace=False).astype(np.int32)
-                yield Rows(_away_from_zero(rng.random((self.rows, *shape[1:]), np.float32)), indices, shape)
+                yield Slices(_away_from_zero(rng.random((self.rows, *shape[1:]), np.float32)), indices, shape)
 
 
 def _away_from_zero(uniform: np.ndarray) -> np.ndarray:

@@ -95,7 +95,7 @@ def _wrong(args: argparse.Namespace) -> str:
     from pyadam.bench.models import find
     from pyadam.bench.peers import PEERS
     from pyadam.bench.process import cores
-    from pyadam.parity.rscript import missing
+    from pyadam.parity.rscript import unavailable
 
     for name in args.models or ():
         try:
@@ -116,7 +116,7 @@ def _wrong(args: argparse.Namespace) -> str:
         return "--models and --columns don't go with --fit and --growth, which have their own"
     if args.fit and args.peers:
         return "--peers doesn't go with --fit, which has its own"
-    if args.r and (reason := missing()):
+    if args.r and (reason := unavailable()):
         return reason
     if args.plot and args.fit:
         return "--plot doesn't go with --fit"

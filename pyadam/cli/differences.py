@@ -21,10 +21,10 @@ def main(args: argparse.Namespace) -> int:
     ]
     print(", ".join([*versions, f"pyadam {pyadam.__version__}"]))
     print(f"{'row':>3}  {'what':62} {'Keras':>22} {'pyadam':>12} {'right':>12}", flush=True)
-    from pyadam.parity.differences import ROWS  # and TensorFlow
+    from pyadam.parity.differences import DIFFERENCES  # and TensorFlow
 
     wrong = 0
-    for row in ROWS:
+    for row in DIFFERENCES:
         if importlib.util.find_spec(row.keras) is None:
             print(f"{row.number:3}  {row.what:62} {row.keras + ' is not installed':>22}")
             continue

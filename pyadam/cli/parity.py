@@ -38,14 +38,14 @@ def main(args: argparse.Namespace) -> int:
         os.environ.setdefault(name, value)
     from pyadam.parity.cases import random_cases, select, table
     from pyadam.parity.inputs import draw
-    from pyadam.parity.rscript import missing
+    from pyadam.parity.rscript import unavailable
     from pyadam.parity.run_r import RRun
 
     cases = select(table(args.all) + random_cases(args.cases, args.seed), args.only)
     if not cases:
         print(f"pyadam parity: no case has {' or '.join(map(repr, args.only))} in its name", file=sys.stderr)
         return 2
-    if not args.no_r and (reason := missing()):
+    if not args.no_r and (reason := unavailable()):
         print(f"pyadam parity: {reason}; or leave R out with --no-r", file=sys.stderr)
         return 2
 

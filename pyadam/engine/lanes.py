@@ -19,7 +19,7 @@ from pyadam.engine.gradients import as_real, compute_dtype, from_real
 from pyadam.engine.part import Part
 from pyadam.engine.rounding import random_bits, stochastically_rounded
 from pyadam.engine.rows import Rows, gather, scatter_update
-from pyadam.optimizers.numerics import after, rounded
+from pyadam.optimizers.numerics import rounded, sequenced
 from pyadam.optimizers.sparse import Way
 
 __all__ = ["SMALL", "Lane", "Target", "is_small", "make_arenas", "make_lanes"]
@@ -213,10 +213,10 @@ class Lane:
         if self.separate:
             for name in reversed(state) if ordered else ():
                 new[name] = rounded(new[name], wait)
-                wait = after(wait, new[name])
+                wait = sequenced(wait, new[name])
             return new
         if ordered:
-            wait = after(t, new["weight"])
+            wait = sequenced(t, new["weight"])
         for place, name in enumerate(target.slots):
             if name in new and name in target.bfloat16_slots:
                 bits = random_bits(wait, place, *self._elements(new[name].shape))

@@ -4,7 +4,7 @@ from typing import Any
 
 from pyadam.optimizers.tensorflow import tf
 
-__all__ = ["after", "mean", "quotient", "root", "rounded", "scalar", "sum_of_squares"]
+__all__ = ["sequenced", "mean", "quotient", "root", "rounded", "scalar", "sum_of_squares"]
 
 _NEIGHBOURS = 16
 
@@ -40,7 +40,7 @@ def root(value: Any, t: Any) -> Any:
     return rounded(tf.sqrt(value), t)
 
 
-def after(t: Any, value: Any) -> Any:
+def sequenced(t: Any, value: Any) -> Any:
     """``t``, once the value is there: what is computed from it comes later, of which XLA can't know that it needs not.
 
     State is overwritten in place. A loop that reads an old value has to be over by then, or XLA copies it. What is asked of the

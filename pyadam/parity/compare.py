@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["History", "Values", "apart", "excess", "limits", "oracle_share", "size", "ulp", "ways"]
+__all__ = ["History", "Values", "apart", "excess", "limits", "oracle_share", "size", "ulp", "total_change"]
 
 Values = tuple[list[np.ndarray], list[np.ndarray]]
 """All weights and all state variables at one moment."""
@@ -61,7 +61,7 @@ class History:
     values: list[np.ndarray]
 
 
-def ways(history: History) -> list[np.ndarray]:
+def total_change(history: History) -> list[np.ndarray]:
     """The total change up to each value: the length of the way, so that what comes back to where it was has changed."""
     moves = [np.zeros_like(history.values[0])]
     moves += [np.abs(new - old) for old, new in zip(history.values, history.values[1:], strict=False)]

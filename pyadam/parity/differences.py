@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["ROWS", "Row"]
+__all__ = ["DIFFERENCES", "Row"]
 
 Measurement = Callable[[Any], Any]  # from a module of optimizers, keras.optimizers or pyadam, to what it gives
 
@@ -288,7 +288,7 @@ def own_update_step(module: Any) -> str:
 SQUARING = ("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Nadam", "RMSprop")
 PRODUCT = math.prod(0.9 * (1 - 0.5 * 0.96**t) for t in range(1, 5))
 
-ROWS = [
+DIFFERENCES = [
     *(Row(1, f"{name}: sparse rows 1, 1, 3, distance from dense", duplicate_rows(name), 0.0) for name in SQUARING),
     Row(4, "bfloat16 weight 1.0 after 5 steps of 0.01", sixteen_bits("bfloat16", 1.0), 0.95, 0.02),
     Row(4, "float16 weight 1.0 after 5 steps of 0.01, gradient 0.001", sixteen_bits("float16", 1e-3), 0.95, 0.002),

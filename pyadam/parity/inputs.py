@@ -9,14 +9,14 @@ import numpy as np
 
 from pyadam.parity.cases import Case
 
-__all__ = ["Gradient", "Inputs", "Rows", "draw", "rounded", "typed"]
+__all__ = ["Gradient", "Inputs", "Slices", "draw", "representable", "typed"]
 
 
 MOST_ROWS = 50  # of a sparse gradient
 
 
 @dataclass(frozen=True)
-class Rows:
+class Slices:
     """A sparse gradient: one slice of `values` a row index; an index may come twice."""
 
     values: np.ndarray
@@ -30,7 +30,7 @@ class Rows:
         return full
 
 
-Gradient = np.ndarray | Rows | None
+Gradient = np.ndarray | Slices | None
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Inputs:
         arrays = {f"w{j}": weight for j, weight in enumerate(self.weights)}
         for step, gradients in enumerate(self.gradients, start=1):
             for j, gradient in enumerate(gradients):
-                if isinstance(gradient, Rows):
+                if isinstance(gradient, Slices):
                     arrays[f"g{step}_{j}"] = gradient.values
                     arrays[f"i{step}_{j}"] = gradient.indices
                 elif gradient is not None:
@@ -62,7 +62,7 @@ def typed(values: np.ndarray, dtype: str) -> np.ndarray:
     return np.asarray(values).astype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
 
 
-def rounded(values: np.ndarray, dtype: str) -> np.ndarray:
+def representable(values: np.ndarray, dtype: str) -> np.ndarray:
     """Float64 values, rounded to what the dtype can hold."""
     return typed(values, dtype).astype(np.float64)
 
@@ -81,10 +81,10 @@ def draw(case: Case) -> Inputs:
             indices = rng.integers(shape[0], size=min(shape[0] + 1, MOST_ROWS))
             indices[-1] = indices[0]  # one comes twice
             values = scales[j][indices] * rng.normal(0.3, 1.0, (len(indices), *shape[1:]))
-            return Rows(rounded(values, dtype), indices, shape)
-        return rounded(scales[j] * rng.normal(0.3, 1.0, shape), dtype)
+            return Slices(representable(values, dtype), indices, shape)
+        return representable(scales[j] * rng.normal(0.3, 1.0, shape), dtype)
 
     return Inputs(
-        weights=[rounded(rng.normal(0.0, 1.0, case.shapes[j]), case.dtype(j)) for j in variables],
+        weights=[representable(rng.normal(0.0, 1.0, case.shapes[j]), case.dtype(j)) for j in variables],
         gradients=[[gradient(step, j) for j in variables] for step in range(1, case.steps + 1)],
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pyadam.parity.inputs import Gradient, Rows, rounded
+from pyadam.parity.inputs import Gradient, Slices, representable
 from pyadam.parity.papers import PAPERS, nadam, start
 
 __all__ = ["Oracle"]
@@ -37,7 +37,7 @@ class Oracle:
     `arguments` holds every argument's value; functions and schedules are called with the number of the call, from 1.
     Weights of 16 bits are rounded to their dtype when they are stored, and accumulated gradients, which cancel, to that of the
     accumulator; everything else stays in float64. Slots that are rounded at random when they are stored are taken over with
-    `go_on_from`. `ways` are the total changes of the weights so far: the sums of the absolute
+    `go_on_from`. `total_changes` are the total changes of the weights so far: the sums of the absolute
     moves, where decay, rule and overwriting move one by one.
     """
 
@@ -49,7 +49,7 @@ class Oracle:
         self.halves = {j: dtype for j, dtype in enumerate(dtypes) if dtype in ("float16", "bfloat16")}
         self.slots = [start(self.paper, self.arguments, w) for w in self.weights]
         self.averages = [np.zeros_like(w) for w in self.weights]
-        self.ways = [np.zeros_like(w) for w in self.weights]
+        self.total_changes = [np.zeros_like(w) for w in self.weights]
         self.sums = [np.zeros_like(w) for w in self.weights]
         self.sum_dtypes = ["float64" if dtype == "float64" else "float32" for dtype in dtypes]
         self.seen: set[int] = set()
@@ -63,10 +63,10 @@ class Oracle:
         every = h["gradient_accumulation_steps"] or 1
         for j, gradient in enumerate(gradients):
             if gradient is not None:
-                total = self.sums[j] + (gradient.dense() if isinstance(gradient, Rows) else gradient) / scale
-                self.sums[j] = rounded(total, self.sum_dtypes[j])
+                total = self.sums[j] + (gradient.dense() if isinstance(gradient, Slices) else gradient) / scale
+                self.sums[j] = representable(total, self.sum_dtypes[j])
                 self.seen.add(j)
-        sparse = {j: g.indices for j, g in enumerate(gradients) if isinstance(g, Rows) and self.paper.lazy}
+        sparse = {j: g.indices for j, g in enumerate(gradients) if isinstance(g, Slices) and self.paper.lazy}
         idle = {j: np.setdiff1d(np.arange(len(self.weights[j])), named) for j, named in sparse.items()}
         if self.calls % every == 0:
             means = {j: self.sums[j] / every for j in sorted(self.seen)}
@@ -97,17 +97,19 @@ class Oracle:
                 decayed[row] = new[j][row] = self.weights[j][row]
                 for name, state in held.items():
                     self.slots[j][name][row] = state[row]
-            self.ways[j] = self.ways[j] + np.abs(decayed - self.weights[j]) + np.abs(new[j] - decayed)
+            self.total_changes[j] = self.total_changes[j] + np.abs(decayed - self.weights[j]) + np.abs(new[j] - decayed)
         if h["use_ema"]:
             momentum = h["ema_momentum"] if t > 1 else 0.0
             self.averages = [momentum * a + (1 - momentum) * w for a, w in zip(self.averages, new, strict=True)]
             if h["ema_overwrite_frequency"] and t % h["ema_overwrite_frequency"] == 0:
-                self.ways = [way + np.abs(a - w) for way, a, w in zip(self.ways, self.averages, new, strict=True)]
+                self.total_changes = [
+                    total + np.abs(a - w) for total, a, w in zip(self.total_changes, self.averages, new, strict=True)
+                ]
                 new = self.averages
         self.weights = [self._stored(j, weight) for j, weight in enumerate(new)]
 
     def _stored(self, j: int, weight: np.ndarray) -> np.ndarray:
-        return rounded(weight, self.halves[j]) if j in self.halves else weight
+        return representable(weight, self.halves[j]) if j in self.halves else weight
 
     def state(self) -> list[np.ndarray]:
         """Every state variable in the order in which Keras 3 keeps them."""

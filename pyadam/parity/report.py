@@ -19,8 +19,8 @@ from pyadam.parity.compare import (
     limits,
     oracle_share,
     size,
+    total_change,
     ulp,
-    ways,
 )
 from pyadam.parity.inputs import Inputs
 from pyadam.parity.run_python import Run, compiled_apart, magnified, run_keras, run_oracle, run_pyadam
@@ -66,7 +66,7 @@ def state_difference(expected: History, found: History, magnified: float) -> Dif
         steps = zip(expected.values, expected.values[1:], strict=False)
         once = [ulp(size(old, new, magnified), found.dtype) for old, new in steps]
         return Difference(0.0, excess(expected.values, found.values, [np.zeros_like(expected.values[0]), *once]))
-    allowed = limits(expected, ways(expected), oracle_share(found.dtype), magnified)
+    allowed = limits(expected, total_change(expected), oracle_share(found.dtype), magnified)
     return Difference(0.0, excess(expected.values, found.values, [np.max(limit, initial=0.0) for limit in allowed]))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyadam
 
-__all__ = ["environment", "missing"]
+__all__ = ["environment", "unavailable"]
 
 LIBRARY = Path(".r-lib")  # where the project keeps the R package for its own tests
 
@@ -22,7 +22,7 @@ def environment() -> dict[str, str]:
     return found
 
 
-def missing() -> str:
+def unavailable() -> str:
     """What a run of R can't go on without, in one line; empty where nothing is missing."""
     if shutil.which("Rscript") is None:
         return "Rscript is not on the PATH: install R 4.1 or newer"

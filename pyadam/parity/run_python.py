@@ -15,7 +15,7 @@ import pyadam
 from pyadam.optimizers import RULES, SPECS, arguments
 from pyadam.parity.cases import Case, with_compilation
 from pyadam.parity.compare import History, Values, apart, size
-from pyadam.parity.inputs import Gradient, Inputs, Rows, typed
+from pyadam.parity.inputs import Gradient, Inputs, Slices, typed
 from pyadam.parity.oracle import Oracle
 from pyadam.parity.values import Clock, python_value
 
@@ -88,10 +88,10 @@ def _array(variable: Any) -> np.ndarray:
 def _tensor(gradient: Gradient, dtype: str, dense: bool) -> Any:
     if gradient is None:
         return None
-    if isinstance(gradient, Rows) and not dense:
+    if isinstance(gradient, Slices) and not dense:
         values = tf.constant(typed(gradient.values, dtype))
         return tf.IndexedSlices(values, tf.constant(gradient.indices, tf.int32), tf.constant(gradient.shape, tf.int32))
-    array = gradient.dense() if isinstance(gradient, Rows) else gradient
+    array = gradient.dense() if isinstance(gradient, Slices) else gradient
     return tf.constant(typed(array, dtype))
 
 
@@ -121,13 +121,13 @@ def run_oracle(case: Case, inputs: Inputs, run: Run) -> tuple[Run, list[list[np.
     values = {name: case.value(name) for name in arguments(SPECS[case.optimizer])}
     weight_dtypes = [case.dtype(j) for j in range(len(case.shapes))]
     oracle = Oracle(case.optimizer, values, inputs.weights, weight_dtypes)
-    moments, changes = [(list(oracle.weights), oracle.state())], [list(oracle.ways)]
+    moments, changes = [(list(oracle.weights), oracle.state())], [list(oracle.total_changes)]
     for number, gradients in enumerate(inputs.gradients):
         if case.value("slot_dtype"):
             oracle.go_on_from(run.at(number)[1])
         oracle(gradients)
         moments.append((list(oracle.weights), oracle.state()))
-        changes.append(list(oracle.ways))
+        changes.append(list(oracle.total_changes))
     return Run.of(moments, weight_dtypes, [s.dtype for s in run.state]), [
         list(each) for each in zip(*changes, strict=True)
     ]

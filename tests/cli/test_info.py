@@ -1,7 +1,7 @@
 import pytest
 
 from pyadam.cli.info import table
-from pyadam.parity.rscript import missing
+from pyadam.parity.rscript import unavailable
 
 
 @pytest.fixture
@@ -25,4 +25,4 @@ def test_info_finds_the_r_package_of_a_checkout(checkout):
 
 def test_what_is_missing_names_a_command(checkout):
     (checkout / "Rscript").write_text("#!/bin/sh\necho pyadam\n")
-    assert missing().startswith("R package pyadam not found: run R CMD INSTALL r-package")
+    assert unavailable().startswith("R package pyadam not found: run R CMD INSTALL r-package")

@@ -75,7 +75,7 @@ def test_another_result_in_r_is_a_failure(monkeypatch, capsys):
         def result(self, index):
             return self.inputs[index].weights, []
 
-    monkeypatch.setattr(rscript, "missing", lambda: "")
+    monkeypatch.setattr(rscript, "unavailable", lambda: "")
     monkeypatch.setattr(run_r, "RRun", OtherR)
     assert cli.main(["parity", "--all", "--only", "adam one variable float64"]) == 1
     assert "R and Python differ" in capsys.readouterr().out

@@ -13,7 +13,7 @@ import pyadam
 import pyadam.tf_keras
 from pyadam.engine.lanes import SMALL
 from pyadam.optimizers import LazyAdam, arguments
-from pyadam.parity.inputs import Rows
+from pyadam.parity.inputs import Slices
 from pyadam.parity.oracle import Oracle
 
 SIZES = {"small": 8, "large": SMALL}  # rows of a table that shares an arena, and of one that does not
@@ -60,7 +60,7 @@ def test_rows_with_a_gradient_follow_the_oracle_and_the_others_keep_their_bits(g
         before, g = [v.numpy() for v in tables], sparse(named, rows, dtype)
         dense = [np.full(v.shape, 0.1 * step) for v in vs[1:]]
         optimizer.apply_gradients(list(zip([g, *(tf.constant(d, dtype) for d in dense)], vs, strict=True)))
-        truth([Rows(g.values.numpy().astype("float64"), g.indices.numpy(), (rows, WIDTH)), *dense])
+        truth([Slices(g.values.numpy().astype("float64"), g.indices.numpy(), (rows, WIDTH)), *dense])
         idle = np.setdiff1d(np.arange(rows), named)
         for old, new in zip(before, (v.numpy() for v in tables), strict=True):
             np.testing.assert_array_equal(new[idle], old[idle])
@@ -123,7 +123,7 @@ def test_a_variable_may_have_a_sparse_a_dense_and_no_gradient_in_turn():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             optimizer.apply([None, ones], vs)
-        rows = Rows(g.values.numpy().astype("float64"), g.indices.numpy(), (8, WIDTH))
+        rows = Slices(g.values.numpy().astype("float64"), g.indices.numpy(), (8, WIDTH))
         for given in (rows, rows.dense(), None):
             truth([given, np.ones(4)])
     for found, right in zip(values(vs), truth.weights, strict=True):

@@ -140,7 +140,7 @@ def test_total_change_counts_decay_and_rule_one_by_one():
     """Decay takes 0.5 from the weight 1, the rule gives it back."""
     model = oracle(learning_rate=0.5, weight_decay=1.0, epsilon=0.0)
     np.testing.assert_allclose(stepped(model, [np.array(-1.0)]), [1.0])
-    np.testing.assert_allclose(model.ways, [1.0])
+    np.testing.assert_allclose(model.total_changes, [1.0])
 
 
 def test_weights_of_16_bits_are_rounded_when_stored_and_averaged_before():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyadam.parity.compare import History, apart, excess, limits, ulp, ways
+from pyadam.parity.compare import History, apart, excess, limits, total_change, ulp
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -43,8 +43,8 @@ def test_apart_on_the_scale_of_a_larger_value():
 def test_the_total_change_is_the_length_of_the_way():
     """There and back again by 1: 2 ULP for two steps, and a share of 2."""
     history = History("float32", [np.array([1.0]), np.array([2.0]), np.array([1.0])])
-    np.testing.assert_array_equal(ways(history), [[0.0], [1.0], [2.0]])
-    np.testing.assert_allclose(limits(history, ways(history), 0.5), [[0.0], [2.0**-22 + 0.5], [2.0**-21 + 1.0]])
+    np.testing.assert_array_equal(total_change(history), [[0.0], [1.0], [2.0]])
+    np.testing.assert_allclose(limits(history, total_change(history), 0.5), [[0.0], [2.0**-22 + 0.5], [2.0**-21 + 1.0]])
 
 
 def test_excess_is_one_at_the_limit_and_looks_at_every_step_but_the_start():

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pyadam.parity.inputs import Rows
+from pyadam.parity.inputs import Slices
 
 __all__ = ["Gradients"]
 
@@ -19,11 +19,11 @@ class Gradients:
     Large ones are taken from outside as they are, without a copy. Small ones are parts of one tensor.
     """
 
-    def __init__(self, arrays: Iterable[np.ndarray | Rows]) -> None:
+    def __init__(self, arrays: Iterable[np.ndarray | Slices]) -> None:
         self._found: list[Any] = []
         small: list[np.ndarray] = []
         for array in arrays:
-            if isinstance(array, Rows):
+            if isinstance(array, Slices):
                 self._found.append(tf.IndexedSlices(*map(tf.constant, (array.values, array.indices, array.shape))))
             elif array.size > _INLINED:
                 self._found.append(tf.constant(array))

@@ -12,7 +12,7 @@ import numpy as np
 
 from pyadam.bench.columns import RATE, Column
 from pyadam.bench.peers import NotOffered
-from pyadam.parity.inputs import Rows
+from pyadam.parity.inputs import Slices
 
 _SOURCE = Path(__file__).with_name("floor.c")
 _ARRAYS = ("w", "m", "v", "top", "average", "g")
@@ -50,20 +50,20 @@ def _compiled() -> ctypes.CDLL:
 class Run:
     """One function call a step, on flat arrays."""
 
-    def __init__(self, column: Column, weights: Iterable[np.ndarray], gradients: Iterable[np.ndarray | Rows]) -> None:
+    def __init__(self, column: Column, weights: Iterable[np.ndarray], gradients: Iterable[np.ndarray | Slices]) -> None:
         library = _compiled()
         self.column, given = column, column.keras[1]
         found = list(weights)
         self.shapes = [w.shape for w in found]
         self.w = np.concatenate([w.ravel() for w in found])
         gradients = list(gradients)
-        rows = gradients[0] if isinstance(gradients[0], Rows) else None
+        rows = gradients[0] if isinstance(gradients[0], Slices) else None
         name = column.name if column.name in _STATES else "adam"
         if rows is not None and column.by_row:
             self.g = rows.values
         else:
             rows = None
-            self.g = np.concatenate([(g.dense() if isinstance(g, Rows) else g).ravel() for g in gradients])
+            self.g = np.concatenate([(g.dense() if isinstance(g, Slices) else g).ravel() for g in gradients])
         self.arguments = {"decay": given.get("weight_decay", 0), "clip": column.clip or 0}
         self.arguments |= {"epsilon": given.get("epsilon", 0), "momentum": given.get("momentum", 0)}
         self.betas = given.get("beta_1"), given.get("beta_2")

@@ -10,13 +10,13 @@ import optax
 
 from pyadam.bench.columns import RATE, Column
 from pyadam.bench.peers import NotOffered
-from pyadam.parity.inputs import Rows
+from pyadam.parity.inputs import Slices
 
 
 class Run:
     """The transformation of the column; the averages, which optax keeps apart from it, in the same program."""
 
-    def __init__(self, column: Column, weights: Iterable[np.ndarray], gradients: Iterable[np.ndarray | Rows]) -> None:
+    def __init__(self, column: Column, weights: Iterable[np.ndarray], gradients: Iterable[np.ndarray | Slices]) -> None:
         if column.optax is None:
             raise NotOffered(f"optax has no {column.title}")
         name, arguments = column.optax
@@ -25,7 +25,7 @@ class Run:
             rule = optax.chain(optax.clip_by_global_norm(column.clip), rule)
         self.column, self.rule = column, rule
         self.weights = [jnp.array(w) for w in weights]
-        self.gradients = [jnp.array(g.dense() if isinstance(g, Rows) else g) for g in gradients]
+        self.gradients = [jnp.array(g.dense() if isinstance(g, Slices) else g) for g in gradients]
         self.averages: list[jax.Array] = []
         self.state: Any = None
 

@@ -10,7 +10,7 @@ from pyadam.bench.columns import RATE, Column
 from pyadam.bench.peers import NotOffered
 from pyadam.bench.peers.graph import Gradients
 from pyadam.optimizers import RULES, SPECS
-from pyadam.parity.inputs import Rows
+from pyadam.parity.inputs import Slices
 from pyadam.xla import is_single_pass
 
 _MODULES = {
@@ -32,7 +32,7 @@ class Run:
         self,
         column: Column,
         weights: Iterable[np.ndarray],
-        gradients: Iterable[np.ndarray | Rows],
+        gradients: Iterable[np.ndarray | Slices],
         library: str,
         jit: bool = False,
         single_pass: bool = False,

@@ -9,13 +9,13 @@ import tensorflow as tf
 from pyadam.bench.columns import RATE, Column
 from pyadam.bench.peers import NotOffered
 from pyadam.bench.peers.graph import Gradients
-from pyadam.parity.inputs import Rows
+from pyadam.parity.inputs import Slices
 
 
 class Run:
     """The operation of the column, on variables of TensorFlow's own."""
 
-    def __init__(self, column: Column, weights: Iterable[np.ndarray], gradients: Iterable[np.ndarray | Rows]) -> None:
+    def __init__(self, column: Column, weights: Iterable[np.ndarray], gradients: Iterable[np.ndarray | Slices]) -> None:
         if not column.fused or column.clip is not None or column.average is not None:
             raise NotOffered(f"TensorFlow has no operation for {column.title}")
         self.column = column

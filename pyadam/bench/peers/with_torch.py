@@ -7,19 +7,19 @@ import torch
 
 from pyadam.bench.columns import RATE, Column
 from pyadam.bench.peers import NotOffered
-from pyadam.parity.inputs import Rows
+from pyadam.parity.inputs import Slices
 
 
 class Run:
     """The optimizer of the column in one of torch's ways: "fused", "foreach" or "sparse"."""
 
     def __init__(
-        self, column: Column, weights: Iterable[np.ndarray], gradients: Iterable[np.ndarray | Rows], way: str
+        self, column: Column, weights: Iterable[np.ndarray], gradients: Iterable[np.ndarray | Slices], way: str
     ) -> None:
         self.column = column
         self.weights = [torch.nn.Parameter(torch.from_numpy(w)) for w in weights]
         for w, g in zip(self.weights, gradients, strict=True):
-            w.grad = _sparse(g) if way == "sparse" else torch.from_numpy(g.dense() if isinstance(g, Rows) else g)
+            w.grad = _sparse(g) if way == "sparse" else torch.from_numpy(g.dense() if isinstance(g, Slices) else g)
         name, arguments = column.torch
         switch = {way: True}
         if way == "sparse":
@@ -45,8 +45,8 @@ class Run:
         return [x.detach().numpy() for x in [*self.weights, *self.averages]]
 
 
-def _sparse(gradient: np.ndarray | Rows) -> torch.Tensor:
-    if not isinstance(gradient, Rows):
+def _sparse(gradient: np.ndarray | Slices) -> torch.Tensor:
+    if not isinstance(gradient, Slices):
         raise NotOffered("the gradients are dense")
     torch.sparse.check_sparse_tensor_invariants.disable()  # torch wants to be told: checks take time at every step
     indices = torch.from_numpy(gradient.indices.astype(np.int64))[None]
