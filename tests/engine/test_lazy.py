@@ -43,7 +43,7 @@ def sparse(named, rows, dtype="float32"):
 # --- what moves ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(("generation", "dtype", "size", "given"), CASES, ids=str)
 def test_rows_with_a_gradient_follow_the_oracle_and_the_others_keep_their_bits(generation, dtype, size, given):
     (module, variable), rows = GENERATIONS[generation], SIZES[size]
@@ -176,7 +176,7 @@ def fit(model, epochs=2):
     return model.fit(X, np.ones((50, 1)), batch_size=16, epochs=epochs, shuffle=False, verbose=0)  # the last is smaller
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("given", [{}, {"run_eagerly": True}], ids=str)
 @pytest.mark.parametrize(("module", "host"), [(pyadam, keras), (pyadam.tf_keras, tf_keras)], ids=GENERATIONS)
 def test_an_embedding_in_fit(module, host, given):
@@ -257,6 +257,7 @@ def test_loss_scaling_around_it(generation, graph, rows):
     assert_same(values([w, *inner.variables]), values([v, *plain.variables]))
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("kind", ["keras", "weights.h5"])
 def test_a_file_goes_on_to_the_bit(kind, tmp_path):
     whole, half = (embedding_model(pyadam.LazyAdam(0.1)) for _ in range(2))
@@ -278,6 +279,7 @@ def test_a_file_goes_on_to_the_bit(kind, tmp_path):
     )
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("first", "second"), [(pyadam.LazyAdam, pyadam.Adam), (keras.optimizers.Adam, pyadam.LazyAdam)]
 )

@@ -108,6 +108,7 @@ def drawn(rng, n):
     return on
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("host", ["Keras 3", "tf_keras"])
 def test_few_programs_for_many_patterns_and_subsets_in_a_loop(host):
     module = pyadam if host == "Keras 3" else pyadam.tf_keras
@@ -146,6 +147,7 @@ def test_a_pattern_that_stays_gets_a_program_of_its_own():
     assert len(optimizer._engine._own) == 6
 
 
+@pytest.mark.long
 def test_few_functions_for_many_numbers_of_rows_in_several_tables():
     vs = [keras.Variable(np.ones((512, WIDTH), "float32")) for _ in range(3)]
     optimizer, rng = pyadam.LazyAdam(0.01), np.random.default_rng(0)

@@ -183,7 +183,7 @@ def test_fit(host, compiled):
         assert_same(each, found[0])
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @host
 @pytest.mark.parametrize(("source", "target"), [("none", "mirrored"), ("mirrored", "none")])
 def test_files(host, source, target, tmp_path):
@@ -208,6 +208,7 @@ def test_files(host, source, target, tmp_path):
     assert_same(state(loaded, loaded.optimizer), state(made, made.optimizer))
 
 
+@pytest.mark.sample(1)
 @host
 def test_a_saved_model_of_a_model_that_was_trained_in_a_scope(host, tmp_path):
     made = fit(model(host, "mirrored"))

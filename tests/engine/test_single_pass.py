@@ -69,14 +69,14 @@ def outcomes(request):
     return [dict(zip(asked, map(json.loads, done.stdout.splitlines()), strict=True)) for done in runs]
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{name}-{arguments}" for name, arguments in CASES])
 def test_the_same_bits(outcomes, case):
     plain, single = (outcome[case][0] for outcome in outcomes)
     assert plain == single
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{name}-{arguments}" for name, arguments in CASES])
 def test_one_loop_a_lane(outcomes, case):
     """Two large variables, the two small ones that share an arena, and the table, unless its other rows stay as they are.
@@ -114,7 +114,7 @@ def test_asking_too_late_is_an_error_that_explains():
     assert "PYADAM_SINGLE_PASS=1" in done.stderr.splitlines()[-1]
 
 
-@pytest.mark.sample(1)
+@pytest.mark.long
 @pytest.mark.parametrize("given", [None, "--xla_cpu_enable_fast_min_max=false"])
 def test_asking_too_late_leaves_the_options_of_xla_alone(given):
     ask = TOO_LATE.splitlines()
@@ -135,6 +135,7 @@ def test_it_is_off_unless_asked_for():
     assert run_python(code, PYADAM_SINGLE_PASS="0").stdout.split() == ["False", "None"]
 
 
+@pytest.mark.long
 def test_other_options_of_the_user_are_kept():
     code = "import os, pyadam.xla; pyadam.xla.single_pass(); print(os.environ['XLA_FLAGS'])"
     given = "--xla_cpu_enable_fast_min_max=false --xla_backend_extra_options=xla_cpu_flatten_after_fusion"

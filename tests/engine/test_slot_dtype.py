@@ -139,7 +139,7 @@ def test_slots_are_half_as_large_and_nothing_else_changes_its_dtype(name):
     assert len(expected) == sum(v.dtype == "bfloat16" for v in made[1].variables)
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", EVERY)
 def test_a_step_is_that_of_float32_slots_and_stores_one_of_their_neighbours(name):
     """From the same state: the weight but for its last bit, each slot within one unit in the last place of bfloat16."""
@@ -199,6 +199,7 @@ def test_elements_are_rounded_each_on_its_own():
     assert np.any(first != third.ravel()[:1000])
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("compiled", [None, True])
 def test_eager_steps_and_those_inside_a_function_come_to_the_same_bits(compiled):
     found = []

@@ -65,7 +65,7 @@ def test_the_second_step_has_the_second_value(argument, then, right, make, wrap,
     np.testing.assert_array_equal(moved, np.float32(right))
 
 
-@pytest.mark.sample(10)
+@pytest.mark.sample(6)
 @pytest.mark.parametrize(("name", "argument"), FOLLOWED, ids=map(".".join, FOLLOWED))
 def test_every_variable_moves_as_its_number_does(name, argument):
     before = STARTS.get(

@@ -39,7 +39,7 @@ def test_layout_is_keras_layout(name, state):
     assert [a.split("_")[-1] for a, _ in named] == [b.split("_")[-1] for _, b in named]
 
 
-@pytest.mark.sample(8)
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 @pytest.mark.parametrize("state", STATES, ids=str)
 @pytest.mark.parametrize("kind", ["weights.h5", "keras", "checkpoint"])

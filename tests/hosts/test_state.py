@@ -102,7 +102,7 @@ def staged():
     return model
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("kind", ["m.keras", "m.h5", "m.weights.h5", "checkpoint"])
 def test_staged_unfreezing_resumes_as_if_it_had_not_stopped(kind, tmp_path):
     """Read by number, as Keras does, head and body change places."""
@@ -297,7 +297,7 @@ def compiled(model):
     return model
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("make", [lambda: keras.Sequential([keras.Input((4,)), Unnamed(name="mix")]), Stack])
 @pytest.mark.parametrize("others", [0, 1, 2, 10])
 def test_numbers_that_keras_counts_from_another_one(make, others, tmp_path):
@@ -314,6 +314,7 @@ def test_numbers_that_keras_counts_from_another_one(make, others, tmp_path):
     assert fit(keras.models.load_model(tmp_path / "m.keras")) == expected
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_a_checkpoint_is_restored_before_a_build_inside_of_a_graph(wrapped, tmp_path):
     def made():
@@ -347,7 +348,7 @@ def test_what_starts_fresh_starts_fresh_though_it_has_state(tmp_path):
     np.testing.assert_array_equal(fresh[0], model.layers[0].kernel)
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("how", ["loaded", "LossScaleOptimizer", "Keras' LossScaleOptimizer", "one replica"])
 def test_layers_are_unfrozen_where_keras_builds_the_optimizer(how, tmp_path):
     inner = pyadam.Adam(0.01)

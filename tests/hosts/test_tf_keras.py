@@ -108,7 +108,7 @@ def test_the_bits_of_keras_3(case):
 # --- training ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 @pytest.mark.parametrize("mode", MODES)
 def test_a_model_ends_with_the_same_weights_in_both_generations(name, mode):
@@ -146,7 +146,7 @@ def test_tf_keras_nadam_advances_its_product_once_a_variable_in_a_graph():
     np.testing.assert_allclose([weights["pyadam"], weights["tf_keras"]], [0.675, 0.694], atol=5e-4)
 
 
-@pytest.mark.sample(5)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", EVERY)
 def test_minimize_and_a_custom_loop_step_alike(name):
     ends = []
@@ -232,7 +232,7 @@ def save_and_load(model, kind, folder, fresh):
     return other
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning")
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 def test_a_model_resumes_from_its_file_to_the_bit(name, tmp_path):
@@ -249,7 +249,7 @@ def test_a_model_resumes_from_its_file_to_the_bit(name, tmp_path):
         assert_same(arrays(fit(each)), whole)
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("module", [pyadam.tf_keras, tf_keras.optimizers], ids=["pyadam", "tf_keras"])
 @pytest.mark.parametrize("name", ["Adafactor", "Adam", "Nadam", "SGD"])
 def test_a_saved_model_holds_the_weights_and_the_optimizers_arguments(name, module, tmp_path):
