@@ -54,6 +54,7 @@ def from_specs() -> dict[Path, str | None]:
         DESCRIPTION: re.sub(r"(?m)^Version: .*$", f"Version: {pyadam.__version__}", read(DESCRIPTION) or ""),
         R_PACKAGE / "tests" / "testthat" / "signatures.txt": read(Path("tests/signatures.txt")),
         Path("docs/reference/signatures.md"): in_python.signatures(),
+        Path("docs/reference/sparse.md"): in_python.sparse(),
         Path("pyadam/__init__.pyi"): in_stubs.package(),
         Path("pyadam/_keras3.pyi"): in_stubs.classes("keras3"),
         Path("pyadam/_tf_keras.pyi"): in_stubs.classes("tf_keras"),

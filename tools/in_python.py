@@ -1,4 +1,4 @@
-"""The tables of signatures."""
+"""The pages of the reference that follow from the specs: signatures, and what becomes of sparse gradients."""
 
 from collections.abc import Callable
 from inspect import Parameter
@@ -6,6 +6,8 @@ from typing import Any
 
 import in_r
 from functions import NOTE, OPTIMIZERS, SCHEDULES, Function, with_links
+
+from pyadam.optimizers.sparse import LAZY_CONFLICTS, POLICY
 
 
 def signatures() -> str:
@@ -15,6 +17,25 @@ def signatures() -> str:
         "function has R keras 2.11's, in both languages, or one in its style."
     )
     return "\n\n".join([note, "# Signatures", head, *map(table, OPTIMIZERS + SCHEDULES)]) + "\n"
+
+
+def sparse() -> str:
+    """The page on sparse gradients."""
+    note = f"<!-- {NOTE.format('optimizers/sparse.py')} -->"
+    head = (
+        "The first row that applies decides what becomes of a gradient that is a `tf.IndexedSlices`. The numbers are the same\n"
+        "either way; time and memory differ. ([Speed](../performance.md) says by how much.)"
+    )
+    rows = [
+        f"| {policy.reason} | {policy.way.value} |" for policy in POLICY if policy.reason != "The gradient is dense."
+    ]
+    lines = "\n".join(["| when | the gradient becomes |", "|---|---|", *rows])
+    conflicts = ", ".join(conflict.words.replace("``", "`") for conflict in LAZY_CONFLICTS)
+    lazy = (
+        f"LazyAdam refuses a sparse gradient under {conflicts},\n"
+        "with a constraint of its variable, and in a train step that is compiled as a whole."
+    )
+    return "\n\n".join([note, "# Sparse gradients", head, lines, lazy]) + "\n"
 
 
 def table(f: Function) -> str:

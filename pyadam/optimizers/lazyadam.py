@@ -12,6 +12,7 @@ from pyadam.optimizers.shared import (
     epsilon_field,
     learning_rate_field,
 )
+from pyadam.optimizers.sparse import LAZY_CONFLICTS
 from pyadam.optimizers.spec import Spec
 
 __all__ = ["RULE", "LazyAdam"]
@@ -27,9 +28,9 @@ class LazyAdam(Spec):
     and state keep their bits. Clipping sees the summed rows; in a norm the others count as zeros. The cost of a step grows
     with the rows that it moves.
 
-    A sparse gradient can't be combined with ``use_ema``, with ``gradient_accumulation_steps`` above 1, with a constraint of its
-    variable, or with a train step that is compiled as a whole (``jit_compile=True`` in ``compile()``). An error at the step
-    says what to change.
+    A sparse gradient can't be combined with {conflicts}, with a constraint of its variable,
+    or with a train step that is compiled as a whole (``jit_compile=True`` in ``compile()``). An error at the step says what to
+    change.
     """
 
     title = "LazyAdam"
@@ -46,5 +47,7 @@ class LazyAdam(Spec):
     epsilon: float = epsilon_field()
     amsgrad: bool = amsgrad_field()
 
+
+LazyAdam.__doc__ = (LazyAdam.__doc__ or "").format(conflicts=", ".join(c.words for c in LAZY_CONFLICTS))
 
 RULE = replace(adam.RULE, spec=LazyAdam, lazy=True)

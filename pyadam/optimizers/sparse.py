@@ -91,21 +91,24 @@ class Conflict(NamedTuple):
 
     Attributes:
         argument: its name.
+        words: what of it conflicts, in documentation.
         holds: whether a spec has a value of it that conflicts.
         remedy: what to set it to.
     """
 
     argument: str
+    words: str
     holds: Callable[[Any], bool]
     remedy: str
 
 
 LAZY_CONFLICTS: tuple[Conflict, ...] = (
-    Conflict("use_ema", lambda h: h.use_ema, "set use_ema=False"),
+    Conflict("use_ema", "``use_ema``", lambda h: h.use_ema, "set use_ema=False"),
     Conflict(
         "gradient_accumulation_steps",
+        "``gradient_accumulation_steps`` above 1",
         lambda h: (h.gradient_accumulation_steps or 1) > 1,
         "set gradient_accumulation_steps=1",
     ),
-    Conflict("slot_dtype", lambda h: h.slot_dtype is not None, "set slot_dtype=None (NULL in R)"),
+    Conflict("slot_dtype", "``slot_dtype``", lambda h: h.slot_dtype is not None, "set slot_dtype=None (NULL in R)"),
 )

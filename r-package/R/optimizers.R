@@ -391,9 +391,9 @@ optimizer_lamb <- function(
 #' keep their bits. Clipping sees the summed rows; in a norm the others count as zeros. The cost of
 #' a step grows with the rows that it moves.
 #'
-#' A sparse gradient can't be combined with `use_ema`, with `gradient_accumulation_steps` above 1,
-#' with a constraint of its variable, or with a train step that is compiled as a whole
-#' (`jit_compile=True` in `compile()`). An error at the step says what to change.
+#' A sparse gradient can't be combined with `use_ema`, `gradient_accumulation_steps` above 1,
+#' `slot_dtype`, with a constraint of its variable, or with a train step that is compiled as a
+#' whole (`jit_compile=True` in `compile()`). An error at the step says what to change.
 #'
 #' @param epsilon Added to the root of v, outside the bias correction ("epsilon hat" of the paper).
 #'   Takes a number in `[0, Inf)`, a variable that holds one or a function without arguments.
