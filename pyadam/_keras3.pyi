@@ -603,9 +603,9 @@ class LazyAdam(_Optimizer):
     and state keep their bits. Clipping sees the summed rows; in a norm the others count as zeros. The cost of a step grows
     with the rows that it moves.
 
-    A sparse gradient can't be combined with ``use_ema``, ``gradient_accumulation_steps`` above 1, ``slot_dtype``, with a constraint of its variable,
-    or with a train step that is compiled as a whole (``jit_compile=True`` in ``compile()``). An error at the step says what to
-    change.
+    A sparse gradient can't be combined with ``use_ema``, ``gradient_accumulation_steps`` above 1, ``slot_dtype``,
+    with a constraint of its variable, or with a train step that is compiled as a whole (``jit_compile=True`` in ``compile()``).
+    An error at the step says what to change.
 
     Args:
         learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a

@@ -1,8 +1,8 @@
 """Arenas: the state of many small variables in one flat variable.
 
-Handing a variable to a compiled program takes a time of its own, however small it is (docs/performance.md). So the slots of
-small weights lie end to end in an arena, one for each slot name. Outside the engine nothing shows of it: the shell dresses each
-part of an arena as a variable, which is read, assigned and saved as any other.
+Passing a variable to a compiled program has a fixed cost, however small the variable is (docs/performance.md). So the slots of
+small weights are concatenated in an arena, one arena for each slot name. Outside the engine this doesn't show: each part of an
+arena is a variable that is read, assigned and saved like any other.
 """
 
 from collections.abc import Iterable, Sequence

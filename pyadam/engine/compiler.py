@@ -1,4 +1,4 @@
-"""The one place where programs are made: XLA where the device can, the same code uncompiled where it can't."""
+"""Where programs are made: compiled by XLA if the device supports it, else the same code uncompiled."""
 
 import functools
 import os
@@ -15,7 +15,7 @@ from pyadam.engine.debugging import unwatched
 __all__ = ["Program", "can_compile", "compiles", "inside_xla", "is_single_pass", "makes_one_loop", "single_pass"]
 
 _TOO_LATE = (
-    "pyadam: a single pass over memory is not to be had: XLA reads its options before it compiles for the first time in a "
+    "pyadam: it is too late for a single pass over memory: XLA reads its options before it compiles for the first time in a "
     "process. Call pyadam.xla.single_pass() before any step and any compiled function, or start the process with "
     "PYADAM_SINGLE_PASS=1 and import pyadam first"
 )
@@ -47,16 +47,15 @@ def can_compile(device: str) -> bool:
 
 
 def single_pass() -> None:
-    """Has the programs of this process go over memory once on CPUs: a loop for each variable, not one for each of its states.
+    """Makes the programs of this process pass over memory once on CPUs: one loop a variable, not one for each of its states.
 
-    An update is bound by memory, so it is faster by up to the ratio of bytes, 28 to 40 for Adam in float32. Results are the
-    same to the bit. It rests on an option of XLA that is marked experimental, and that all of the process shares, the user's
-    own compiled functions included; so it is off unless asked for, by this function or by ``PYADAM_SINGLE_PASS=1`` in the
+    An update is bound by memory, so it becomes faster by up to the ratio of bytes, 28 to 40 for Adam in float32. The results
+    are the same to the bit. The option of XLA behind it is marked experimental and applies to the whole process, including the
+    user's own compiled functions; so it is off by default, and turned on by this function or by ``PYADAM_SINGLE_PASS=1`` in the
     environment.
 
     Raises:
-        RuntimeError: XLA does not take the option any more, since it has compiled something in this process already; or it
-            does not know it.
+        RuntimeError: XLA ignores the option, because it has compiled something in this process already or does not know it.
     """
     before = os.environ.get("XLA_FLAGS")
     xla_flags.add()
@@ -105,14 +104,14 @@ class Program:
     """A function of tensors, compiled by XLA if asked for and if all it touches lives on one device that can.
 
     Args:
-        function: it may read and assign variables that it captures; its arguments are nests of tensors and None.
+        function: may read and assign variables that it captures; its arguments are nests of tensors and None.
         devices: where those variables live.
         jit_compile: whether to compile.
     """
 
     def __init__(self, function: Callable[..., Any], devices: Iterable[str], jit_compile: bool) -> None:
         compiled = compiles(set(devices), jit_compile) or None
-        # partial: TensorFlow, which warns of a function that is traced often, would take all programs of one code for the same
+        # partial, because TensorFlow's retracing warning would count all programs made from one code object together
         self._function = tf.function(functools.partial(function), jit_compile=compiled, autograph=False)
         self._arguments: Any = None
 

@@ -1,8 +1,8 @@
-"""TensorFlow's debugging tools, kept out of the programs and served at their doors.
+"""TensorFlow's debugging tools: kept out of compiled programs, and applied to what goes in and what comes out.
 
-`tf.debugging.enable_check_numerics` and its kin look at every operation, by adding others behind it. XLA has none of these; and
-what is inside a program is no user's, such as a quotient of which another branch is taken. So programs are made and run unseen,
-and where numbers are to be checked, that is done with what goes into a step and with what comes out of it.
+`tf.debugging.enable_check_numerics` and similar tools add an operation behind every other one. XLA can't compile these, and a
+program's intermediate values, such as the branch of a quotient that is not taken, may be non-finite on purpose. So programs are
+traced and run without the tools, and numbers are checked where they enter a step and where they leave it.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ __all__ = ["checked", "numbers_are_checked", "unwatched"]
 
 
 def _watchers() -> list[Any]:
-    """The functions that this thread shows every operation to; the list itself."""
+    """This thread's operation callbacks: the list itself, not a copy."""
     from tensorflow.python.eager import context
 
     return context.context().op_callbacks
@@ -25,7 +25,7 @@ def _watchers() -> list[Any]:
 
 @contextmanager
 def unwatched() -> Iterator[None]:
-    """Keeps operations from the debugging tools, those that are run and those of functions that are traced."""
+    """Hides operations from the debugging tools, while they run and while functions are traced."""
     watchers = _watchers()
     held = watchers[:]
     watchers.clear()
@@ -43,7 +43,7 @@ def numbers_are_checked() -> bool:
 
 
 def checked(value: Any, what: str) -> Any:
-    """The value; an InvalidArgumentError that begins with ``what``, once it is run, if a number in it is not finite."""
+    """The value. Evaluating it raises an InvalidArgumentError that begins with ``what`` if a number is not finite."""
     if isinstance(value, Rows):
         return value._replace(values=checked(value.values, what))
     return tf.debugging.check_numerics(value, what) if value.dtype.is_floating else value

@@ -24,13 +24,13 @@ def _belongs_to_r(function: Any) -> bool:
 class Dynamic:
     """A hyperparameter whose value comes from a function without arguments.
 
-    In eager mode the function is simply called. In a graph it is called by the step itself, each time the step runs. An R
-    closure can't be: the graph runs on other threads while R's waits. It is called on R's thread when the graph is, just
-    before it runs: its value is a captured one, which TensorFlow asks for at each call of the outermost function. Such a call
-    may make one step, which a second step with the same value would break; it is refused.
+    In eager mode the function is simply called. In a graph the step calls it each time it runs. That is impossible for an R
+    closure, because the graph runs on other threads while R's waits. An R closure is called on R's thread just before the graph
+    runs: its value is a call-time capture, which TensorFlow evaluates at each call of the outermost function. So such a call
+    may make one step only; a second one, which would see the same value, is refused.
 
-    The first value of other functions is fetched while tracing, so that a function that returns something else than a number
-    fails there, with a plain error; the first step uses that value.
+    Other functions are called once while tracing, so that one that doesn't return a number fails there, with a plain error. The
+    first step uses that value.
     """
 
     def __init__(self, owner: str, name: str, function: Callable[[], Any], kind: DynamicNumber) -> None:

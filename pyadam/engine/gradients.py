@@ -1,4 +1,4 @@
-"""Gradients as users have them, made ready for a step: checked, and dense or by rows."""
+"""Gradients as users pass them: checked, converted, and clipped."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -74,9 +74,9 @@ def prepare(owner: str, path: str, weight: Any, gradient: Any, way: Way) -> Any:
 
 
 def _of_the_shape_now(owner: str, path: str, weight: Any, gradient: Any) -> Any:
-    """The gradient of a weight whose shape only its value has, once the shapes are the same: nothing is to be broadcast.
+    """The gradient of a weight whose static shape is unknown, checked against its value: gradients are never broadcast.
 
-    In a graph the assertion is TensorFlow's, which says both shapes.
+    In a graph TensorFlow's own assertion does it and reports both shapes.
     """
     if tf.executing_eagerly():
         _check_shape(owner, path, weight.read_value(), gradient)
@@ -96,11 +96,11 @@ def _check_shape(owner: str, path: str, weight: Any, gradient: Any) -> None:
 
 
 def _checked_rows(owner: str, path: str, weight: Any, indices: Any, way: Way) -> Any:
-    """The indices, once none is outside of the weight: a ValueError where their values are known, else an assertion.
+    """The indices, checked to be rows of the weight: with a ValueError if their values are known, else with an assertion.
 
-    In a graph TensorFlow refuses them where it gathers rows. Where nothing but rows is touched, a check that names the variable
-    would cost time at every step. Elsewhere than on a CPU the host would wait for the device, so there TensorFlow leaves out
-    what is no row. So it does where a train step is compiled as a whole: such programs have no assertions.
+    When a step touches only those rows, TensorFlow's gather refuses bad indices in a graph, and a second check would cost time.
+    Off the CPU a check would make the host wait for the device; there, and in a train step that is compiled as a whole, which
+    has no assertions, TensorFlow skips indices that are out of range.
     """
     if "CPU" not in weight.device or not weight.shape.is_fully_defined():
         return indices
@@ -121,9 +121,7 @@ def _checked_rows(owner: str, path: str, weight: Any, indices: Any, way: Way) ->
 def clipping(
     gradients: Sequence[Any], clipnorm: float | None, clipvalue: float | None, global_clipnorm: float | None
 ) -> list[Callable[[Any], Any]]:
-    """How gradients are clipped: by value, by each one's own Euclidean norm, or by the norm of all of them as one vector.
-
-    Returns a function for each gradient, which takes that gradient to the clipped one.
+    """A function for each gradient that clips it: by value, by its own Euclidean norm, or by the global norm.
 
     A NaN stays where it is under ``clipvalue`` and ``clipnorm``; under ``global_clipnorm`` it reaches every element.
     """
@@ -134,7 +132,7 @@ def clipping(
     if global_clipnorm is not None:
         widest = tf.float64 if any(g.dtype == tf.float64 for g in gradients) else tf.float32
         norm = tf.sqrt(tf.add_n([sum_of_squares(tf.cast(g, widest)) for g in gradients]))
-        norm += norm - norm  # NaN, if the norm is infinite: it would turn finite gradients to zero in silence
+        norm += norm - norm  # an infinite norm becomes NaN; it would silently turn finite gradients into zeros
         return [_times(_shrink(norm, global_clipnorm))] * len(gradients)
     return [lambda g: g] * len(gradients)
 

@@ -1,8 +1,8 @@
 """Targets and lanes: the variables of a step, and which of them one run of the rule updates together.
 
-A large variable is a lane of its own and is updated in place. Small ones of one kind are laid end to end and share a lane, for
-the reason that docs/performance.md gives. Elementwise rules give the same numbers either way; saved state stays one variable a
-weight. One whose gradient is of some rows has a lane for those, and another if the others move as well.
+A large variable is a lane of its own and is updated in place. Small ones of one kind are concatenated into one lane;
+docs/performance.md says why. Elementwise rules give the same numbers either way, and saved state stays one variable a weight. A
+variable with a sparse gradient has a lane for the rows that it names, and another for all rows if the others move as well.
 """
 
 import math
@@ -46,7 +46,7 @@ class Target:
         constraint: a function from the new weight to the one that is kept, or None.
         arenas: where its state lies, if it shares memory with that of others.
         received: whether it ever got a gradient; with accumulation a missing one counts as zero from then on.
-        first: the number of its first element, where the elements of all targets are counted.
+        first: the number of its first element, counting the elements of all targets.
     """
 
     weight: Any
@@ -98,7 +98,7 @@ class Lane:
         indices: their places among the targets of the step.
         targets: the targets; all alike in dtype, decay, and taking part or not.
         takes_part: whether they have a gradient; without one only their averages advance.
-        masked: whether a mask says which of them have one, in the place of ``takes_part``.
+        masked: whether a mask decides that instead, target by target.
         separate: whether each new value is computed in a loop of its own, from old values alone.
     """
 
@@ -156,7 +156,7 @@ class Lane:
         return self.join([dense[i] for i in self.indices])
 
     def mask(self, moved: Any) -> Any:
-        """Of a vector that says which targets of the step move: the lane's part, an element of it for each of its own."""
+        """The lane's part of a vector that says which targets move, with one element for each element of the lane."""
         if not self.masked:
             return None
         if not self.packed:
@@ -169,7 +169,7 @@ class Lane:
         return None if gradient is None else as_real(gradient, self.dtype)
 
     def join(self, values: Sequence[Any]) -> Any:
-        """One value a target, laid end to end in the dtype of the arithmetic; None counts as zeros, if not all are."""
+        """One value a target, concatenated in the dtype of the arithmetic. None counts as zeros, unless all are None."""
         if not self.packed:
             return values[0]
         if all(value is None for value in values):
@@ -203,11 +203,11 @@ class Lane:
         self._write([target.accumulator for target in self.targets], value, None)
 
     def stored(self, state: State, t: Any, ordered: bool) -> State:
-        """A new state, its slots as they are stored: bfloat16 ones rounded by the random bits of update ``t``.
+        """A new state as it is stored: bfloat16 slots are rounded with the random bits of update ``t``.
 
-        ``ordered`` says that loops read old state: none of that is overwritten before they are over. Where it is the weight's
-        loop alone, the slots wait for the weight. Where all are computed from old values the state is written from its end,
-        the average, the weight, the slots: each value may come from those before it.
+        ``ordered`` says that some loops read old state, which must not be overwritten before they finish. If only the weight's
+        loop does, the slots wait for the weight. If every value has a loop of its own, the state is written in reverse: the
+        average, the weight, then the slots, since a value may depend on those before it.
         """
         new, target, wait = dict(state), self.targets[0], t
         if self.separate:
@@ -226,7 +226,7 @@ class Lane:
         return new
 
     def _elements(self, shape: Any) -> list[Any]:
-        """The numbers of the elements of a state, as a sum: those of a variable are the same in a lane of any kind."""
+        """The numbers of a state's elements, as terms of a sum. An element has the same number in a lane of any kind."""
         if len(shape) > 1:
             *outer, inner = shape.as_list()
             rows = self.targets[0].first + inner * tf.range(math.prod(outer), dtype=tf.int64)
@@ -296,8 +296,9 @@ class RowLane(Lane):
 class OtherRowsLane(Lane):
     """All rows of one variable, as they move without a gradient; a `RowLane` scatters those that have one over them.
 
-    A dense gradient, as large as the variable and mostly zeros, is never made. Without it XLA's loops would share parts in
-    other ways, with copies here and there; so each new value has a loop of its own, which reads old values, in our order.
+    A dense gradient, which would be as large as the variable and mostly zeros, is never made. Left to itself XLA would then
+    fuse its loops differently and insert copies, so each new value has a loop of its own that reads old values, in a fixed
+    order.
     """
 
     separate: bool = True
@@ -307,21 +308,21 @@ class OtherRowsLane(Lane):
         return None
 
     def typed(self, gradient: Any) -> Any:
-        """Zeros, which no compiled program writes to memory."""
+        """Zeros. XLA folds them into the loops, so they take no memory."""
         return tf.zeros(self.targets[0].weight.shape, self.dtype)
 
 
 def _lanes_for(ways: Collection[Way]) -> list[type[Lane]]:
-    """The lanes of a variable whose gradient goes into the step in these ways; none of them: it moves without, if at all.
+    """The lanes of a variable whose gradients become these; without any, the variable moves without a gradient, if at all.
 
-    What moves all rows comes first, and what is about some of them is written over it.
+    The lane that moves all rows comes first; the one for some rows then overwrites its result.
     """
     whole = [Lane] if Way.DENSE in ways or not ways else [OtherRowsLane] if Way.ALL_ROWS in ways else []
     return whole + [RowLane] * bool({Way.ROWS, Way.ALL_ROWS} & set(ways))
 
 
 def _whole_arena(variables: list[Any]) -> Any:
-    """The memory of the arena whose parts these are, all of them in order; or None."""
+    """The memory of the arena whose parts these are, if they are all of its parts in order; else None."""
     arena = getattr(variables[0], "arena", None)
     if arena is None or len(arena.parts) != len(variables):
         return None
@@ -329,7 +330,7 @@ def _whole_arena(variables: list[Any]) -> Any:
 
 
 def _shaped(value: Any, shape: Any) -> Any:
-    """The value in this shape; vectors are in the shape of vectors already, and an operation saved is time saved."""
+    """The value in this shape. Vectors are left alone, to save an operation."""
     return value if value.shape.rank == 1 == len(shape) else tf.reshape(value, shape)
 
 
@@ -375,7 +376,7 @@ def make_lanes(
 
 
 def _kind(target: Target) -> Any:
-    """What the targets of one lane have in common; None for one that needs a lane of its own."""
+    """What the targets of one lane have in common; None for a target that needs a lane of its own."""
     if target.replaced or target.weight.dtype.is_complex or not is_small(target):
         return None
     return target.dtype, target.weight.device, target.decayed, id(target.arenas)

@@ -13,7 +13,7 @@ from pyadam.optimizers.sparse import Way
 
 __all__ = ["Given", "Launcher"]
 
-_FUNCTIONS = 8  # of one launcher, for the dtypes of its gradients and their numbers of rows just as they come
+_FUNCTIONS = 8  # functions of one launcher that keep the dtypes and the numbers of rows as they come
 
 
 class Given(NamedTuple):
@@ -31,10 +31,10 @@ class Given(NamedTuple):
 
 
 class Launcher:
-    """A step over some targets, whatever numbers their gradients hold.
+    """A step over some targets, traced once.
 
-    Without masks it is for gradients that are there for the same targets each time. With masks any may be missing: zeros are in
-    the place of a dense one, no rows in that of a sparse one, and what must not move keeps its value.
+    Without masks the same targets must have gradients at every call. With masks any gradient may be missing: zeros stand in for
+    a dense one and an empty set of rows for a sparse one, and the mask keeps the values that must not move.
 
     Args:
         targets: the variables of the step.
@@ -90,7 +90,7 @@ class Launcher:
         self._functions[key](inputs)
 
     def _dense_of(self, gradients: Sequence[Any], many: bool) -> list[Any]:
-        """The dense gradients; with masks zeros for those that are missing, and in one dtype, as they come in any order."""
+        """The dense gradients. With masks, zeros stand in for missing ones, and a variable's gradients have one dtype."""
         found: list[Any] = []
         zeros: dict[Any, Any] = {}
         for i in self._dense:
@@ -106,10 +106,10 @@ class Launcher:
         return found
 
     def _rows_of(self, gradients: Sequence[Any], many: bool) -> list[Rows]:
-        """The gradients by rows; with masks none of them for those that are missing.
+        """The sparse gradients; with masks, missing ones have no rows.
 
-        They come in their own size. Once that has been many sizes it is the largest so far: those of several variables would
-        have no end of combinations.
+        Each keeps its own size at first. After many different sizes it is padded to the largest one so far, because the sizes
+        of several variables combine without bound.
         """
         found = []
         for i in self._rows:
@@ -128,9 +128,10 @@ class Launcher:
         return found
 
     def _traced(self, inputs: dict[str, Any], sizes: Sequence[int | None]) -> Any:
-        """A function for such inputs. It is traced once, and TensorFlow has no reason to warn of many traces.
+        """A function for inputs of this signature. It is traced once.
 
-        For TensorFlow all functions of one code are the same function, in whatever optimizer; a partial function has no code.
+        TensorFlow's retracing warning counts traces by code object, across optimizers; a partial has none, so nothing is
+        counted.
         """
         signature = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), inputs)
         signature["dense"] = [
@@ -171,7 +172,8 @@ class Launcher:
         new = self._update(gradients, masks, passed, t, inputs["hyper"])
         for lane, rows, state in zip(self._lanes, picked, new, strict=True):
             lane.write(state, rows)
-            if self._accumulate is not None and lane.takes_part:  # the program would copy what it reads and overwrites
+            # inside the program, XLA would copy what it both reads and overwrites
+            if self._accumulate is not None and lane.takes_part:
                 lane.clear_accumulator()
         self._constrain(inputs)
 

@@ -1,8 +1,8 @@
-"""tf.distribute: with one replica everything is as without a strategy, and several replicas are refused.
+"""tf.distribute: one replica works as without a strategy, and several replicas are refused.
 
-A strategy with one replica, such as MirroredStrategy on one device, makes variables that stand for a list of one. A step can't
-assign to such a list: TensorFlow would gather all replicas first, which is impossible within a compiled program. So steps see
-the one variable in it, and what the optimizer itself keeps is that one variable from the start.
+A strategy with one replica, such as MirroredStrategy on one device, wraps each variable in a distributed one. A step can't
+assign to that wrapper: TensorFlow would synchronize replicas first, which a compiled program can't do. So steps use the
+variable inside, and the optimizer's own state is made without a wrapper.
 """
 
 import contextlib

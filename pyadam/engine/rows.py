@@ -1,8 +1,8 @@
 """Some rows of a variable: their gradients, each row once, and how they are read and overwritten.
 
-TensorFlow's operations that gather rows from a variable, or scatter some into it, have all later reads copy all of it, so that
-no value changes under its reader. A forward pass would copy the table of an embedding at every step. So the mode is taken back.
-A value that was read earlier stays what it was all the same: the scatter itself copies while one is in use.
+TensorFlow's operations that gather rows from a variable, or scatter rows into it, switch the variable to copy-on-read, so that
+no value changes under its reader. The forward pass would then copy an embedding's table at every step, so the mode is switched
+off again. Values read earlier are still safe: the scatter itself copies the table while one of them is in use.
 """
 
 import math
@@ -19,8 +19,8 @@ class Rows(NamedTuple):
     """A gradient of some rows of a variable, each of them once.
 
     Attributes:
-        values: a gradient a row, then zeros. Their number is that of the rows as given, repeated ones too (it is the same for
-            most batches), rounded up to a power of two, at most that of the variable: so few sizes are compiled.
+        values: a gradient a row, then zeros. Their number is the number of rows as given, duplicates included (it is the same
+            for most batches), rounded up to a power of two and at most the variable's, so that few sizes are compiled.
         index: the rows, then zeros.
         count: how many there are.
     """

@@ -19,7 +19,7 @@ __all__ = ["Engine"]
 
 _UNKNOWN = 4096  # the number of a sparse gradient's rows, where it is not known before the step runs
 
-# Patterns of missing gradients that get programs of their own: the first ones, and those that come twice or in a graph.
+# How many patterns of missing gradients get programs of their own: at first, and if a pattern repeats or comes in a graph.
 _FIRST, _OWN = 3, 8
 
 
@@ -32,7 +32,7 @@ class Engine:
         iterations: int64 variable, the number of calls so far.
 
     Attributes:
-        targets: the model variables that have state, under the shell's keys, in the order of their first appearance.
+        targets: the model variables that have state, under the optimizer's keys, in the order of their first appearance.
         shared: the rule's scalar variables, by name.
         wide: whether some arithmetic is in float64.
     """
@@ -47,7 +47,7 @@ class Engine:
         self.configure(spec)
 
     def configure(self, spec: Any) -> None:
-        """Takes new hyperparameters; programs made for the old ones are dropped."""
+        """Sets new hyperparameters and drops the programs made for the old ones."""
         self.spec = spec
         self.owner = type(spec).__name__
         self._own: dict[Any, Launcher] = {}  # for each pattern of missing gradients that has one
@@ -61,7 +61,7 @@ class Engine:
         return [program for each in (self._own, self._common) for one in each.values() for program in one.programs]
 
     def add(self, targets: dict[Any, Target]) -> None:
-        """Takes new targets, with their state, under the shell's keys."""
+        """Adds targets, with their state, under the optimizer's keys."""
         for target in targets.values():
             target.first = self._elements
             self.wide |= target.dtype == tf.float64
@@ -75,8 +75,8 @@ class Engine:
         Args:
             targets: the variables; those without gradient only have their averages advanced.
             gradients: tensors, IndexedSlices or None, one a target.
-            hyper: current values of the hyperparameters that may change from step to step: ``learning_rate`` (float32)
-                (float64 where ``wide``) and those given as functions or variables (float64).
+            hyper: current values of the hyperparameters that may change from step to step: ``learning_rate`` (float32, or
+                float64 where ``wide``) and those given as functions or variables (float64).
         """
         ways = [None if g is None else self._way(x, g) for x, g in zip(targets, gradients, strict=True)]
         ready = [
@@ -107,10 +107,10 @@ class Engine:
         return given._replace(gradient=checked(given.gradient, f"{self.owner}: the gradient of {target.path}"))
 
     def _launch(self, given: dict[Target, Given], hyper: dict[str, Any]) -> None:
-        """A step through programs that are made for this pattern of missing gradients, or for any.
+        """A step through programs made for this pattern of missing gradients, or for any pattern.
 
-        Most models have one pattern or a few. But heads, tasks and layers that are drawn by lot have no end of them, so only so
-        many get programs of their own. The numbers are the same.
+        Most models have one pattern or a few. Models with random heads, tasks or layers have an unbounded number, so only a few
+        patterns get programs of their own. The numbers are the same either way.
         """
         pattern = (*((id(x), g.way, g.takes_part) for x, g in given.items()), inside_xla())
         most = _OWN if pattern == self._last or not tf.executing_eagerly() else _FIRST
@@ -125,9 +125,9 @@ class Engine:
         common([given.get(x, Given()) for x in common.targets], hyper)
 
     def _for_any_pattern(self, given: dict[Target, Given]) -> Launcher:
-        """What steps all targets on the devices of these, with a mask that says which of them move.
+        """The launcher for all targets on these devices, with a mask that says which of them move.
 
-        A norm over all of them is float64 where a float64 variable moves; the others need a program in which none does.
+        A global norm is computed in float64 if a float64 variable moves, so steps in which none does need another program.
         """
         devices, wide = frozenset(x.weight.device for x in given), self.spec.global_clipnorm is None
         wide = wide or any(g.takes_part and _is_wide(x) for x, g in given.items())

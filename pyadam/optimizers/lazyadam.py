@@ -28,9 +28,9 @@ class LazyAdam(Spec):
     and state keep their bits. Clipping sees the summed rows; in a norm the others count as zeros. The cost of a step grows
     with the rows that it moves.
 
-    A sparse gradient can't be combined with {conflicts}, with a constraint of its variable,
-    or with a train step that is compiled as a whole (``jit_compile=True`` in ``compile()``). An error at the step says what to
-    change.
+    A sparse gradient can't be combined with {conflicts},
+    with a constraint of its variable, or with a train step that is compiled as a whole (``jit_compile=True`` in ``compile()``).
+    An error at the step says what to change.
     """
 
     title = "LazyAdam"
