@@ -1,4 +1,4 @@
-"""The running averages of the weights, as a user meets them: put into the model for good, or for a while."""
+"""The running averages of the weights: put into the model permanently, or within a context."""
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ __all__ = ["Averages"]
 
 
 class Averages(Contract):
-    """What a user does with the averages, which the engine keeps."""
+    """Puts averages, which the engine computes, into the model."""
 
     def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
         """Overwrites these model variables by their averages, if the optimizer keeps any. ``fit`` calls it at its end."""

@@ -1,7 +1,7 @@
-"""What the optimizer classes of both generations of Keras share: arguments, state, checks, steps and averages.
+"""What the optimizer classes of both generations of Keras share: constructor, build, steps and their checks.
 
-A class of this kind owns variables and hands every step to the engine. What differs between Keras 3 and tf_keras, how a
-variable is made, saved and named, is left to the subclasses.
+An optimizer owns variables and leaves every step to the engine. Subclasses implement what differs between Keras 3 and tf_keras:
+how a variable is made, saved and named.
 """
 
 import threading
@@ -34,7 +34,7 @@ _ONE_A_MODEL = (
 
 
 class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
-    """An optimizer of one spec, without a Keras around it."""
+    """An optimizer of one spec. The class of each generation of Keras derives from it."""
 
     _built_explicitly: bool
     _lock: Any  # of the thread that takes a step
@@ -42,7 +42,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
     _said: set[str]
 
     def _set_up(self, spec: Spec, iterations: Any) -> None:
-        """What every constructor does once its Keras has made ``_iterations`` and ``_learning_rate``."""
+        """Completes a constructor, once its Keras has made ``_iterations`` and ``_learning_rate``."""
         self._built_explicitly = False
         untracked(
             self,
@@ -61,11 +61,11 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         untracked(self, _dynamic=self._make_dynamic())
 
     def _native(self, variable: Any) -> Any:
-        """The one tf.Variable behind a variable, whatever Keras and strategy it is of; anything else as it is."""
+        """The tf.Variable behind a variable of either Keras and of a strategy with one replica; anything else unchanged."""
         return component(native(variable))
 
     def _say(self, words: str) -> None:
-        """Warns, once: Keras reads the optimizer inside of another one twice."""
+        """Warns, once for each text: Keras loads a wrapped optimizer twice."""
         if words not in self._said:
             self._said.add(words)
             warnings.warn(words, stacklevel=2)
@@ -106,12 +106,12 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
     # --- variables -------------------------------------------------------------------------------------------------------
 
     def build(self, variables: Sequence[Any]) -> None:
-        """Creates the state for these model variables; from then on others are accepted only beside them.
+        """Creates the state for these model variables. Later steps may add others, but need at least one of these.
 
         Raises:
             ValueError: a variable given twice, or none that an earlier build has named.
         """
-        with tf.init_scope():  # the state is made, and loaded, now, whatever is being traced
+        with tf.init_scope():  # the state is made and loaded now, even inside a traced function
             if self._built_explicitly:
                 self._check_known(list(variables))
             self._add_targets(list(variables))
@@ -125,7 +125,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         self._load_deferred()
 
     def _check_known(self, variables: Sequence[Any]) -> None:
-        """Refuses other variables than those of the build, but for such as come beside them: layers are unfrozen in stages."""
+        """Refuses variables if none of them was in the build. Others may join known ones: layers are unfrozen in stages."""
         targets = self._engine.targets
         if targets and not any(self._var_key(v) in targets for v in variables):
             unknown = [v for v in variables if not self._is_kept(v) and not self._why_not(v)]
@@ -139,9 +139,9 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         )
 
     def _check_not_all_new(self, variables: Sequence[Any]) -> None:
-        """Refuses a second model: its steps would go on from the count, and so from the corrections, of the first one's.
+        """Refuses a copy of the model: its steps would continue the first one's step count, and so its bias corrections.
 
-        Variables that are not those of such a copy are taken, with a warning.
+        Other new variables are accepted, with a warning.
         """
         targets = self._engine.targets
         if not targets or not tf.executing_eagerly() or any(self._var_key(v) in targets for v in variables):
@@ -209,9 +209,9 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         self._engine.step([targets[key] for key in keys], [given.get(key) for key in keys], self._current_hyper())
 
     def _check_gradients(self, grads: Sequence[Any], variables: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        """The gradients and variables without those that no step can move, which have no gradient.
+        """The gradients and variables, without the variables that no step can move.
 
-        Where gradients are missing a warning says so, once of each variable.
+        Warns of missing gradients, once for each variable.
         """
         missing = {self._var_key(v): path(v) for g, v in zip(grads, variables, strict=True) if g is None}
         if all(g is None for g in grads):

@@ -1,8 +1,8 @@
-"""State in ``tf.train.Checkpoint``: Keras' own layout, and beside it what each number of it is.
+"""State in ``tf.train.Checkpoint``: Keras' own layout, and a description of what each number in it means.
 
-A checkpoint is a graph of objects; TensorFlow restores it edge by edge, by the edges' names, before it reads any value. Keras'
-optimizers number their variables, so a number is all that such an edge says. Hence an edge of ours comes first, to an object
-that holds nothing: its name is the description of the state. Keras' own classes pass over it.
+A checkpoint is a graph of objects. TensorFlow restores it edge by edge, by the edges' names, before it reads any value. Keras'
+optimizers number their variables, so such an edge says nothing but a number. Our checkpoints therefore have one more edge,
+which comes first and leads to an empty object: its name describes the state. Keras' own classes ignore it.
 """
 
 from typing import Any
@@ -53,11 +53,11 @@ class Numbered(tf.__internal__.tracking.Trackable):  # type: ignore[misc]
 
     def _lookup_dependency(self, name: str, cached_dependencies: Any = None) -> Any:
         if self._waiting is not None:
-            return None  # TensorFlow keeps the value until it is asked for
+            return None  # TensorFlow keeps the value for later
         return (self._trackable_children() if self._takers is None else self._takers).get(name)
 
     def expect(self, state: SavedState | None) -> None:
-        """Says what the numbers of the checkpoint that is being restored are; None if nobody knows.
+        """Tells what the numbers of the checkpoint that is being restored mean; None if that is unknown.
 
         Raises:
             ValueError: that state does not fit; nothing is changed then.

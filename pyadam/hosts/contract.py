@@ -1,4 +1,4 @@
-"""What the parts of an optimizer know of each other: the attributes and methods that they share, with their types."""
+"""What the parts of an optimizer share: attributes and methods, with their types."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -22,7 +22,7 @@ def untracked(owner: Any, **values: Any) -> None:
 
 
 class Contract:
-    """The base of each part. It only declares; who provides what is said beside it."""
+    """The base of each part. It only declares; the comments say who provides what."""
 
     # the class of an optimizer
     spec_type: ClassVar[type[Spec]]

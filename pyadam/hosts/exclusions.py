@@ -34,7 +34,7 @@ class Exclusions:
         return bool(found) or key in self._keys
 
     def warn_unmatched(self, owner: str) -> None:
-        """Warns of names that no variable has matched: most likely a slip of the pen."""
+        """Warns of names that no variable has matched: most likely typing errors."""
         for name in sorted(self._unmatched):
             warnings.warn(
                 f"{owner}: exclude_from_weight_decay: no variable's path has a component {name!r} so far", stacklevel=4

@@ -1,7 +1,7 @@
-"""What subclasses and wrappers written for Keras' optimizers find here.
+"""Compatibility with subclasses and wrappers that were written for Keras' optimizers.
 
-A step of pyadam is one program over all variables. Methods of Keras' classes that such a step never calls would be overridden
-in vain, so overriding them is refused. What wrappers call and read works under Keras' names.
+A step of pyadam is one program over all variables. Overriding a method of Keras' classes that such a step never calls would
+have no effect, so it is refused. Methods and attributes that wrappers use work under Keras' names.
 """
 
 import dataclasses
@@ -120,9 +120,9 @@ class Extension(Contract):
         return list(self._engine.targets).index(self._var_key(variable))
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any = None) -> None:
-        """The rule on one variable alone, as wrappers call it: the update of the next iteration, which it doesn't count.
+        """Applies the rule to one variable, as wrappers do: an update of the next iteration, which isn't counted.
 
-        Clipping, weight decay, averages, accumulation and constraints, which belong to the whole step, are left out.
+        Clipping, weight decay, averages, accumulation and constraints belong to the whole step and are left out.
 
         Args:
             gradient: a tensor or IndexedSlices.
@@ -154,7 +154,7 @@ class Extension(Contract):
         engine.step([bare], [gradient], hyper)
 
     def _single(self) -> Engine:
-        """The engine of `update_step`: the rule without all that belongs to a whole step, on the same state."""
+        """The engine of `update_step`: the rule on the same state, without anything that belongs to the whole step."""
         spec = dataclasses.replace(
             self._spec,
             clipnorm=None,
@@ -178,5 +178,5 @@ class Extension(Contract):
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Whether two hyperparameters are one; the values of two variables are not asked for, which a graph couldn't tell."""
+    """Whether two hyperparameters are the same. Variables are compared by identity, since a graph can't compare values."""
     return bool(a is b if is_variable(a) or is_variable(b) else a == b)

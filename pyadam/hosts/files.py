@@ -1,4 +1,4 @@
-"""Saved state in HDF5 files: Keras' own numbered datasets, and beside them what they are."""
+"""Saved state in HDF5 files: Keras' own numbered datasets, and a manifest that says what they are."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,28 +10,28 @@ from pyadam.optimizers import RULES, SPECS
 
 __all__ = ["is_dataset", "mark", "marked", "read", "read_names", "write"]
 
-_GROUP = "pyadam"  # beside Keras' "vars"
+_GROUP = "pyadam"  # next to Keras' "vars"
 _MANIFEST = "manifest"
 
-# the names that optimizers have when their user gave none, as Keras writes them beside the state
+# default names of optimizers, which Keras writes next to the state
 _LAYOUT_OF_NAME = {spec.__name__.lower(): RULES[spec].layout for spec in SPECS.values()}
 
 
 def _group(store: Any) -> Any:
-    """The HDF5 group that is, or is behind, a store of either Keras; None for a store that is no file."""
+    """The HDF5 group of a store of either Keras; None if the store is not a file."""
     group = getattr(store, "_h5_entry_group", store)
     return group if hasattr(group, "attrs") and hasattr(group, "parent") else None
 
 
 def mark(store: Any, name: str, value: Any) -> None:
-    """Writes a small value beside the state, without adding to what Keras counts as variables."""
+    """Writes a small value next to the state, where Keras does not count variables."""
     group = _group(store)
     if group is not None:
         group.attrs[f"{_GROUP}_{name}"] = value
 
 
 def marked(store: Any, name: str) -> Any:
-    """What `mark` has written beside a saved state, or None."""
+    """The value that `mark` wrote next to a saved state, or None."""
     group = _group(store)
     return None if group is None else group.attrs.get(f"{_GROUP}_{name}")
 
@@ -42,7 +42,7 @@ def write(store: Any, state: SavedState, counted: int) -> None:
     Args:
         store: what Keras hands to ``save_own_variables``.
         state: the state.
-        counted: how many of its variables Keras counts; the others go where Keras does not look.
+        counted: how many variables Keras counts; the others go where Keras does not look.
     """
     for i, entry in enumerate(state.entries):
         if i < counted:
@@ -86,7 +86,7 @@ def _entry(store: Any, group: Any, key: str) -> Entry:
 
 
 def _child(group: Any, name: str) -> Any:
-    """What lies in a group under a name, or None; not what a link in the file points to."""
+    """The member of a group with this name, or None. Links are not followed."""
     if name not in group or type(group.get(name, getlink=True)).__name__ != "HardLink":
         return None
     return group[name]
@@ -104,7 +104,7 @@ def _layer_names(file: Any) -> set[str]:
     return names
 
 
-# --- Keras' older files, ``.h5``: a list of datasets whose names hold kinds and paths --------------------------------------
+# --- Keras' older files, ``.h5``: datasets whose names hold kinds and paths ---------- --------------------------------------
 
 
 def is_dataset(value: Any) -> bool:
@@ -119,7 +119,7 @@ def read_names(
 
     Args:
         datasets: as Keras hands them to ``set_weights``.
-        label_of: what the name of a variable says it is, as far as that can be told.
+        label_of: the label that follows from a variable's name, or None.
         here: the optimizer's own variables with their names.
     """
     own = {_bare(name): label for label, name in here.items()}

@@ -1,4 +1,4 @@
-"""Which generation of Keras is in use. Nothing is imported before it is asked for."""
+"""Which generation of Keras is in use. Imports happen on demand."""
 
 import importlib
 import os
@@ -28,7 +28,7 @@ def check_backend() -> None:
     """Refuses a Keras 3 on another backend than TensorFlow, where possible before Keras loads that backend.
 
     Raises:
-        ImportError: another backend is asked for, by the environment or by Keras' file.
+        ImportError: the environment or Keras' configuration file selects another backend.
     """
     asked_for = None if "keras" in sys.modules else os.environ.get("KERAS_BACKEND")
     backend = asked_for or importlib.import_module("keras").backend.backend()

@@ -38,7 +38,7 @@ class Hyperparameters(Contract):
         raise NotImplementedError
 
     def _configure(self, name: str, value: Any) -> None:
-        """Changes one hyperparameter; steps traced from now on use it."""
+        """Changes one hyperparameter for the steps that are traced from now on."""
         if "_engine" not in self.__dict__:
             return  # Keras' own constructor writes its defaults
         new = dataclasses.replace(self._spec, **{name: value})
@@ -67,7 +67,7 @@ class Hyperparameters(Contract):
         return str(self._saving.__name__).split(".")[0]
 
     def _check_needs_nothing(self, name: str, function: Any) -> None:
-        """Refuses what can't be called without arguments: a schedule, but not of this Keras."""
+        """Refuses a function that needs arguments, such as a schedule of the other Keras."""
         if needs_arguments(function):
             raise TypeError(
                 f"{type(self).__name__}: {name} must be a LearningRateSchedule of {self._host()}, "
@@ -75,11 +75,11 @@ class Hyperparameters(Contract):
             )
 
     def _set_learning_rate(self, value: Any) -> None:
-        """Takes a new learning rate; a tensor of a graph is taken as it is.
+        """Sets the learning rate. A symbolic tensor is taken unchecked.
 
-        A number is assigned to the variable that holds the rate, the optimizer's own or the user's, so that programs made
-        before see it; in the place of a function it gets a variable. A user's variable takes that place itself. In the place
-        of a schedule a number is refused, as Keras does: callbacks that set the rate would end the schedule in silence.
+        A number is assigned to the variable that holds the rate, the optimizer's own or the user's, so that existing programs
+        see it; if a function was there, a new variable replaces it. A variable of the user replaces whatever was there. If a
+        schedule was there, a number is refused, as in Keras: callbacks that set the rate would silently end the schedule.
         """
         owner, held = type(self).__name__, self._learning_rate
         in_graph = tf.is_tensor(value) and not hasattr(value, "numpy")
@@ -114,7 +114,7 @@ class Hyperparameters(Contract):
         untracked(self, _spec=dataclasses.replace(self._spec, learning_rate=value))
         if self._exact_rate is not None and isinstance(value, float):
             self._exact_rate.assign(value)
-        if changed:  # a rule may ask whether the rate is a number
+        if changed:  # some rules depend on whether the rate is a number
             self._engine.configure(self._spec)
         untracked(self, _dynamic=self._make_dynamic())
 
@@ -148,7 +148,7 @@ class Hyperparameters(Contract):
         return hyper
 
     def _exact(self) -> Any:
-        """The user's own number in float64: it counts as long as the narrower variable that Keras makes still holds it."""
+        """The user's number in float64. It is used as long as the narrower variable that Keras makes still holds it."""
         if self._exact_rate is None:
             with tf.init_scope(), undistributed():
                 rate = tf.Variable(tf.constant(self._spec.learning_rate, tf.float64), trainable=False)
@@ -161,7 +161,7 @@ def _host_of(class_: type) -> str:
 
 
 def _widened(schedule: Any) -> Any:
-    """A schedule of Keras that computes in float64: its dtype is that of its numbers, and Python's would be float32."""
+    """A schedule of Keras that computes in float64. Its dtype is that of its numbers; Python floats would become float32."""
     wide = copy.copy(schedule)
     for name, value in vars(schedule).items():
         if isinstance(value, float):

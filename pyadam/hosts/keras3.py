@@ -29,7 +29,7 @@ def _unique(spec: Any) -> str:
 
 
 class Optimizer(BaseOptimizer, keras.optimizers.Optimizer):  # type: ignore[misc]
-    """What the classes for Keras 3 share. A subclass names its spec; everything else follows from it."""
+    """The base of the classes for Keras 3. A subclass names its spec; everything else follows from it."""
 
     _saving = keras.saving
 

@@ -1,4 +1,4 @@
-"""The ledger of an optimizer: what each of its state variables is, where Keras' files have it, and what waits to be taken."""
+"""The ledger of an optimizer: what each state variable is, its place in Keras' files, and saved state without a variable."""
 
 import math
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ ITERATION, LEARNING_RATE = Label("iteration"), Label("learning_rate")
 
 
 class Ledger:
-    """State variables by what they are, and saved state of model variables that the optimizer has not met.
+    """The labels of state variables, and saved state of model variables that the optimizer has not seen.
 
     Attributes:
         kept: that saved state, in variables of its own.
@@ -36,7 +36,7 @@ class Ledger:
         return list(self._ranks)
 
     def meet(self, key: Hashable, path: str) -> None:
-        """Enters a model variable; a number is put behind a path that another one has."""
+        """Enters a model variable. If its path is taken, a number is appended."""
         name = numbered(path, self._ranks)
         self._paths[key] = name
         self._ranks[name] = len(self._ranks)
@@ -46,7 +46,7 @@ class Ledger:
         return self._paths[key]
 
     def follow_order(self, keys: Iterable[Hashable]) -> None:
-        """Has files follow the order of these model variables, if they are all that there are: it is the model's own."""
+        """Makes files follow the order of these model variables, if these are all of them: it is the model's own order."""
         names = [self._paths[key] for key in keys if key in self._paths]
         if len(names) == len(self._ranks):
             self._ranks.update({name: i for i, name in enumerate(names)})
@@ -67,13 +67,13 @@ class Ledger:
         self._labels[id(variable)], self._places[label], self._starts[label] = label, place, start
 
     def label(self, variable: Any) -> Label:
-        """What a state variable is; one that was never entered has been added by a subclass."""
+        """The label of a state variable. One that was never entered was added by a subclass."""
         if id(variable) not in self._labels:
             self.enter(variable, Label(numbered("added", [kind for kind, _ in self._places])), (math.inf, 1))
         return self._labels[id(variable)]
 
     def place(self, label: Label) -> tuple[float, float, float]:
-        """What state variables are sorted by, in the order of Keras' files."""
+        """The key that sorts state variables into the order of Keras' files."""
         group, within = self._places[label]
         return group, self._ranks.get(label.path, 0), within
 
@@ -81,10 +81,10 @@ class Ledger:
         """The first value of a state variable."""
         return self._starts[label]()
 
-    # --- saved state that waits ------------------------------------------------------------------------------------------
+    # --- saved state without a variable ----------------------------------------------------------------------------------
 
     def keep(self, kept: Mapping[Label, Any], saved_paths: Iterable[str]) -> None:
-        """Takes the saved state of model variables that the optimizer has not met, and the paths of all that was saved."""
+        """Keeps saved state of model variables that the optimizer has not seen, and the paths of everything that was saved."""
         self.kept, self.saved_paths = dict(kept), frozenset(saved_paths)
 
     def waits_for(self, path: str) -> bool:
@@ -92,14 +92,14 @@ class Ledger:
         return any(self._is_path_of(label.path, path) for label in self.kept)
 
     def take(self, label: Label) -> Any:
-        """The saved state of this kind and path, which waits no longer; None if there is none, or no telling which."""
+        """Removes and returns the saved state of this kind and path; None if there is none or more than one candidate."""
         found = [k for k in self.kept if k.kind == label.kind and self._is_path_of(k.path, label.path)]
         return self.kept.pop(found[0]) if len(found) == 1 and label.path else None
 
     def _is_path_of(self, kept: str, here: str) -> bool:
-        """Whether the path that a state was saved under is this one; ``.h5`` files have flat paths.
+        """Whether a state was saved under this path. ``.h5`` files have flat paths.
 
-        A component more in front of it can only be the model's name, which comes before all paths, those saved or ours.
+        An extra first component can only be the model's name, which then precedes all paths on that side.
         """
         if kept == here or alike(kept, flat(here), "_"):
             return True

@@ -1,4 +1,4 @@
-"""What loss scaling does at a step, for both generations of Keras; the classes are in ``loss_scale_keras3`` and its twin."""
+"""What loss scaling does at a step, for both generations of Keras. Their classes are in ``loss_scale_keras3`` and its twin."""
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -76,7 +76,7 @@ class Scaling:
 
 
 class LossScale:
-    """What the classes of both generations share. Beside it a class has its Keras' own class as a base."""
+    """What the classes of both generations share. Each also derives from its Keras' own class."""
 
     spec_type = LossScaleSpec
     __signature__ = LossScaleSpec.signature()

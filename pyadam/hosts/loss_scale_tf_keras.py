@@ -90,7 +90,7 @@ class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]
         return cls(**{**config, "inner_optimizer": inner})
 
     def save_own_variables(self, store: Any) -> None:
-        """Writes the state of the optimizer inside, and beside it, where tf_keras' own class does not look, the scale."""
+        """Writes the state of the inner optimizer, and the scale where tf_keras' own class does not look."""
         self.inner_optimizer.save_own_variables(store)
         mark(store, "loss_scale", [float(self.dynamic_scale), float(self._loss_scale.counter)])
 

@@ -1,4 +1,4 @@
-"""Config and saved state of an optimizer, in the formats of its Keras: the numbers its user gave, and nothing dropped."""
+"""Config and saved state of an optimizer, in the formats of its Keras."""
 
 import functools
 import importlib
@@ -30,7 +30,7 @@ def _automatic_names(host: str) -> frozenset[str]:
 
 
 class Deferring:
-    """Takes a saved state now, or where the optimizer isn't built yet at its build."""
+    """Loads a saved state at once, or at the build of an optimizer that isn't built yet."""
 
     built: bool
     _deferred: SavedState | None
@@ -66,14 +66,14 @@ class Saving(Deferring, Contract):
     _described: Described
 
     def _set_up_saving(self) -> None:
-        """What every constructor does for the state to come."""
+        """Prepares a new optimizer for saving and loading."""
         untracked(self, _deferred=None, _misfit=None, _numbered=Numbered(self), _described=Described())
 
     def _is_variable(self, value: Any) -> bool:
         """Whether a learning rate is held in a variable."""
         raise NotImplementedError
 
-    # --- what there is ---------------------------------------------------------------------------------------------------
+    # --- state -----------------------------------------------------------------------------------------------------------
 
     @property
     def variables(self) -> list[Any]:
@@ -100,7 +100,7 @@ class Saving(Deferring, Contract):
         return always | set.intersection(*slots), always | set.union(*slots)
 
     def _state(self) -> SavedState:
-        """All that is to be saved: what the optimizer has, and what it keeps for variables that it has not met."""
+        """Everything to save: the optimizer's own state, and the state it keeps for variables that it has not seen."""
         every = [*self._labelled().items(), *self._ledger.kept.items()]
         entries = [
             Entry(label, tuple(v.shape), _dtype_name(v), functools.partial(self._for_file, v)) for label, v in every
@@ -114,7 +114,7 @@ class Saving(Deferring, Contract):
     # --- taking a state --------------------------------------------------------------------------------------------------
 
     def _fit(self, state: SavedState) -> dict[int, Any]:
-        """The variable that takes each entry of a state, by the entry's id; what has no variable yet gets one to be kept in.
+        """The variable for each entry of a state, by the entry's id. Entries without one get a variable that keeps them.
 
         Raises:
             ValueError: the state does not fit; nothing is changed then.
@@ -159,7 +159,7 @@ class Saving(Deferring, Contract):
         except ValueError as error:
             if state.labelled or self._has_stepped():
                 raise
-            # A model may be loaded to predict, whatever became of its trainable variables.
+            # A model must load for prediction even if its set of trainable variables has changed.
             self._say(f"{error}. The first step will fail for that reason")
             untracked(self, _misfit=str(error))
             return
@@ -168,7 +168,7 @@ class Saving(Deferring, Contract):
                 takers[id(entry)].assign(tf.cast(entry.read(), takers[id(entry)].dtype))
 
     def _completed(self, state: SavedState) -> SavedState:
-        """A state with what the files of this Keras leave out."""
+        """A state, completed by what the files of this Keras leave out."""
         return state
 
     def _has_stepped(self) -> bool:
@@ -180,7 +180,7 @@ class Saving(Deferring, Contract):
         self._numbered.take_deferred()
 
     def _take_kept(self) -> None:
-        """Gives variables that came later the state that was kept for them."""
+        """Loads the state that was kept for variables that have just been added."""
         for label, variable in self._labelled().items():
             kept = self._ledger.take(label)
             if kept is None:
@@ -197,22 +197,22 @@ class Saving(Deferring, Contract):
         return self._ledger.waits_for(path(variable).split(":")[0])
 
     def _check_misfit(self) -> None:
-        """Refuses to go on from a state that was loaded but did not fit."""
+        """Raises an error if a state that did not fit was loaded."""
         if self._misfit is not None:
             raise ValueError(self._misfit)
 
     # --- files -----------------------------------------------------------------------------------------------------------
 
     def save_own_variables(self, store: Any) -> None:
-        """Writes the state, numbered in the order of ``variables``, as Keras does, and beside it what each number is."""
+        """Writes the state, numbered in the order of ``variables`` as in Keras, and next to it what each number means."""
         files.write(store, self._state(), len(self._variables))
 
     def load_own_variables(self, store: Any) -> None:
         """Reads a state that ``save_own_variables`` or Keras' own class wrote; before ``build`` it waits for it.
 
-        Each variable gets the state that was saved for its path, whatever the order and whichever variables are trained. State
-        of variables that the optimizer has not met is kept for them, and saved again; what was not saved starts fresh, with a
-        warning. The files of Keras say nothing of paths: there the order counts.
+        Each variable gets the state that was saved for its path, independent of the order and of which variables are trained.
+        State of variables that the optimizer has not seen is kept for them and saved again. State that was not saved starts
+        fresh, with a warning. Keras' own files hold no paths; for them the order decides.
 
         Raises:
             ValueError: the state is another optimizer's, or its variables differ in number or shape; nothing is changed then.
@@ -243,7 +243,7 @@ class Saving(Deferring, Contract):
             self._load(files.read({str(i): np.asarray(w) for i, w in enumerate(weights)}))
 
     def _label_of_name(self, name: str) -> Label | None:
-        """What the name of a variable in an ``.h5`` file says it is."""
+        """The label that follows from a variable's name in an ``.h5`` file."""
         last = name.rpartition("/")[2]
         for kind in sorted(self._kinds()[1], key=len, reverse=True):
             if last.endswith(f"_{kind}"):
@@ -288,7 +288,7 @@ class Saving(Deferring, Contract):
         return config
 
     def _rate_for_config(self) -> Any:
-        """The user's own number while the variable still holds it, else the shortest one that names its value."""
+        """The number that the user gave, if the variable still holds it; else the shortest decimal of the variable's value."""
         if not self._is_variable(self._learning_rate):
             return self._learning_rate
         held = self._learning_rate.numpy()

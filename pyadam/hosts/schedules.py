@@ -227,7 +227,7 @@ def new_class(classname: str, methods: list[str], values: dict[str, Any], new_ob
     Args:
         classname: the name of the class.
         methods: the names of the methods; ``call`` must be among them, ``initialize`` and ``get_config`` may be.
-        values: what the class has beside methods.
+        values: attributes of the class other than methods.
         new_object: called once for each object. It returns that object's side in R: a function of the object, its
             ``super()``, the name of a method and the method's arguments, which runs the method.
 

@@ -1,6 +1,6 @@
-"""Saved state: what each of its variables is, whether it fits an optimizer, and which variable takes which value.
+"""Saved state: what its variables are, whether it fits an optimizer, and which variable takes which value.
 
-State belongs to the variables of a model, by their paths. Files of Keras say nothing of paths; there the order has to do.
+State belongs to model variables, identified by their paths. Keras' own files hold no paths; for them the order decides.
 """
 
 import json
@@ -38,7 +38,7 @@ class Entry:
         label: what it is; None in the files of Keras.
         shape: its shape.
         dtype: the name of its dtype.
-        read: gives its value; None in a checkpoint, whose values TensorFlow restores.
+        read: returns its value; None in a checkpoint, where TensorFlow restores values.
     """
 
     label: Label | None
@@ -69,7 +69,7 @@ class SavedState:
 
     @property
     def kinds(self) -> set[str]:
-        """The kinds of state that it holds beside the model's variables."""
+        """The kinds of state that it holds for model variables."""
         return {entry.label.kind for entry in self.entries if entry.label is not None and entry.label.path}
 
     def copied(self) -> "SavedState":
@@ -82,7 +82,7 @@ class SavedState:
         return SavedState([kept(entry) for entry in self.entries], self.layout, self.names)
 
     def manifest(self) -> str:
-        """All that there is beside the values, as JSON."""
+        """Everything but the values, as JSON."""
         variables = [[*(entry.label or Label("")), entry.shape, entry.dtype] for entry in self.entries]
         return json.dumps({"layout": self.layout, "variables": variables})
 
@@ -105,7 +105,7 @@ def flat(path: str) -> str:
 
 
 def alike(a: str, b: str, separator: str = "/") -> bool:
-    """Whether two paths are the same, or are so but for the names of models before one of them."""
+    """Whether two paths are the same, apart from leading names of models."""
     return a == b or a.endswith(separator + b) or b.endswith(separator + a)
 
 
@@ -126,7 +126,7 @@ def _counted(name: str) -> tuple[str, int]:
 
 
 def _ranked(paths: Iterable[str], automatic: Callable[[str], bool]) -> list[str]:
-    """The paths with each automatic number replaced by its rank among those of its name."""
+    """The paths, with each automatic number replaced by its rank among the numbers of its name."""
     paths = list(paths)
     numbers: dict[str, set[int]] = {}
     for name in {name for path in paths for name in path.split("/")}:
@@ -151,13 +151,13 @@ def _without_model(paths: Sequence[str]) -> list[str]:
 def same_variables(
     saved: Sequence[str], here: Sequence[str], names: Collection[str], automatic: Callable[[str], bool]
 ) -> dict[str, str]:
-    """Which saved path is which of ours: from ours to the saved one.
+    """Pairs our paths with saved ones; returns the saved path of each of ours that has one.
 
-    Paths that are equal name the same variable. But a model's own name comes first in some of its paths and not in others, as
-    the model was built. And where other layers were made before in a process, Keras counts on: ``dense/kernel`` is
-    ``dense_2/kernel`` there. A number can be trusted if the saved model has all of our layers, or, where that is not known, if
-    one list is a part of the other. Else, if the lists are the same but for such numbers, it is the rank of the number that
-    counts; and if they are not, what has a number has no partner.
+    Equal paths name the same variable, with two complications. Depending on how a model was built, its paths begin with its
+    name or don't. And Keras numbers layers throughout a process: ``dense/kernel`` becomes ``dense_2/kernel`` if other layers
+    were made before. A number is trusted if the saved model has all of our layers or, where its layers are unknown, if one list
+    of paths contains the other. Otherwise, if the lists agree except for such numbers, the ranks of the numbers decide; and if
+    they don't, numbered paths have no partner.
 
     Args:
         saved: the paths that a state has.
@@ -179,7 +179,7 @@ def same_variables(
 
 
 def _paired(a: Sequence[str], b: Sequence[str], saved: Sequence[str], here: Sequence[str]) -> dict[str, str]:
-    """The pairs of paths that are equal in a reading ``a`` of the saved ones and ``b`` of ours; none if two are read alike."""
+    """The pairs of paths with equal readings, ``a`` of the saved ones and ``b`` of ours; none if readings are ambiguous."""
     if len(set(a)) < len(a) or len(set(b)) < len(b):
         return {}
     of_reading = dict(zip(a, saved, strict=True))
@@ -196,12 +196,12 @@ def _numbered_layer(path: str, automatic: Callable[[str], bool]) -> bool:
 
 
 def _is_layer_of(names: Collection[str], path: str, automatic: Callable[[str], bool]) -> bool:
-    """Whether a model with layers of these names has the one that a variable belongs to, if Keras gave it its name."""
+    """Whether the layer of a variable is among these names. A layer that the user named needs no check."""
     return _layer(path) in names or not _numbered_layer(path, automatic)
 
 
 def _by_rank_in_layer(paths: Sequence[str], automatic: Callable[[str], bool]) -> list[str]:
-    """The paths with variables that have no name of their own numbered within their layer, of how many there are."""
+    """The paths, with automatically named variables numbered within their layer."""
     unnamed: dict[str, list[int]] = {}
     for path in paths:
         layer, _, name = path.rpartition("/")
@@ -222,11 +222,11 @@ def _by_rank_in_layer(paths: Sequence[str], automatic: Callable[[str], bool]) ->
 
 
 class Fit(NamedTuple):
-    """How a saved state and an optimizer come together.
+    """How a saved state fits an optimizer.
 
     Attributes:
         taken: the entry that each variable takes, by label.
-        kept: entries of variables that the optimizer has not: to be kept for later.
+        kept: entries of variables that the optimizer doesn't have, to be kept for later.
         fresh: paths of model variables for which nothing was saved.
     """
 
@@ -299,7 +299,7 @@ def _check_shape(owner: str, label: Label, shape: tuple[int, ...], entry: Entry)
 
 
 def check_kinds(owner: str, state: SavedState, layout: str, required: set[str], possible: set[str]) -> None:
-    """Checks that a state is of an optimizer's own kind, as far as that can be said before its variables are known.
+    """Checks that a state belongs to an optimizer of this kind, as far as that is known before the variables are.
 
     Args:
         owner: the optimizer's class, for messages.

@@ -37,7 +37,7 @@ def _in_tf_keras(rule: Rule) -> Rule:
 
 
 class Optimizer(BaseOptimizer, tf_keras.optimizers.Optimizer):  # type: ignore[misc]
-    """What the classes for tf_keras share. A subclass names its spec; everything else follows from it."""
+    """The base of the classes for tf_keras. A subclass names its spec; everything else follows from it."""
 
     _saving = tf_keras.saving
     _has_arenas = False  # its files and models hold a tf.Variable for each state

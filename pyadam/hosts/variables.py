@@ -1,4 +1,4 @@
-"""The state of each model variable: what there is to be, and how it is made."""
+"""The state of each model variable: what is planned, and how it is made."""
 
 import math
 from collections.abc import Sequence
@@ -40,9 +40,9 @@ class Variables(Contract):
     _trainable_variables: list[Any]
 
     def _add_state(self, variable: Any, slot: Slot, part: Part | None) -> Any:
-        """A variable beside a weight, by default in the dtype of the arithmetic and of the weight's shape.
+        """A state variable for a weight, by default in the dtype of the arithmetic and of the weight's shape.
 
-        Its memory is the part of an arena, if one is given.
+        If a part of an arena is given, that is its memory.
         """
         raise NotImplementedError
 
@@ -77,7 +77,7 @@ class Variables(Contract):
             self._take_kept()
 
     def _planned(self, targets: Sequence[Target]) -> list[Planned]:
-        """What is kept beside each weight, in the order of Keras' files: averages, accumulators, then the groups of slots."""
+        """The state of each weight, in the order of Keras' files: averages, accumulators, then the groups of slots."""
         planned = []
         for i, target in enumerate(targets):
             if self._spec.use_ema and not target.replaced:
@@ -89,7 +89,7 @@ class Variables(Contract):
         return sorted(planned, key=lambda each: each[:3])
 
     def _make(self, planned: Planned, variable: Any, target: Target) -> None:
-        """Makes a state variable, and gives it to the engine and to the ledger."""
+        """Makes a state variable and hands it to the engine and the ledger."""
         slot = planned.slot
         is_slot = slot.name not in ("average", "gradient_accumulator")
         stored = slot._replace(dtype=slot.dtype or self._spec.slot_dtype) if is_slot else slot
@@ -127,7 +127,7 @@ class Variables(Contract):
             )
 
     def _why_not(self, variable: Any) -> str:
-        """What keeps steps from moving a variable, in an error's words, or nothing. Without gradient it is left out."""
+        """Why steps can't move a variable, as an error message, or nothing. Without a gradient such a variable is left out."""
         native, owner = self._native(variable), type(self).__name__
         if has_plain_values(native):
             return ""
