@@ -5,9 +5,8 @@ gradients are the same for all, and so are the weights after the steps (`tests/b
 """
 
 import argparse
-import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,9 @@ def main(args: argparse.Namespace) -> int:
     if args.list:
         print(_names())
         return 0
-    if reason := _wrong(args):
+    from pyadam.bench.plan import cells, wrong
+
+    if reason := wrong(args):
         print(f"pyadam bench: {reason}", file=sys.stderr)
         return 2
     from pyadam.bench.results import facts, save
@@ -54,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
     sections: dict[str, list[Any]] = {}
     print(HEADER)
     try:
-        for section, cell in _measured(args):
+        for section, cell in cells(args, _progress):
             sections.setdefault(section, []).append(cell)
             print("", heading(cell), *lines(cell), sep="\n", flush=True)
             if args.json:  # after each cell, so that nothing is lost
@@ -87,89 +88,6 @@ def _names() -> str:
     for peer in PEERS.values():
         found.append(f"  {peer.name:<15} {peer.title}{f' ({peer.missing()})' if peer.missing() else ''}")
     return "\n".join(found)
-
-
-def _wrong(args: argparse.Namespace) -> str:
-    """What can't be done as asked, in one line; empty where everything can."""
-    from pyadam.bench.columns import COLUMNS
-    from pyadam.bench.models import find
-    from pyadam.bench.peers import PEERS
-    from pyadam.bench.process import cores
-    from pyadam.parity.rscript import unavailable
-
-    for name in args.models or ():
-        try:
-            find(name)
-        except ValueError as error:
-            return str(error)
-    for option, given, known in (("columns", args.columns, {"all", *COLUMNS}), ("peers", args.peers, PEERS)):
-        for name in given or ():
-            if name not in known:
-                return f"--{option}: no {option[:-1]} {name!r}; there are {', '.join(sorted(known))}"
-    if args.rounds is not None and args.rounds < 1:
-        return f"--rounds: {args.rounds} is not 1 or more"
-    if args.threads is not None and not 1 <= args.threads <= cores():
-        return f"--threads: {args.threads} is not from 1 to {cores()}, the cores here"
-    if args.r and not args.fit:
-        return "--r goes with --fit"
-    if (args.fit or args.growth) and (args.models or args.columns):
-        return "--models and --columns don't go with --fit and --growth, which have their own"
-    if args.fit and args.peers:
-        return "--peers doesn't go with --fit, which has its own"
-    if args.r and (reason := unavailable()):
-        return reason
-    if args.plot and args.fit:
-        return "--plot doesn't go with --fit"
-    if args.plot and importlib.util.find_spec("matplotlib") is None:
-        return "--plot needs matplotlib: pip install '.[bench]' in a checkout"
-    return ""
-
-
-def _measured(args: argparse.Namespace) -> Iterator[tuple[str, Any]]:
-    """Each cell as soon as it is measured, under the section that it belongs to."""
-    from pyadam.bench.fit import LANGUAGES, NETWORKS, measure_fit
-    from pyadam.bench.growth import AXES, PEERS_SHOWN, points
-    from pyadam.bench.measure import Plan, measure
-    from pyadam.bench.models import find
-    from pyadam.bench.peers import PEERS
-    from pyadam.bench.process import cores
-
-    all_threads = args.threads or cores()
-    rounds = args.rounds or (3 if args.quick else 9)
-    turn = 0.1 if args.quick else 0.4
-    todo: list[tuple[str, int, Callable[..., Any], tuple[Any, ...]]] = []  # section, threads, function and arguments
-    if args.fit:
-        for language in [*LANGUAGES][: 1 + args.r]:
-            names = [*NETWORKS][: 2 if args.quick else None]
-            todo += [(f"fit, {language}", all_threads, measure_fit, (name, language)) for name in names]
-    else:
-        from pyadam.bench.columns import COLUMNS
-
-        if args.growth:
-            peers = args.peers or PEERS_SHOWN
-            wanted = [(axis, name, n, ["adam"]) for axis in AXES for name, n in points(axis, all_threads, args.quick)]
-        else:
-            from pyadam.bench.models import MODELS
-
-            peers = args.peers or list(PEERS)
-            models = args.models or (["small", "mobilenet"] if args.quick else list(MODELS))
-            wanted = [("bench", name, all_threads, _columns(find(name), args.columns)) for name in models]
-        for section, name, threads, columns in wanted:
-            todo += [(section, threads, measure, (find(name), COLUMNS[column], peers)) for column in columns]
-    with _progress(sum(2 if args.fit else len(given[2]) for *_, given in todo) + rounds * len(todo)) as progress:
-        for section, threads, function, given in todo:
-            yield section, function(*given, Plan(threads, rounds, turn), progress)
-
-
-def _columns(model: Any, asked: Sequence[str] | None) -> Iterable[str]:
-    """The columns for a model: those that are exact row by row only where gradients have rows."""
-    from pyadam.bench.columns import COLUMNS
-
-    if asked is None:
-        return [name for name, column in COLUMNS.items() if name == "adam" or (column.by_row and model.rows)]
-    if "all" in asked:
-        return [name for name, column in COLUMNS.items() if model.rows or not column.by_row]
-    return asked
 
 
 @contextmanager
