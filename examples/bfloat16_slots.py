@@ -1,4 +1,4 @@
-"""The network of digits.py with slots in float32 and in bfloat16: the losses side by side, and the bytes of the state.
+"""Trains the network of digits.py with slots in float32 and in bfloat16; prints the losses and the size of the state.
 
 python examples/bfloat16_slots.py
 """

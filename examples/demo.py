@@ -1,4 +1,4 @@
-"""`make demo`: digits.py and digits.R, each run as its users run it, compared bit by bit with each other and with Keras."""
+"""`make demo`: runs digits.py and digits.R as users would, and compares them bit by bit with each other and with Keras."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ from pyadam.parity.compare import apart
 HERE = Path(__file__).parent
 OUT = HERE.parent / "demo-out"
 
-# What Keras saves, in its order.
+# What Keras saves, in this order.
 WEIGHTS = [f"{layer}/{kind}" for layer in ("dense", "dense_1") for kind in ("kernel", "bias")]
 STATE = ["iteration", "learning rate"] + [f"{moment} of {w}" for w in WEIGHTS for moment in ("momentum", "velocity")]
 
@@ -50,19 +50,19 @@ def run(label, command):
 
 
 def train_with_keras():
-    """The part of digits.py that stays when pyadam is taken out of it."""
+    """digits.py with Keras' optimizer instead of pyadam's."""
     from digits import keras, save, train
 
     save(str(OUT / "keras"), *train(keras.optimizers.Adam(1e-3)))
 
 
 def results(file):
-    """What a run left in its two files: weights, everything in its optimizer, and losses, by name, as arrays."""
+    """The contents of a run's two files: weights, all optimizer state, and losses, by name, as arrays."""
     with zipfile.ZipFile(file.with_suffix(".keras")) as saved, saved.open("model.weights.h5") as weights:
         found = []
 
         def visit(path, item):
-            if isinstance(item, h5py.Dataset) and "/vars/" in path:  # pyadam writes beside them what they are
+            if isinstance(item, h5py.Dataset) and "/vars/" in path:  # pyadam's notes on them lie beside
                 found.append(item[()])
 
         h5py.File(weights).visititems(visit)
@@ -72,7 +72,7 @@ def results(file):
 
 
 def table(python, r, keras):
-    """Prints how far the runs are apart. Returns how many numbers differ between Python and R."""
+    """Prints how far apart the runs are. Returns how many numbers differ between Python and R."""
     print(f"\n{'':32}{'':>8}  {'Python and R':^22}  {'pyadam and Keras':^18}")
     print(f"{'after 15 epochs':<32}{'numbers':>8}  {'differing':>11} {'max ULP':>10}  {'max difference':>18}")
     different = 0
@@ -88,7 +88,7 @@ def table(python, r, keras):
 
 
 def draw(python, r, keras, file):
-    """The curves of the three runs, and how far they are apart."""
+    """Plots the curves of the three runs, and how far apart they are."""
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = np.arange(1, len(python["loss"]) + 1)

@@ -1,4 +1,4 @@
-"""The public functions, read off the specs: what R, the stub and the tables say of each."""
+"""The public functions, derived from the specs: what R, the stubs and the tables need to know about each."""
 
 import dataclasses
 import inspect
@@ -16,8 +16,8 @@ class Function:
 
     spec: Any
     signature: inspect.Signature
-    in_class: inspect.Signature | None  # of the class of the same arguments, where pyadam has one
-    fields: dict[str, Any]  # of its arguments; an argument that is ignored has none
+    in_class: inspect.Signature | None  # of the class with the same arguments, if pyadam has one
+    fields: dict[str, Any]  # of its arguments; ignored arguments have none
     family: str
     dots: str
     value: str
@@ -37,7 +37,7 @@ class Function:
 
     @property
     def paragraphs(self) -> list[str]:
-        """The paragraphs of the spec's docstring, but for its attributes, each on one line."""
+        """The paragraphs of the spec's docstring, except its attributes, each on one line."""
         text = (inspect.getdoc(self.spec) or "").partition("\n\nAttributes:")[0]
         return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
 
@@ -101,7 +101,7 @@ def schedule(spec: type[schedules.ScheduleSpec]) -> Function:
     )
 
 
-# Values of the arguments that have no default, as R writes them.
+# Values of the arguments that have no default, in R syntax.
 EXAMPLES = {
     "initial_learning_rate": "0.1",
     "decay_steps": "1000",

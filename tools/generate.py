@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what follows from the specs: the R functions and their man pages, the type stubs, the tables of signatures.
+"""Generates files from the specs: the R functions and their man pages, the type stubs, the tables of signatures.
 
     tools/generate.py           brings the stale files up to date and names them
     tools/generate.py --check   writes nothing; names the stale files, and exits with 1 if there are any
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def from_specs() -> dict[Path, str | None]:
-    """The files that are made here, with their text."""
+    """The generated files, with their text."""
     return {
         R_PACKAGE / "R" / "optimizers.R": in_r.functions("optimizers/", OPTIMIZERS),
         R_PACKAGE / "R" / "schedules.R": in_r.functions("hosts/schedules.py", SCHEDULES),
@@ -62,7 +62,7 @@ def from_specs() -> dict[Path, str | None]:
 
 
 def from_roxygen(sources: dict[Path, str | None]) -> dict[Path, str | None]:
-    """NAMESPACE and man pages, made by roxygen2 from these sources, and the list of the pages; None for one that must go."""
+    """NAMESPACE and man pages, which roxygen2 makes from these sources, and the list of pages; None for one to delete."""
     wanted = re.findall(r"(?m)^RoxygenNote: (.*)$", read(DESCRIPTION) or "")[0]
     if (found := roxygen_version()) != wanted:
         print(

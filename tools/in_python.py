@@ -1,4 +1,4 @@
-"""The pages of the reference that follow from the specs: signatures, and what becomes of sparse gradients."""
+"""The reference pages generated from the specs: signatures, and the treatment of sparse gradients."""
 
 from collections.abc import Callable
 from inspect import Parameter
@@ -39,7 +39,7 @@ def sparse() -> str:
 
 
 def table(f: Function) -> str:
-    """The table of a function, and of the class of the same arguments where pyadam has one."""
+    """The table of a function, and of the class with the same arguments if pyadam has one."""
     in_class = f.in_class.parameters if f.in_class else {}
     rows = []
     for name, parameter in f.parameters.items():

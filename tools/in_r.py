@@ -9,11 +9,11 @@ from typing import Any
 
 from functions import NOTE, Function, with_links
 
-UNBROKEN = "\N{NO-BREAK SPACE}"  # where no line may end
+UNBROKEN = "\N{NO-BREAK SPACE}"  # lines don't break here
 
 
 def functions(source: str, listed: list[Function]) -> str:
-    """A wrapper for each function. An argument is documented with the first that has it; the others inherit the text."""
+    """A wrapper for each function. An argument is documented in the first one that has it; the others inherit the text."""
     first: dict[str, tuple[str, str]] = {}
     wrappers = []
     for f in listed:
@@ -54,7 +54,7 @@ def function(f: Function, own: dict[str, str], inherited: list[str]) -> str:
 
 
 def formals(f: Function) -> Iterator[str]:
-    """The arguments of R keras 2.11, its dots, and behind them what R takes by its full name only."""
+    """The arguments of R keras 2.11, its dots, and then the arguments that R matches by full name only."""
     every = {p: p.name + (f" = {value(p.default)}" if p.default is not p.empty else "") for p in f.parameters.values()}
     yield from (text for p, text in every.items() if p.kind is not Parameter.KEYWORD_ONLY)
     yield "..."
@@ -62,7 +62,7 @@ def formals(f: Function) -> Iterator[str]:
 
 
 def value(value: Any) -> str:
-    """A default, as R writes it."""
+    """A default in R syntax."""
     match value:
         case None:
             return "NULL"
@@ -78,7 +78,7 @@ def value(value: Any) -> str:
 
 
 def meaning(f: Function, name: str) -> str:
-    """What an argument means and takes, in R's words."""
+    """The meaning and accepted values of an argument, in R's terms."""
     takes = f.takes(name).replace("True or False", "`TRUE` or `FALSE`").replace("None (NULL in R)", "`NULL`")
     takes = re.sub(r"\ba list\b", "a vector", takes)
     takes = re.sub(r"[\[(]-?\w+, \w+[\])]", _interval, takes)
@@ -108,7 +108,7 @@ def roxygen(text: str) -> str:
 
 
 def reference(pages: dict[str, str], listed: list[Function]) -> str:
-    """Title and call of each man page, by its name, and where its arguments are explained."""
+    """Title and call of each man page, by its name, and a link to its arguments."""
     tables = {f.name: f.title for f in listed}
     head = 'The R functions and how they are called. `help(package = "pyadam")` has a page for each, with examples.'
     parts = [f"<!-- {NOTE.format('optimizers/, pyadam/hosts/schedules.py and r-package/R/')} -->", "# R API", head]

@@ -1,4 +1,4 @@
-"""The type stubs: what checkers and editors can't see, since it is made at run time."""
+"""The type stubs: what checkers and editors can't see because it is created at run time."""
 
 import dataclasses
 import inspect
@@ -15,9 +15,9 @@ from pyadam.optimizers.spec import described
 
 HEAD = f"# {NOTE.format('optimizers/ and pyadam/hosts/schedules.py')}\n"
 RATE = specs.arguments(specs.SPECS["Adam"])["learning_rate"]
-COMMON = {field.name: field for field in (RATE, *dataclasses.fields(specs.Spec))}  # what every optimizer has
+COMMON = {field.name: field for field in (RATE, *dataclasses.fields(specs.Spec))}  # common to all optimizers
 
-# What an attribute gives; what it and an argument take, in the words of pyadam/_typing.pyi.
+# The type an attribute returns, and the type it and an argument accept, as named in pyadam/_typing.pyi.
 TYPES = {
     kinds.Flag: ("bool", "bool"),
     kinds.Name: ("str", "str"),
@@ -30,7 +30,7 @@ TYPES = {
 
 
 def package() -> str:
-    """``pyadam/__init__.pyi``: the functions, and where everything else is."""
+    """``pyadam/__init__.pyi``: the functions, and imports of everything else."""
     classes = sorted((f.spec.__name__ for f in OPTIMIZERS), key=lambda name: (not name.isupper(), name.lower()))
     lines = [
         HEAD,
@@ -61,7 +61,7 @@ def package() -> str:
 
 
 def classes(module: str) -> str:
-    """The classes for a generation of Keras, whose base is in this module."""
+    """The classes for a generation of Keras, with the base class from this module."""
     lines = [
         HEAD,
         "from collections.abc import Sequence",
@@ -105,7 +105,7 @@ def attributes(fields: dict[str, Any]) -> Iterator[str]:
 
 
 def parameters(f: Function, signature: inspect.Signature) -> Iterator[str]:
-    """The parameters but for the last, which takes any name in order to say which are known."""
+    """All parameters but the last, which accepts any name only to report the known ones."""
     star = ["    *,"]
     for parameter in signature.parameters.values():
         if parameter.kind is parameter.VAR_KEYWORD:
@@ -121,7 +121,7 @@ def takes(f: Function, name: str) -> str:
 
 
 def types(kind: kinds.Kind) -> tuple[str, str]:
-    """What an attribute of this kind gives, and what it takes."""
+    """The types that an attribute of this kind returns and accepts."""
     match kind:
         case kinds.Choice():
             given = taken = f"Literal[{', '.join(map(quoted, kind.choices))}]"
@@ -135,7 +135,7 @@ def types(kind: kinds.Kind) -> tuple[str, str]:
 
 
 def documentation(f: Function, signature: inspect.Signature) -> list[str]:
-    """The docstring but for the mathematics: that is read off the rules, and they need TensorFlow."""
+    """The docstring without the mathematics, which comes from the rules, and those need TensorFlow."""
     defaults = {p.name: repr(p.default) for p in signature.parameters.values() if p.default is not p.empty}
     purpose = (inspect.getdoc(f.spec) or "").partition("\n\nAttributes:")[0]
     ignored = [
@@ -146,7 +146,7 @@ def documentation(f: Function, signature: inspect.Signature) -> list[str]:
 
 
 def docstring(lines: Iterable[str]) -> list[str]:
-    """A docstring of these lines, indented."""
+    """An indented docstring of these lines."""
     first, *more = lines
     quotes = '"""'
     body = [f"    {line}".rstrip() for line in more]

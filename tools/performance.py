@@ -1,7 +1,7 @@
 """Writes what `pyadam bench` measured into the documentation: `make performance` runs it.
 
     python tools/performance.py            # from benchmarks/results/*.json into docs/performance.md and README.md
-    python tools/performance.py --check    # fails where these files have other numbers
+    python tools/performance.py --check    # fails if these files have other numbers
 
 Measured parts stand between the lines `<!-- bench: NAME -->` and `<!-- end -->`. Without results a part stays as it is.
 """
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = [ROOT / "docs" / "performance.md", ROOT / "README.md"]
 
-SHOWN = {  # a value of the tables: what stands above its table
+SHOWN = {  # value: the line above its table
     "ms": "Milliseconds a step:",
     "ratio": "Time of a step as a multiple of pyadam's, the median of the rounds (above 1: slower than pyadam):",
     "share of the floor": "How near a step is to the floor:",
@@ -80,7 +80,7 @@ def summary(file):
     return [machine(file), *tables(dense(file), ["ratio"]), picture]
 
 
-PARTS = {  # name: what it is made from, and how
+PARTS = {  # name: its sources, and the function that renders it
     "models": ("models.json", models),
     "rows": ("models.json", rows),
     "columns": ("columns.json", columns),
@@ -91,7 +91,7 @@ PARTS = {  # name: what it is made from, and how
 
 
 def written(text):
-    """A page with its parts as the results have them."""
+    """A page with its parts updated from the results."""
 
     def part(found):
         file, make = PARTS[found["name"]]
@@ -104,7 +104,7 @@ def written(text):
 
 
 def stale():
-    """The pages that have other numbers than the results."""
+    """The pages whose numbers differ from the results."""
     return [page.name for page in PAGES if written(page.read_text()) != page.read_text()]
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes what the targets of the Makefile need, where it is not there yet:
+# Sets up what the targets of the Makefile need and is still missing:
 #   tools/setup.sh EXTRA   R with its packages, .venv with pyadam-keras[EXTRA], .r-lib with the R package.
 #                          EXTRA: bench, demo, docs or test
 # System packages come through apt, as root or with sudo; without either, one line says what is missing.
@@ -15,7 +15,7 @@ die() {
     exit 1
 }
 
-# step LABEL COMMAND...: says what is being done and how long it took; what the command prints is shown when it fails.
+# step LABEL COMMAND...: prints what is being done and how long it took; the command's output is shown only if it fails.
 step() {
     local label=$1 start=$SECONDS status=0 dots
     shift
@@ -35,17 +35,17 @@ step() {
 
 # ---- what is missing
 
-r_packages_missing() { # the named R packages that are not there
+r_packages_missing() { # those of the named R packages that are not installed
     Rscript -e 'for (p in commandArgs(TRUE)) if (!nzchar(system.file(package = p))) cat(p, "")' "$@"
 }
 
-r_can_be_linked() { # which building rpy2 needs
+r_can_be_linked() { # needed to build rpy2
     local -a flags
     read -ra flags < <(R CMD config --ldflags)
     echo 'int main(void) { return 0; }' | cc -x c - -o /dev/null "${flags[@]}"
 }
 
-# The R packages of an extra, beside those of DESCRIPTION's Imports.
+# The R packages of an extra, in addition to DESCRIPTION's Imports.
 r_packages=(generics reticulate)
 [[ $extra == test ]] && r_packages+=(jsonlite knitr lintr rmarkdown roxygen2 testthat)
 
@@ -103,7 +103,7 @@ system_packages() {
     if ((EUID != 0)); then
         command -v sudo >/dev/null ||
             die "missing: run as root 'apt-get install --no-install-recommends ${missing[*]}', then again this"
-        sudo -v # asks for the password here, where it can be seen
+        sudo -v # asks for the password here, while the prompt is visible
     fi
     step "system packages (apt, ${#missing[@]} and what they need)" install_packages "${missing[@]}"
 }

@@ -1,1 +1,1 @@
-"""The time of a step beside what else there is to use: models, peers, measuring, tables and pictures."""
+"""Times a step of pyadam and its alternatives: models, peers, measurement, tables and plots."""

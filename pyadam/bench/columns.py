@@ -1,4 +1,4 @@
-"""What is computed in a step: the optimizers that are measured, with what each kind of peer calls them."""
+"""What a step computes: the optimizers measured, under the names that each kind of peer gives them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _ADAM = {
     "beta_1": 0.9,
     "beta_2": 0.999,
     "epsilon": 1e-10,
-}  # epsilon out of the way: it has another place in each library
+}  # a negligible epsilon: each library puts it in another place
 _BETAS = {"betas": (0.9, 0.999), "eps": 1e-10}
 _B1_B2 = {"b1": 0.9, "b2": 0.999, "eps": 1e-10}
 _ADAGRAD = {"initial_accumulator_value": 0.1}
@@ -27,14 +27,14 @@ class Column:
         title: in tables.
         keras: class and arguments, as every Keras and pyadam call them.
         torch: class and arguments in ``torch.optim``.
-        optax: function and arguments in ``optax``; None where it has none.
-        states: how many tensors of a weight's shape are kept beside it; each is read and written in a step.
-        fused: TensorFlow's own operation for a dense gradient, without ``ResourceApply``; empty where there is none.
-        fused_rows: the same for a gradient of some rows, the whole name.
+        optax: function and arguments in ``optax``; None if it has none.
+        states: how many tensors of a weight's shape are kept with it; each is read and written in a step.
+        fused: TensorFlow's own operation for a dense gradient, without ``ResourceApply``; empty if there is none.
+        fused_rows: the same for a sparse gradient, with its full name.
         clip: the global norm to clip to. The norm needs one more pass over the gradient.
-        average: how much of the weights' moving average is kept at a step.
+        average: the momentum of the weights' moving average.
         rounded: whether pyadam keeps those states in bfloat16, which no other peer can.
-        by_row: whether a row without gradient stays as it is, so that a step need not touch it.
+        by_row: whether a row without gradient stays as it is, so a step need not touch it.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Column:
 
     @property
     def everywhere(self) -> dict[str, Any]:
-        """The arguments of Keras' class with those for all columns: clipping, averages, the dtype of the slots."""
+        """The arguments of Keras' class, including those that any column may set: clipping, averages, slot dtype."""
         every = dict(self.keras[1])
         if self.clip is not None:
             every["global_clipnorm"] = self.clip
@@ -64,7 +64,7 @@ class Column:
 
     @property
     def bytes_per_parameter(self) -> int:
-        """What a step has to read and write for each float32 parameter."""
+        """How many bytes a step has to read and write for each float32 parameter."""
         gradient = 1 if self.clip is None else 2
         weights = 1 + (self.average is not None)
         return _FLOAT * (gradient + 2 * weights) + 2 * self.states * (_FLOAT // 2 if self.rounded else _FLOAT)

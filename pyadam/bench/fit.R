@@ -1,5 +1,5 @@
-# The process in which one model is trained by fit() from R. fit_worker.py is
-# the same in Python.
+# The process that trains one model with fit() from R. fit_worker.py does the
+# same in Python.
 
 library(pyadam)
 

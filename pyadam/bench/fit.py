@@ -8,7 +8,7 @@ from pyadam.bench.process import Worker, python
 
 __all__ = ["LANGUAGES", "NETWORKS", "measure_fit"]
 
-NETWORKS = {  # widths of the dense layers; of an embedding beneath them, the number of rows
+NETWORKS = {  # widths of the dense layers; number of rows of an embedding below them
     "9 k: 64-64-64-10": {"widths": (64, 64, 64, 10)},
     "1.3 M: 22 layers of 240": {"widths": (240,) * 23},
     "7.4 M: 3072-2048-512-10": {"widths": (3072, 2048, 512, 10)},

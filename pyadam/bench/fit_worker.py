@@ -1,6 +1,6 @@
-"""The process in which one model is trained by ``fit``; `fit.R` is the same in R, with the parts that are Python's from here.
+"""The process that trains one model with ``fit``; `fit.R` does the same in R and imports its Python parts from here.
 
-It answers as the peers' worker does. A step is timed from the end of the one before it.
+It speaks the protocol of the peers' worker. A step is timed from the end of the one before it.
 """
 
 import time
@@ -16,7 +16,7 @@ from pyadam.bench.worker import limit, peak_bytes, serve
 __all__ = ["RATE", "Clock", "data", "limit", "network", "peak_bytes"]
 
 BATCH = 32
-LOOKUPS = 128  # of an embedding, for each of a batch
+LOOKUPS = 128  # in the embedding, for each example
 RATE = 1e-4
 
 
@@ -30,12 +30,12 @@ class Clock(keras.callbacks.Callback):
         self._ends.append(time.perf_counter())
 
     def seconds(self) -> list[float]:
-        """Of every step but the first."""
+        """The time of every step but the first."""
         return [after - before for before, after in zip(self._ends, self._ends[1:], strict=False)]
 
 
 def network(widths: Sequence[int], optimizer: Any, rows: int | None = None) -> Any:
-    """Dense layers of these widths, the first of them the input, or the mean of what is looked up in an embedding."""
+    """Dense layers of these widths; the first width is that of the input, or of an embedding whose lookups are averaged."""
     keras.utils.set_random_seed(1)
     layers = keras.layers
     first, *others = map(int, widths)

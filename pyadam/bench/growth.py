@@ -1,4 +1,4 @@
-"""How the cost of a step grows: with parameters, with tensors, with threads, one of them at a time."""
+"""How the cost of a step grows with parameters, tensors and threads, one of them at a time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ PEERS_SHOWN = ("pyadam", "single-pass", "keras", "keras-jit", "tf-fused", "torch
 
 @dataclass(frozen=True)
 class Axis:
-    """What grows. ``models`` are the names of those measured, ``place`` says where on the axis a cell is."""
+    """What grows. ``models`` are the names of those measured, ``place`` gives the position of a cell on the axis."""
 
     label: str
     models: tuple[str, ...]
@@ -36,7 +36,7 @@ AXES = {
 
 
 def points(axis: str, threads: int, quick: bool) -> list[tuple[str, int]]:
-    """Model and threads of each measurement on an axis; with few of them if it has to be quick."""
+    """Model and threads of each measurement on an axis; fewer with ``quick``."""
     models = AXES[axis].models
     if axis != "threads":
         return [(model, threads) for model in (models[:5:2] if quick else models)]

@@ -1,4 +1,4 @@
-"""Measuring side by side: who takes part, in which turn, and what they say."""
+"""Measures peers side by side: starts their processes, gives them turns, and collects the results."""
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from pyadam.bench.process import Worker, python
 
 __all__ = ["Cell", "Entrant", "Plan", "Result", "batches", "free_bytes", "measure", "take_turns"]
 
-_LIBRARY = 1 << 30  # bytes: a library with the programs that it compiles
+_LIBRARY = 1 << 30  # bytes: a library and the programs it compiles
 
 Progress = Callable[[str], None]
 
@@ -25,9 +25,9 @@ class Plan:
     """How to measure.
 
     Attributes:
-        threads: of each peer.
-        rounds: how often each has its turn.
-        turn: about so many seconds a turn.
+        threads: threads of each peer.
+        rounds: how many turns each peer gets.
+        turn: approximate seconds a turn.
     """
 
     threads: int
@@ -37,13 +37,13 @@ class Plan:
 
 @dataclass
 class Result:
-    """What was measured of one peer.
+    """The measurements of one peer.
 
     Attributes:
-        first: seconds of the first step, with all that is made, traced and compiled in it.
-        bytes: of memory, the most that was in use beyond the library itself.
+        first: seconds of the first step, including state creation, tracing and compilation.
+        bytes: peak memory beyond the library itself.
         turns: seconds a step, the median of each turn.
-        ratios: the same as a multiple of what the reference took in its turn of that round.
+        ratios: the same as a multiple of the reference's time in that round.
     """
 
     first: float
@@ -53,13 +53,13 @@ class Result:
 
     @property
     def seconds(self) -> float:
-        """Of a step, the median."""
+        """The median time of a step."""
         return statistics.median(self.turns)
 
 
 @dataclass
 class Cell:
-    """The results on one model and column, and why there are none of the other peers."""
+    """The results on one model and column, and why the other peers have none."""
 
     model: str
     column: str
@@ -70,7 +70,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Entrant:
-    """Who takes turns: a title, how its process starts, and the command that says what is measured."""
+    """A peer that takes turns: its title, how its process starts, and the command that says what to measure."""
 
     title: str
     start: Callable[[], Worker]
@@ -78,7 +78,7 @@ class Entrant:
 
 
 def free_bytes() -> int:
-    """Memory that new processes can have; where the system doesn't say, 8 GB."""
+    """Memory available to new processes; 8 GB if the system doesn't say."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
@@ -87,7 +87,7 @@ def free_bytes() -> int:
 
 
 def batches(peers: Sequence[str], each: int, free: int) -> Iterator[list[str]]:
-    """The peers in groups whose processes fit into memory together, the reference in each of them."""
+    """The peers in groups whose processes fit into memory together, each with the reference."""
     others = [name for name in peers if name != REFERENCE]
     reference = [REFERENCE] if REFERENCE in peers else []
     room = max(1, free // each - len(reference))
@@ -96,14 +96,14 @@ def batches(peers: Sequence[str], each: int, free: int) -> Iterator[list[str]]:
 
 
 def measure(model: Model, column: Column, peers: Sequence[str], plan: Plan, progress: Progress) -> Cell:
-    """These peers on one model and column.
+    """Measures these peers on one model and column.
 
     Args:
         model: what a step is computed on.
         column: what is computed.
         peers: names, in the order of their turns.
-        plan: how.
-        progress: told what comes next: once for each peer and each round.
+        plan: how to measure.
+        progress: called with what comes next, once for each peer and each round.
     """
     cell = Cell(model.name, column.name, plan.threads)
     entrants = {}
@@ -125,7 +125,7 @@ def measure(model: Model, column: Column, peers: Sequence[str], plan: Plan, prog
 
 
 def take_turns(cell: Cell, entrants: Mapping[str, Entrant], plan: Plan, progress: Progress) -> None:
-    """Measures entrants whose processes live at the same time; the results go into the cell."""
+    """Measures entrants whose processes run at the same time; the results go into the cell."""
     steps: dict[str, int] = {}
     with ExitStack() as stack:
         workers = {}

@@ -22,8 +22,8 @@ class Model:
     Attributes:
         name: on the command line.
         title: in tables.
-        shapes: of the tensors.
-        rows: how many rows of the one tensor have a gradient; None where everything has.
+        shapes: shapes of the tensors.
+        rows: how many rows of the single tensor have a gradient; None for dense gradients.
     """
 
     name: str
@@ -33,24 +33,24 @@ class Model:
 
     @property
     def parameters(self) -> int:
-        """How many numbers are trained."""
+        """The number of trainable parameters."""
         return sum(map(math.prod, self.shapes))
 
     def bytes(self, column: Column) -> int:
-        """What a step has to move."""
+        """The bytes that a step has to move."""
         touched = self.parameters
         if self.rows is not None and column.by_row:
             touched = touched // self.shapes[0][0] * self.rows
         return touched * column.bytes_per_parameter
 
     def weights(self) -> Iterator[np.ndarray]:
-        """The weights before the first step, the same at every call; one at a time, to keep memory free."""
+        """The weights before the first step, the same at every call; one at a time, to save memory."""
         rng = np.random.default_rng(1)
         for shape in self.shapes:
             yield rng.random(shape, np.float32) - np.float32(0.5)
 
     def gradients(self) -> Iterator[np.ndarray | Slices]:
-        """The gradients of every step, away from zero, where libraries differ in their epsilon."""
+        """The gradients of every step, away from zero, where the libraries' epsilons would show."""
         rng = np.random.default_rng(2)
         for shape in self.shapes:
             if self.rows is None:
@@ -70,7 +70,7 @@ def _norm(width: int) -> list[Shape]:
 
 
 def _resnet_50() -> list[Shape]:
-    """He et al. (2015), Deep Residual Learning, table 1; with a bias in each convolution, as Keras has it."""
+    """He et al. (2015), Deep Residual Learning, table 1; with a bias in each convolution, as in Keras."""
 
     def convolution(size: int, before: int, after: int) -> list[Shape]:
         return [(size, size, before, after), (after,), *_norm(after)]
@@ -143,11 +143,11 @@ def find(name: str) -> Model:
     """The model of this name, or one made up for a measurement.
 
     Args:
-        name: of `MODELS`; or ``COUNTxSIZE`` for so many vectors of that size, several of them joined by ``+``; or
-            ``ROWSxWIDTH@LOOKUPS`` for a matrix of which so many rows have a gradient.
+        name: a name in `MODELS`; ``COUNTxSIZE`` for so many vectors of that size, several of them joined by ``+``; or
+            ``ROWSxWIDTH@LOOKUPS`` for a matrix with a gradient in so many rows.
 
     Raises:
-        ValueError: none of these.
+        ValueError: the name is none of these.
     """
     if name in MODELS:
         return MODELS[name]

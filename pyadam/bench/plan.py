@@ -18,7 +18,7 @@ __all__ = ["cells", "wrong"]
 
 
 def wrong(args: argparse.Namespace) -> str:
-    """What can't be done as asked, in one line; empty where everything can."""
+    """What is wrong with the options, in one line; empty if nothing is."""
     for name in args.models or ():
         try:
             find(name)
@@ -48,11 +48,11 @@ def wrong(args: argparse.Namespace) -> str:
 
 
 def cells(args: argparse.Namespace, progress: Callable[[int], Any]) -> Iterator[tuple[str, Any]]:
-    """Each cell as soon as it is measured, under the section that it belongs to.
+    """Each cell as soon as it is measured, with the name of its section.
 
     Args:
         args: the options of the command.
-        progress: from the number of steps to come, a context with the function that says which one comes next.
+        progress: takes the number of steps; a context manager that yields a function to call with each step's label.
     """
     all_threads = args.threads or cores()
     rounds = args.rounds or (3 if args.quick else 9)
@@ -77,7 +77,7 @@ def cells(args: argparse.Namespace, progress: Callable[[int], Any]) -> Iterator[
 
 
 def _columns(model: Any, asked: Sequence[str] | None) -> Iterable[str]:
-    """The columns for a model: those that are exact row by row only where gradients have rows."""
+    """The columns for a model: those that work row by row only if its gradients are sparse."""
     if asked is None:
         return [name for name, column in COLUMNS.items() if name == "adam" or (column.by_row and model.rows)]
     if "all" in asked:

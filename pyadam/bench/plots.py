@@ -1,4 +1,4 @@
-"""The pictures: who is how fast, and how the cost of a step grows."""
+"""The plots: how fast each peer is, and how the cost of a step grows."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -47,7 +47,7 @@ _LOOKS: dict[
 
 
 def draw_bench(cells: Iterable[Cell], file: Path) -> None:
-    """Bytes a second, and time as a multiple of pyadam's, each with its spread; a row for each model and optimizer."""
+    """Plots bytes a second, and time as a multiple of pyadam's, with their spread; a row for each model and optimizer."""
     rows = [cell for cell in cells if cell.results and moved(cell) is not None]
     names = [name for name in PEERS if any(name in cell.results for cell in rows)]
     with plt.rc_context(_STYLE):
@@ -75,7 +75,7 @@ def draw_bench(cells: Iterable[Cell], file: Path) -> None:
 
 
 def _dots(axes: Any, places: list[int], values: list[list[float]], style: dict[str, Any]) -> None:
-    """A mark at the median of each list of values, with a line over the middle half of them."""
+    """Draws a mark at the median of each list of values, and a line over the interquartile range."""
     if values:
         middle = [sorted(each)[len(each) // 2] for each in values]
         ends = [spread(each) for each in values]
@@ -96,7 +96,7 @@ def _label(cell: Cell, rows: list[Cell]) -> str:
 
 
 def draw_growth(sections: Mapping[str, list[Cell]], file: Path) -> None:
-    """Milliseconds against parameters, tensors and threads."""
+    """Plots milliseconds against parameters, tensors and threads."""
     with plt.rc_context(_STYLE):
         figure, panels = plt.subplots(
             1, len(sections), figsize=(4 * len(sections), 3.8), squeeze=False, layout="constrained"

@@ -1,4 +1,4 @@
-"""A process that measures, seen from the one that commands it."""
+"""A measuring process, seen from its parent."""
 
 import json
 import os
@@ -14,20 +14,20 @@ __all__ = ["Worker", "cores"]
 
 
 def cores() -> int:
-    """How many this process may use."""
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Worker:
-    """A process that answers lines of JSON; a context manager that ends it. Between its answers it sleeps.
+    """A process that answers lines of JSON; a context manager that ends it. It sleeps between answers.
 
     Args:
-        program: its command line, to which the number of threads is added. It runs with this Python and this pyadam.
-        threads: that every library in it may use.
+        program: its command line; the number of threads is appended. It runs with this Python and this pyadam.
+        threads: how many threads each of its libraries may use.
         extra: further environment variables.
 
     Raises:
-        RuntimeError: it ended before it answered; the message has what it printed last.
+        RuntimeError: it ended before it answered; the message quotes its last output.
     """
 
     def __init__(self, program: Sequence[str], threads: int, extra: Mapping[str, str] | None = None) -> None:
@@ -53,7 +53,7 @@ class Worker:
         )
 
     def ask(self, command: Any) -> dict[str, Any]:
-        """The answer to one command."""
+        """Sends one command and returns the answer."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:

@@ -1,4 +1,4 @@
-"""What was measured, kept: as JSON, with where it was measured."""
+"""Saves and loads results as JSON, with the machine and versions they come from."""
 
 import json
 import os
@@ -15,11 +15,11 @@ from pyadam.bench.process import cores
 
 __all__ = ["facts", "load", "save"]
 
-Sections = dict[str, list[Cell]]  # cells under what they show
+Sections = dict[str, list[Cell]]  # cells by section
 
 
 def facts() -> dict[str, str]:
-    """Versions, the day, the machine, and how busy it was over the last minute."""
+    """Versions, date, machine, and its load over the last minute."""
     found = pyadam.info() | {"day": date.today().isoformat()}
     for package in ("torch", "jax", "optax"):
         try:
@@ -47,7 +47,7 @@ def save(file: Path, sections: Sections, where: dict[str, str]) -> None:
 
 
 def load(file: Path) -> tuple[Sections, dict[str, str]]:
-    """What `save` wrote."""
+    """Reads what `save` wrote."""
     kept = json.loads(file.read_text())
 
     def cell(saved: dict[str, Any]) -> Cell:

@@ -1,4 +1,4 @@
-"""The tables that people read, in a terminal and in the documentation."""
+"""The tables of results, for the terminal and for the documentation."""
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +21,7 @@ def moved(cell: Cell) -> int | None:
 
 
 def spread(values: Sequence[float]) -> tuple[float, float]:
-    """The middle half of the values: their quartiles."""
+    """The first and third quartile of the values."""
     if len(values) < 2:
         return values[0], values[0]
     low, _, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -29,7 +29,7 @@ def spread(values: Sequence[float]) -> tuple[float, float]:
 
 
 def heading(cell: Cell) -> str:
-    """What a cell is about, in one line."""
+    """What a cell measures, in one line."""
     total = moved(cell)
     if total is None:
         return f"{cell.column}: {cell.model}; {_counted(cell.threads, 'thread')}"
@@ -37,7 +37,7 @@ def heading(cell: Cell) -> str:
 
 
 def subject(cell: Cell) -> str:
-    """The model of a cell, and with how many threads."""
+    """The model and the number of threads of a cell."""
     model = find(cell.model)
     size = f"{_counted(len(model.shapes), 'tensor')}, {_counted(model.parameters, 'parameter')}"
     return f"{model.title}: {size}; {_counted(cell.threads, 'thread')}"
@@ -78,7 +78,7 @@ def _share(cell: Cell, result: Result) -> str:
         return "-"
     both = (
         floor.ratios and result.ratios
-    )  # which can be compared even where the two had their turns in different groups
+    )  # comparable even if the two had their turns in different groups
     share = (
         statistics.median(floor.ratios) / statistics.median(result.ratios) if both else floor.seconds / result.seconds
     )
@@ -90,7 +90,7 @@ def _rate(cell: Cell, result: Result) -> str:
     return "-" if total is None else f"{total / result.seconds / 1e9:.1f}"
 
 
-VALUES: dict[str, Callable[[Cell, Result], str]] = {  # what a table of the documentation can show of a result
+VALUES: dict[str, Callable[[Cell, Result], str]] = {  # the values that tables in the documentation can show
     "ms": lambda cell, result: f"{1e3 * result.seconds:.{2 if result.seconds < 0.0995 else 0}f}",
     "ratio": lambda cell, result: f"{statistics.median(result.ratios):.2f}" if result.ratios else "-",
     "spread of the ratio": lambda cell, result: _range(spread(result.ratios)) if result.ratios else "-",
@@ -119,7 +119,7 @@ def _model(cell: Cell) -> str:
 
 
 def details(cells: Iterable[Cell], peer: str) -> str:
-    """A Markdown table of a peer and the reference: a row for each cell, every value of theirs."""
+    """A Markdown table of all values of a peer and the reference: a row for each cell."""
     both = [cell for cell in cells if {peer, REFERENCE} <= set(cell.results)]
     shown = [(name, value) for value in ("ms", "first step, s") for name in (peer, REFERENCE)]
     shown[2:2] = [(peer, "ratio"), (peer, "spread of the ratio")]

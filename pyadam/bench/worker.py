@@ -1,7 +1,7 @@
-"""The process of one peer. It reads a line of JSON, does what it says, and answers with a line, until its input ends.
+"""The process of one peer. It reads commands, one line of JSON each, and answers each with a line until its input ends.
 
-A mapping of ``peer``, ``model`` and ``column`` says what is measured from now on. Then ``"first"`` runs the first step, a
-number that many steps after one that is not timed, and any other text is the file that the weights go into.
+A mapping of ``peer``, ``model`` and ``column`` says what to measure from now on. Then ``"first"`` runs the first step, a number
+runs that many steps after one that is not timed, and any other string is a file to save the weights in.
 """
 
 import json
@@ -25,15 +25,15 @@ _STATUS = Path("/proc/self/status")
 
 
 def peak_bytes() -> float:
-    """The most memory that this process has had so far; a float, since R's integers end at 2 GiB."""
-    if _STATUS.exists():  # ru_maxrss would begin with what the parent process had
+    """The peak memory of this process so far; a float, because R's integers end at 2 GiB."""
+    if _STATUS.exists():  # ru_maxrss would start from the parent's peak
         line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
         return float(line.split()[1]) * 1024
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
 
 
 def limit(threads: int) -> None:
-    """Leaves this process that many cores, where the system can: for libraries that have no option of their own."""
+    """Limits this process to that many cores, if the system can, for libraries that have no such option."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
@@ -59,7 +59,7 @@ def answers(commands: Iterable[Any]) -> Iterator[dict[str, Any]]:
             np.savez(command, *runner.values())
             yield {}
         else:
-            _timed(runner, 1)  # brings weights and caches back from where another peer's turn has put them
+            _timed(runner, 1)  # warms up the caches, and memory that another peer's turn may have displaced
             yield {"seconds": _timed(runner, command), "bytes": peak_bytes() - before}
 
 
@@ -75,7 +75,7 @@ def _timed(runner: Runner | None, steps: int) -> list[float]:
 
 
 def serve(answers: Callable[[Iterable[Any]], Iterator[Any]]) -> None:
-    """Answers on what was standard output; what libraries print goes to standard error. The argument: how many threads."""
+    """Answers on the original standard output; libraries print to standard error. ``argv[1]`` is the number of threads."""
     limit(int(sys.argv[1]))
     pipe = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

@@ -1,6 +1,6 @@
 """The ``pyadam`` command. Each subcommand is a module here with ``add_arguments(parser)`` and ``main(args) -> int``.
 
-A module imports TensorFlow when its ``main`` needs it, not before: ``--help`` is to be quick.
+A module imports TensorFlow only when its ``main`` needs it, so that ``--help`` is quick.
 """
 
 import argparse
@@ -15,9 +15,9 @@ from typing import IO
 from pyadam._version import __version__
 
 COMMANDS = {
-    "bench": "measure the time of a step, pyadam and what else there is to use, in turn",
+    "bench": "measure the time of a step, pyadam and its alternatives in turn",
     "differences": "measure where Keras' optimizers are wrong, and what pyadam gives",
-    "info": "what a bug report needs: the versions of everything that takes part, and the devices",
+    "info": "what a bug report needs: the versions of everything involved, and the devices",
     "parity": "train the same cases in Python and in R, and compare them bit by bit",
 }
 
@@ -25,7 +25,7 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand; its exit status says whether it succeeded.
 
-    Where nobody reads on, as after ``pyadam info | head -1``, it ends without a word and with the status of SIGPIPE.
+    If the reader of its output is gone, as in ``pyadam info | head -1``, it ends silently with the status of SIGPIPE.
     """
     try:
         try:
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(end="", flush=True)
     except BrokenPipeError:
         if not _nobody_reads(sys.stdout):
-            raise  # another pipe: one to a process of ours
+            raise  # another pipe, to one of our processes
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
         return 128 + signal.SIGPIPE
 
@@ -45,7 +45,7 @@ def _run(argv: list[str]) -> int:
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
     for name, purpose in COMMANDS.items():
         command = commands.add_parser(name, help=purpose, description=purpose)
-        if argv[:1] == [name]:  # only the module that is asked for is imported
+        if argv[:1] == [name]:  # only the requested module is imported
             module = importlib.import_module(f"pyadam.cli.{name}")
             module.add_arguments(command)
             command.set_defaults(run=module.main)

@@ -1,7 +1,7 @@
-"""``pyadam bench``: the time of a step, pyadam and what else there is to use, in turn, in one run.
+"""``pyadam bench``: times a step of pyadam and its alternatives, in turn, in one run.
 
-Every peer has a process of its own, and the same number of threads; while one measures, the others sleep. Weights and
-gradients are the same for all, and so are the weights after the steps (`tests/bench/test_bench.py` compares them).
+Every peer runs in its own process with the same number of threads; while one measures, the others sleep. All start from the
+same weights and gradients and reach the same weights (`tests/bench/test_bench.py` compares them).
 """
 
 import argparse
@@ -15,7 +15,7 @@ __all__ = ["add_arguments", "main"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the options of the command."""
+    """Adds the options of the command."""
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--fit", action="store_true", help="whole training steps of model.fit instead, pyadam and Keras")
     kinds.add_argument(
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--r", action="store_true", help="with --fit: from R as well")
     parser.add_argument("--models", nargs="+", metavar="NAME", help="models, or COUNTxSIZE (default: all; see --list)")
     parser.add_argument("--columns", nargs="+", metavar="NAME", help="optimizers, or 'all' (default: adam)")
-    parser.add_argument("--peers", nargs="+", metavar="NAME", help="who takes part (default: all that is installed)")
+    parser.add_argument("--peers", nargs="+", metavar="NAME", help="peers to measure (default: all that are installed)")
     parser.add_argument("--rounds", type=int, metavar="N", help="how often each peer has its turn (default: 9)")
     parser.add_argument("--threads", type=int, metavar="N", help="of each peer (default: all cores)")
     parser.add_argument(
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Measures and prints; 0 if all went well, 1 if a peer failed, 2 if the arguments or something needed are wrong."""
+    """Measures and prints; 0 if all went well, 1 if a peer failed, 2 if an argument is wrong or something is missing."""
     if args.list:
         print(_names())
         return 0
@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
         for section, cell in cells(args, _progress):
             sections.setdefault(section, []).append(cell)
             print("", heading(cell), *lines(cell), sep="\n", flush=True)
-            if args.json:  # after each cell, so that nothing is lost
+            if args.json:  # after each cell, so an interruption loses nothing
                 save(args.json, sections, where)
     except KeyboardInterrupt:
         print("\npyadam bench: interrupted; what was measured so far is kept", file=sys.stderr)
@@ -92,7 +92,7 @@ def _names() -> str:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[str], None]]:
-    """A bar on the terminal; the function moves it and says what comes next."""
+    """A progress bar on the terminal; the function it yields advances the bar and shows what comes next."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 

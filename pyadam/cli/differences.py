@@ -1,4 +1,4 @@
-"""``pyadam differences``: where Keras' optimizers contradict their documentation, measured now, beside pyadam's numbers."""
+"""``pyadam differences``: measures where Keras' optimizers contradict their documentation, and what pyadam gives there."""
 
 import argparse
 import importlib.util
@@ -11,17 +11,17 @@ __all__ = ["add_arguments", "main"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """No arguments of its own."""
+    """Adds no options."""
 
 
 def main(args: argparse.Namespace) -> int:
-    """Measures and prints every row; 0 when pyadam is right in all of them."""
+    """Measures and prints every row; 0 if pyadam is right in all of them."""
     versions = [
         f"{name} {version(name)}" for name in ("keras", "tf_keras", "tensorflow") if importlib.util.find_spec(name)
     ]
     print(", ".join([*versions, f"pyadam {pyadam.__version__}"]))
     print(f"{'row':>3}  {'what':62} {'Keras':>22} {'pyadam':>12} {'right':>12}", flush=True)
-    from pyadam.parity.differences import DIFFERENCES  # and TensorFlow
+    from pyadam.parity.differences import DIFFERENCES  # imports TensorFlow
 
     wrong = 0
     for row in DIFFERENCES:

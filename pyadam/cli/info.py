@@ -16,7 +16,7 @@ cat(as.character(getRversion()), version("reticulate"), version("pyadam"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """There are none."""
+    """Adds no options."""
 
 
 def main(args: argparse.Namespace) -> int:
@@ -27,7 +27,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def table() -> Iterator[tuple[str, str]]:
-    """Name and value of each line; the slow ones last."""
+    """Name and value of each line, slow ones last."""
     yield from pyadam.info().items()
     yield from zip(("R", "reticulate", "pyadam in R"), _r_versions(), strict=True)
     yield "devices", _devices()

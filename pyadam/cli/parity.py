@@ -1,7 +1,7 @@
-"""``pyadam parity``: the same cases trained in Python and in R, and against Keras' own classes and a float64 oracle.
+"""``pyadam parity``: trains the same cases in Python, in R, with Keras' own classes and with a float64 oracle.
 
-What may differ by how much stands in docs/numerics.md, "How equal is the same?": R and Python not at all; a compiled step from
-an uncompiled one by 4 ULP; Keras and the oracle by one ULP a step plus a small share of the weight's total change (see
+docs/numerics.md, "How equal is the same?", gives the limits: R and Python may not differ at all; a compiled step from an
+uncompiled one by 4 ULP; Keras and the oracle by one ULP a step plus a small share of the weight's total change (see
 `compare.limits`).
 """
 
@@ -12,7 +12,7 @@ __all__ = ["add_arguments", "main"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the options of the command."""
+    """Adds the options of the command."""
     parser.add_argument("--all", action="store_true", help="the whole table: every value, each in float32 and float64")
     parser.add_argument("--cases", type=int, default=0, metavar="N", help="add N random cases")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random cases (default: 0)")
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Runs the cases and prints the table; 0 if all is well, 1 if a case is not, 2 if something needed is missing."""
+    """Runs the cases and prints the table; 0 if all pass, 1 if one fails, 2 if something needed is missing."""
     from pyadam.parity.cases import random_cases, select, table
     from pyadam.parity.rscript import unavailable
     from pyadam.parity.run import one_thread, verdicts

@@ -1,1 +1,1 @@
-"""Do R, Python, Keras and the papers agree? One table of cases, who runs them, and what may differ by how much."""
+"""Do R, Python, Keras and the papers agree? One table of cases, the code that runs them, and the limits they must meet."""

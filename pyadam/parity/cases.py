@@ -1,8 +1,8 @@
 """What parity compares: one table of cases, as data.
 
-A case is an optimizer, its arguments as plain literals, and the variables and gradients that it meets. The table is laid out
-from the specs, so a new optimizer or argument has its rows without a line here; ``EXERCISED`` and ``EXTRAS`` only say
-which values are telling. Numbers are decimals of few digits: every language's parser reads the same double from them.
+A case is an optimizer, its arguments as plain literals, and its variables and gradients. The table is generated from the specs,
+so a new optimizer or argument gets its rows without a line here; ``EXERCISED`` and ``EXTRAS`` only choose revealing values.
+Numbers are short decimals, which every language's parser reads as the same double.
 """
 
 import dataclasses
@@ -43,8 +43,8 @@ HALVES = ("float16", "bfloat16")
 class Case:
     """One run of one optimizer: `arguments` as literals, variable j has ``dtypes[j % len(dtypes)]``.
 
-    `gradients` is "dense", "sparse" (variables of rank 2 and more get IndexedSlices with rows that repeat) or
-    "some none" (every variable but the first is left without a gradient now and then).
+    `gradients` is "dense", "sparse" (variables of rank 2 and more get IndexedSlices with repeated rows) or "some none"
+    (every variable but the first has no gradient now and then).
     """
 
     name: str
@@ -59,7 +59,7 @@ class Case:
         return self.dtypes[variable % len(self.dtypes)]
 
     def refused(self) -> bool:
-        """Whether the optimizer is lazy, and its arguments can't be combined with sparse gradients."""
+        """Whether the optimizer is lazy and its arguments can't be combined with sparse gradients."""
         lazy = PAPERS[self.optimizer].lazy and self.gradients == "sparse"
         values = SimpleNamespace(**{name: self.value(name) for name in arguments(SPECS[self.optimizer])})
         return lazy and any(conflict.holds(values) for conflict in LAZY_CONFLICTS)
@@ -73,7 +73,7 @@ class Case:
         return self.arguments.get(argument, arguments(SPECS[self.optimizer])[argument].default)
 
     def without_keras(self) -> str:
-        """Why Keras' own class is no measure for this case; empty where it is. Rows are those of docs/differences.md."""
+        """Why this case is not compared with Keras' own class, or "". Rows are those of docs/differences.md."""
         if not SPECS[self.optimizer].in_keras:
             return f"Keras has no {self.optimizer}"
         accumulates = self.arguments.get("gradient_accumulation_steps") is not None
@@ -103,7 +103,7 @@ class Case:
         return ""
 
 
-# Rows that hold all common arguments between them. Without --all the first has the optimizer's own ones, too.
+# Rows that together cover all common arguments. Without --all the first one also has the optimizer's own arguments.
 TOGETHER: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
     ("decay, clipnorm, loss scale", {"weight_decay": 0.01, "clipnorm": 0.5, "loss_scale_factor": 128.0}, {}),
     (
@@ -125,9 +125,9 @@ TOGETHER: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
     ),
 )
 
-# Rows beside "one argument at a time": (label, arguments, other fields of the case). An argument that an optimizer does
-# not have is left out there. Large tables have more elements than variables that share memory (engine/lanes.py), and four
-# times as many rows as gradients have (inputs.py).
+# Rows in addition to "one argument at a time": (label, arguments, other fields of the case). Arguments that an optimizer
+# lacks are left out. Large tables exceed the size up to which variables share memory (engine/lanes.py), and have more than
+# four times as many rows as their gradients (inputs.py).
 EXTRAS: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
     ("sparse", {"learning_rate": 0.1}, {"gradients": "sparse"}),
     ("sparse, clipnorm", {"clipnorm": 0.3}, {"gradients": "sparse"}),
@@ -189,8 +189,8 @@ def _rows(spec: type[Spec], whole: bool) -> Iterator[tuple[str, dict[str, Any], 
 def table(whole: bool = True) -> list[Case]:
     """The cases: every optimizer x every argument, each row in float32 and in float64.
 
-    With ``whole=False`` the optimizer's own arguments have their first values, all in one row; the common ones share some rows,
-    each of the other rows is one optimizer's, rows take float32 and float64 in turn, and there are fewer steps.
+    With ``whole=False`` one row has the first values of all the optimizer's own arguments, the common arguments share a few
+    rows, each other row goes to one optimizer, rows alternate between float32 and float64, and there are fewer steps.
     """
     cases = []
     for spec in SPECS.values():
@@ -227,14 +227,14 @@ def random_cases(count: int, seed: int) -> list[Case]:
         if Case("", spec.__name__, given, **fields).refused():
             fields["gradients"] = "dense"
         if fields["dtypes"] == ("float64",):
-            given.pop("slot_dtype", None)  # which float64 weights have not
+            given.pop("slot_dtype", None)  # float64 weights refuse it
         name = f"{spec.__name__} random {seed}.{index} {fields['gradients']} {fields['dtypes'][0]}"
         cases.append(Case(name, spec.__name__, given, **fields))
     return cases
 
 
 def select(cases: list[Case], patterns: Iterable[str]) -> list[Case]:
-    """The cases whose name holds one of the patterns: a part of the name or a shell pattern, in capitals or not."""
+    """The cases whose name contains one of the patterns, plain or with shell wildcards; case is ignored."""
     wanted = [f"*{pattern.lower()}*" for pattern in patterns]
     return [case for case in cases if any(fnmatch.fnmatchcase(case.name.lower(), each) for each in wanted)]
 

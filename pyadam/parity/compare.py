@@ -1,4 +1,4 @@
-"""How far numbers are apart, in units of last place, and how far they may be (docs/numerics.md, "How equal is the same?")."""
+"""How far apart numbers are, in units in the last place, and how far they may be (docs/numerics.md)."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ Values = tuple[list[np.ndarray], list[np.ndarray]]
 # dtype: (bits after the leading one, smallest normal exponent)
 PRECISION = {"float16": (10, -14), "bfloat16": (7, -126), "float32": (23, -126), "float64": (52, -1022)}
 
-# Share of the total change that Keras and pyadam may differ by, beside one ULP a step. Keras rounds coefficients to float32,
-# for float64 weights too.
+# Keras and pyadam may differ by one ULP a step plus this share of the total change. Keras rounds coefficients to float32, for
+# float64 weights too.
 KERAS_SHARE = 2e-5
 
 # Largest difference between the compiled and the uncompiled step, in ULP of the weight.
@@ -21,7 +21,7 @@ COMPILED_ULP = 4.0
 
 
 def oracle_share(dtype: str) -> float:
-    """The share of the total change that the oracle and pyadam may differ by, beside one ULP a step."""
+    """The share of the total change by which the oracle and pyadam may differ, in addition to one ULP a step."""
     return 1e-9 if dtype == "float64" else 2e-5
 
 
@@ -35,9 +35,9 @@ def ulp(values: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def apart(a: np.ndarray, b: np.ndarray, dtype: str, scale: np.ndarray | None = None) -> float:
-    """The largest difference of two arrays in ULP of the larger value (or of `scale`, where that is larger still).
+    """The largest difference of two arrays in ULP of the larger value (or of `scale`, if that is larger still).
 
-    0 means the same bits: signs of zeros count, NaN equals NaN. A NaN on one side, or another shape, is infinitely far.
+    0 means the same bits: signs of zeros count, NaN equals NaN. A NaN on one side or a different shape is infinitely far.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.shape != b.shape:
@@ -55,28 +55,28 @@ def apart(a: np.ndarray, b: np.ndarray, dtype: str, scale: np.ndarray | None = N
 
 @dataclass
 class History:
-    """The values that a variable went through, from before the first step to after the last."""
+    """The values of a variable, from before the first step to after the last."""
 
     dtype: str
     values: list[np.ndarray]
 
 
 def total_change(history: History) -> list[np.ndarray]:
-    """The total change up to each value: the length of the way, so that what comes back to where it was has changed."""
+    """The total change up to each value: the length of the path, so a value that returns to its start has changed."""
     moves = [np.zeros_like(history.values[0])]
     moves += [np.abs(new - old) for old, new in zip(history.values, history.values[1:], strict=False)]
     return list(np.cumsum(moves, axis=0))
 
 
 def size(old: np.ndarray, new: np.ndarray, magnified: float = 0.0) -> np.ndarray:
-    """How large the numbers of a step are: before it, its move, after it, and `magnified` times the largest move."""
+    """The size of the numbers in a step: the old value, the new one, the move, and `magnified` times the largest move."""
     move = np.abs(new - old)
     inner = magnified * np.max(move, initial=0.0)
     return np.maximum.reduce([np.abs(old), np.abs(new), move, np.full_like(move, inner if np.isfinite(inner) else 0.0)])
 
 
 def limits(history: History, total_changes: list[np.ndarray], share: float, magnified: float = 0.0) -> list[np.ndarray]:
-    """What a second computation may differ by at each value: one ULP a step, plus a share of the total change so far."""
+    """How far a second computation may be off at each value: one ULP a step, plus a share of the total change so far."""
     rounding = [np.zeros_like(history.values[0])]
     for old, new in zip(history.values, history.values[1:], strict=False):
         rounding.append(rounding[-1] + ulp(size(old, new, magnified), history.dtype))
@@ -84,7 +84,7 @@ def limits(history: History, total_changes: list[np.ndarray], share: float, magn
 
 
 def excess(expected: list[np.ndarray], found: list[np.ndarray], allowed: list[np.ndarray]) -> float:
-    """The largest difference after any step as a part of what is allowed then: fine up to 1."""
+    """The largest difference after any step, as a fraction of what is allowed there: fine up to 1."""
     worst = 0.0
     for a, b, limit in list(zip(expected, found, allowed, strict=True))[1:]:
         if a.shape != b.shape:

@@ -1,4 +1,4 @@
-"""The rows of docs/differences.md, each with what measures it, on Keras' own class and on ours."""
+"""The rows of docs/differences.md, each with a function that measures it on Keras' own class and on ours."""
 
 import importlib
 import math
@@ -15,7 +15,7 @@ import tensorflow as tf
 
 __all__ = ["DIFFERENCES", "Row"]
 
-Measurement = Callable[[Any], Any]  # from a module of optimizers, keras.optimizers or pyadam, to what it gives
+Measurement = Callable[[Any], Any]  # from a module of optimizers, keras.optimizers or pyadam, to its result
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Row:
         measure: measures it on a module of optimizers.
         right: the right outcome, from the definition or by hand.
         tolerance: how far a number may be from the right one; 0 for equality.
-        digits: how many of a number's digits are worth printing.
-        keras: the package that is measured: keras or tf_keras.
+        digits: how many digits of a number to print.
+        keras: the package measured: keras or tf_keras.
     """
 
     number: int
@@ -46,7 +46,7 @@ class Row:
         return importlib.import_module(self.keras).optimizers, importlib.import_module(ours)
 
     def outcome(self, module: Any) -> Any:
-        """What the module gives; an error counts as an outcome, by the name of its class."""
+        """The module's result; an error counts as one, by the name of its class."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
@@ -68,7 +68,7 @@ def _steps(optimizer: Any, variable: Any, gradient: Any, steps: int) -> Any:
 
 
 def duplicate_rows(name: str) -> Measurement:
-    """How far three steps with rows 1, 1, 3 of a sparse gradient end from the same gradient given dense."""
+    """The distance between three steps on a sparse gradient with rows 1, 1, 3 and on the same gradient given dense."""
 
     def measure(module: Any) -> float:
         values = tf.constant([[1.0, 2.0], [0.5, -1.0], [2.0, 1.0]])
@@ -83,7 +83,7 @@ def duplicate_rows(name: str) -> Measurement:
 
 
 def sixteen_bits(dtype: str, gradient: float) -> Measurement:
-    """Where five steps of Adam with learning rate 0.01 lead from 1.0, along a constant gradient."""
+    """A weight of 1.0 after five steps of Adam with learning rate 0.01 and a constant gradient."""
 
     def measure(module: Any) -> float:
         variable = keras.Variable(1.0, dtype=dtype)
@@ -113,7 +113,7 @@ def relative_step(module: Any) -> float:
 
 
 def muon_in_float64(module: Any) -> str:
-    """Whether Muon takes a step on a matrix of float64."""
+    """Whether Muon takes a step on a float64 matrix."""
     _steps(module.Muon(), keras.Variable(np.ones((2, 2)), dtype="float64"), tf.ones((2, 2), tf.float64), 1)
     return "accepted"
 
@@ -138,7 +138,7 @@ def rate_calls(module: Any) -> int:
 
 
 def accumulated_average(module: Any) -> float:
-    """How far the average after 3 x 2 micro-batches is from that after 3 large batches."""
+    """The distance between the averages after 3 x 2 micro-batches and after 3 large batches."""
     ends = []
     for every, calls in ((2, 6), (None, 3)):
         optimizer = module.Adam(0.1, use_ema=True, ema_momentum=0.5, gradient_accumulation_steps=every)
@@ -180,18 +180,18 @@ def lr_attribute(module: Any) -> float:
 
 
 def config_rate(module: Any) -> float:
-    """What a config says of the learning rate 0.001."""
+    """The learning rate 0.001 as it appears in the config."""
     return module.Adam(0.001).get_config()["learning_rate"]
 
 
 def config_lambda(module: Any) -> str:
-    """What a config holds of a lambda."""
+    """What a config contains for a lambda."""
     held = module.Adam(learning_rate=lambda: 0.1).get_config()["learning_rate"]
     return "bytecode" if held["class_name"] == "__lambda__" else str(held)
 
 
 def excluded_by_name(module: Any) -> float:
-    """The share that one step of decay (learning rate 1, decay 0.1) takes of ``unbiased_kernel`` when "bias" is excluded."""
+    """How much one step of decay (rate 1, decay 0.1) shrinks ``unbiased_kernel`` when "bias" is excluded."""
     variable = keras.Variable(1.0, name="unbiased_kernel")
     optimizer = module.Adam(1.0, weight_decay=0.1)
     optimizer.exclude_from_weight_decay(var_names=["bias"])
@@ -207,7 +207,7 @@ def excluded_late(module: Any) -> str:
 
 
 def validation_weight(module: Any) -> float:
-    """How far the weight that an evaluation sees is from the average, when the user asks for the average."""
+    """The distance between the weight used in an evaluation and the average that the user asked for."""
     optimizer = module.Adam(0.5, use_ema=True, ema_momentum=0.9)
     variable = keras.Variable(1.0)
     _steps(optimizer, variable, tf.constant(1.0), 3)
@@ -226,7 +226,7 @@ def given_twice(module: Any) -> float:
 
 
 def new_variable(module: Any) -> str:
-    """What a variable does that appears in the second step, without an explicit ``build``."""
+    """What happens when a new variable appears in the second step, without an explicit ``build``."""
     optimizer = module.Adam()
     _steps(optimizer, keras.Variable(1.0), tf.constant(1.0), 1)
     _steps(optimizer, keras.Variable(1.0), tf.constant(1.0), 1)
@@ -234,7 +234,7 @@ def new_variable(module: Any) -> str:
 
 
 def new_beside_known(module: Any) -> str:
-    """What a variable does that appears beside one that has been trained."""
+    """What happens when a new variable appears together with one that has been trained."""
     optimizer, first, second = module.Adam(), keras.Variable(1.0), keras.Variable(1.0)
     optimizer.apply([tf.constant(1.0)], [first])
     optimizer.apply([tf.constant(1.0)] * 2, [first, second])
@@ -258,7 +258,7 @@ def average(module: Any) -> float:
 
 
 def after_an_overflow(module: Any) -> float:
-    """A weight 0 after a step that overflows and one of gradient 1, at rate 1 in the first step and 0.1 later."""
+    """A weight of 0 after a step that overflows and one with gradient 1, at rate 1 in the first step and 0.1 later."""
     import tf_keras
 
     scaled = getattr(module, "LossScaleOptimizer", tf_keras.mixed_precision.LossScaleOptimizer)
@@ -270,7 +270,7 @@ def after_an_overflow(module: Any) -> float:
 
 
 def rate_shown(module: Any) -> float:
-    """The learning rate that shows after one step of a schedule that halves it."""
+    """The learning rate shown after one step of a schedule that halves it."""
     import tf_keras
 
     optimizer = module.SGD(tf_keras.optimizers.schedules.ExponentialDecay(1.0, 1, 0.5))
@@ -279,7 +279,7 @@ def rate_shown(module: Any) -> float:
 
 
 def own_update_step(module: Any) -> str:
-    """What becomes of a class with an ``update_step`` of its own."""
+    """What happens to a class with its own ``update_step``."""
     hook = {"update_step": lambda self, gradient, variable, learning_rate: None}
     type("Mine", (module.Adam,), {"__module__": "mine", **hook})()
     return "accepted"

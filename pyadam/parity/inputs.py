@@ -1,4 +1,4 @@
-"""The weights and gradients of a case: drawn once, rounded to the dtypes of the case, and shared by all languages as a file."""
+"""The weights and gradients of a case: drawn once, rounded to the case's dtypes, and passed to all languages as a file."""
 
 import zlib
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ MOST_ROWS = 50  # of a sparse gradient
 
 @dataclass(frozen=True)
 class Slices:
-    """A sparse gradient: one slice of `values` a row index; an index may come twice."""
+    """A sparse gradient: one slice of `values` per row index; an index may occur twice."""
 
     values: np.ndarray
     indices: np.ndarray
     shape: tuple[int, ...]
 
     def dense(self) -> np.ndarray:
-        """The gradient that it stands for, in the dtype of `values`: slices of the same row are summed."""
+        """The same gradient as a dense array, in the dtype of `values`: slices of the same row are summed."""
         full = np.zeros(self.shape, self.values.dtype)
         np.add.at(full, self.indices, self.values)
         return full
@@ -35,7 +35,7 @@ Gradient = np.ndarray | Slices | None
 
 @dataclass(frozen=True)
 class Inputs:
-    """Float64 arrays whose values the case's dtypes hold exactly: weights, and a list of gradients for every step."""
+    """Float64 arrays that the case's dtypes can represent exactly: weights, and a list of gradients for every step."""
 
     weights: list[np.ndarray]
     gradients: list[list[Gradient]]
@@ -45,7 +45,7 @@ class Inputs:
         return Inputs([self.weights[j] for j in variables], [[step[j] for j in variables] for step in self.gradients])
 
     def save(self, path: Path) -> None:
-        """Writes one .npz file: ``w0``, ...; ``g<step>_<variable>``, with ``i<step>_<variable>`` where it is sparse."""
+        """Writes one .npz file: ``w0``, ...; ``g<step>_<variable>``, with ``i<step>_<variable>`` if it is sparse."""
         arrays = {f"w{j}": weight for j, weight in enumerate(self.weights)}
         for step, gradients in enumerate(self.gradients, start=1):
             for j, gradient in enumerate(gradients):
@@ -63,12 +63,12 @@ def typed(values: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def representable(values: np.ndarray, dtype: str) -> np.ndarray:
-    """Float64 values, rounded to what the dtype can hold."""
+    """The values rounded to what the dtype can represent, as float64."""
     return typed(values, dtype).astype(np.float64)
 
 
 def draw(case: Case) -> Inputs:
-    """The inputs of a case, by its name: weights near 1, gradients of both signs over four decades of size."""
+    """The inputs of a case, seeded by its name: weights near 1, gradients of both signs over four orders of magnitude."""
     rng = np.random.default_rng(zlib.crc32(case.name.encode()))
     variables = range(len(case.shapes))
     scales = [10.0 ** rng.uniform(-3, 1, shape) for shape in case.shapes]
@@ -79,7 +79,7 @@ def draw(case: Case) -> Inputs:
             return None
         if case.gradients == "sparse" and len(shape) > 1 and shape[0] > 0:
             indices = rng.integers(shape[0], size=min(shape[0] + 1, MOST_ROWS))
-            indices[-1] = indices[0]  # one comes twice
+            indices[-1] = indices[0]  # at least one occurs twice
             values = scales[j][indices] * rng.normal(0.3, 1.0, (len(indices), *shape[1:]))
             return Slices(representable(values, dtype), indices, shape)
         return representable(scales[j] * rng.normal(0.3, 1.0, shape), dtype)

@@ -1,7 +1,7 @@
 """The right numbers: what the optimizers compute, in float64 NumPy, written from the papers alone.
 
-Nothing is shared with pyadam or Keras. One class does the whole step, in the order that docs/numerics.md lays down: merge
-rows, unscale, accumulate, clip, decay, rule, average. The rules are in papers.py.
+It shares no code with pyadam or Keras. One class does the whole step, in the order given in docs/numerics.md: merge rows,
+unscale, accumulate, clip, decay, rule, average. The rules are in papers.py.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ __all__ = ["Oracle"]
 
 
 def clip(h: Mapping[str, Any], gradients: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
-    """Gradients by index of their variable, clipped in the one way that is set, if any."""
+    """The gradients, by index of their variable, clipped in the one way that is set, if any."""
 
     def norm_to(limit: float, norm: float) -> float:
         return limit / norm if norm > limit else 1.0
@@ -34,11 +34,11 @@ def clip(h: Mapping[str, Any], gradients: dict[int, np.ndarray]) -> dict[int, np
 class Oracle:
     """An optimizer over a list of weights.
 
-    `arguments` holds every argument's value; functions and schedules are called with the number of the call, from 1.
-    Weights of 16 bits are rounded to their dtype when they are stored, and accumulated gradients, which cancel, to that of the
-    accumulator; everything else stays in float64. Slots that are rounded at random when they are stored are taken over with
-    `go_on_from`. `total_changes` are the total changes of the weights so far: the sums of the absolute
-    moves, where decay, rule and overwriting move one by one.
+    `arguments` holds every argument's value; functions and schedules are called with the number of the call, from 1. 16-bit
+    weights are rounded to their dtype when they are stored, and accumulated gradients, which cancel, to that of the
+    accumulator; everything else stays in float64. `go_on_from` takes over slots that were stored with stochastic rounding.
+    `total_changes` holds the total change of each weight so far: the sum of its absolute moves, counting decay, rule and
+    overwriting separately.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Oracle:
         self.calls, self.updates, self.u_product = 0, 0, 1.0
 
     def __call__(self, gradients: list[Gradient]) -> None:
-        """One call with a gradient, or None, for every weight."""
+        """One call, with a gradient or None for every weight."""
         h = self._current()
         self.calls += 1
         scale = h["loss_scale_factor"] or 1.0
@@ -74,7 +74,7 @@ class Oracle:
             self._update(h, means, idle)
 
     def _current(self) -> dict[str, Any]:
-        """The arguments of this call; functions and schedules are asked for theirs."""
+        """The arguments of this call, with functions and schedules replaced by their values."""
         step = self.calls + 1
         values = {name: value(step) if callable(value) else value for name, value in self.arguments.items()}
         constant = not callable(self.arguments["learning_rate"])
@@ -83,7 +83,7 @@ class Oracle:
         return {**values, "learning_rate": rate, "learning_rate_is_constant": constant}
 
     def _update(self, h: dict[str, Any], gradients: dict[int, np.ndarray], idle: dict[int, np.ndarray]) -> None:
-        """The rows of a weight that ``idle`` names, and their state, are put back to what they were."""
+        """Updates the weights; the rows in ``idle``, and their state, are restored afterwards."""
         self.updates += 1
         t, lr = self.updates, h["learning_rate"]
         if self.paper.step is nadam:
@@ -131,7 +131,7 @@ class Oracle:
             yield from ((slots, name) for slots, own in zip(self.slots, groups, strict=True) for name in own[group])
 
     def go_on_from(self, state: list[np.ndarray]) -> None:
-        """Takes the slots out of a state that `state` is held against."""
+        """Replaces the slots by those of `state`, the state that the oracle is compared with."""
         places = list(self._places())
         first = len(state) - len(places) - (self.paper.step is nadam)
         for (slots, name), stored in zip(places, state[first:], strict=False):

@@ -1,7 +1,7 @@
-"""The optimizers' mathematics once more, in float64 NumPy, from the papers alone: nothing is shared with pyadam or Keras.
+"""The optimizers' mathematics again, in float64 NumPy, from the papers alone: no code is shared with pyadam or Keras.
 
 Each function takes the hyperparameters ``h``, the number of the update ``t`` (from 1), the learning rate, one weight, its
-gradient and its state ``s``, which it changes; it returns the new weight.
+gradient and its state ``s``, which it updates; it returns the new weight.
 
 - Adadelta: Zeiler (2012), algorithm 1
 - Adafactor: Shazeer and Stern (2018), algorithms 4 and 5
@@ -12,7 +12,7 @@ gradient and its state ``s``, which it changes; it returns the new weight.
 - Adamax: Kingma and Ba (2014), algorithm 2
 - Ftrl: McMahan et al. (2013), algorithm 1, for any power of the sum
 - Lamb: You et al. (2019), algorithm 2
-- LazyAdam: Adam, in the rows that a sparse gradient names; TensorFlow Addons' class of that name
+- LazyAdam: Adam, in the rows that a sparse gradient contains; TensorFlow Addons' class of that name
 - Lion: Chen et al. (2023), algorithm 2
 - Muon: Jordan et al. (2024); Liu et al. (2025), equation 4
 - Nadam: Dozat (2016), algorithm 2, with momentum u_t = beta_1 (1 - 0.5 * 0.96^t)
@@ -46,7 +46,7 @@ def adam(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
 
 
 def nadam(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
-    """The product of the momenta so far, this one's included, is ``h["u_product"]``."""
+    """``h["u_product"]`` is the product of the momenta so far, including this one."""
     b1, b2, product = h["beta_1"], h["beta_2"], h["u_product"]
     now, following = (b1 * (1 - 0.5 * 0.96**k) for k in (t, t + 1))
     s["m"] = b1 * s["m"] + (1 - b1) * g
@@ -178,11 +178,11 @@ class Paper:
 
     Attributes:
         step: its mathematics.
-        groups: names of the state of a weight of that shape, in the order of Keras' files: all weights' first group, then
-            all weights' second.
-        starts: first values that are not 0, by name of the state: the argument that gives them.
+        groups: names of the state of a weight of that shape, in the order of Keras' files: the first group of every weight,
+            then the second of every weight.
+        starts: for state that does not start at 0, the argument that gives its first value.
         decay: the weight decay of a weight of that shape.
-        lazy: whether rows that a sparse gradient does not name stay as they are, weight and state.
+        lazy: whether rows missing from a sparse gradient stay as they are, weight and state.
     """
 
     step: Callable[..., Array]
@@ -218,7 +218,7 @@ PAPERS: dict[str, Paper] = {
 
 
 def start(paper: Paper, h: Hyper, w: Array) -> State:
-    """The first state of a weight; Adafactor's row and column means have shapes of their own, a vector's are 0."""
+    """The first state of a weight; Adafactor's row and column means have other shapes, and are scalar 0 for a vector."""
     shapes = {"r": w.shape[:-1], "c": (*w.shape[:-2], *w.shape[-1:])} if paper.step is adafactor else {}
     if shapes and w.ndim < 2:
         shapes = dict.fromkeys(shapes, ())

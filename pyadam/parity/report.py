@@ -30,18 +30,18 @@ __all__ = ["HEADER", "Difference", "Verdict", "against_r", "compare", "judge", "
 
 @dataclass(frozen=True)
 class Difference:
-    """The largest difference of two runs' weights, and of all that is compared as a part of what is allowed.
+    """The largest difference between two runs.
 
     Attributes:
-        ulp: in ULP of the largest value that the weight had, so that weights which cross zero don't stand out.
-        part: fine up to 1.
+        ulp: of the weights, in ULP of the largest value each has had, so weights that cross zero don't stand out.
+        part: of everything compared, as a fraction of what is allowed: fine up to 1.
     """
 
     ulp: float = 0.0
     part: float = 0.0
 
     def __or__(self, other: "Difference") -> "Difference":
-        """The larger of both, each for itself."""
+        """The larger value of each field."""
         return Difference(max(self.ulp, other.ulp), max(self.part, other.part))
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ class Difference:
 
 
 def weight_difference(expected: History, found: History, allowed: list[np.ndarray]) -> Difference:
-    """How far a weight is from what is expected."""
+    """How far a weight is from its expected values."""
     largest = np.max(np.abs(expected.values), axis=0)
     moments = zip(expected.values, found.values, strict=True)
     ulps = [apart(a, b, found.dtype, scale=largest) for a, b in moments]
@@ -57,10 +57,10 @@ def weight_difference(expected: History, found: History, allowed: list[np.ndarra
 
 
 def state_difference(expected: History, found: History, magnified: float) -> Difference:
-    """How far a state variable is from what is expected; all elements may differ by what the one may that moves most.
+    """How far a state variable is from its expected values; every element gets the limit of the one that moves most.
 
-    (Where gradients that are accumulated cancel, what is left of them has lost digits.) One in bfloat16 was rounded to either
-    of its neighbours and is what the next step was expected from: each may differ by one ULP at each step.
+    (Accumulated gradients that cancel lose digits.) State in bfloat16 was rounded to either neighbour, and the oracle started
+    its next step from it: each element may differ by one ULP at each step.
     """
     if found.dtype == "bfloat16":
         steps = zip(expected.values, expected.values[1:], strict=False)
@@ -72,7 +72,7 @@ def state_difference(expected: History, found: History, magnified: float) -> Dif
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a case came to. None where something was not compared; `without_keras` says why Keras was not."""
+    """The results of a case. None stands for what was not compared; `without_keras` says why Keras was not."""
 
     case: Case
     r_ulp: float | None = None
@@ -84,7 +84,7 @@ class Verdict:
 
     @property
     def faults(self) -> list[str]:
-        """What is wrong, in words; nothing where all is well."""
+        """What is wrong, in words; empty if all is well."""
         found = list(self.errors)
         if self.r_ulp:
             found.append("R and Python differ")
@@ -122,9 +122,9 @@ HEADER = "\n".join(
 
 
 def compare(case: Case, inputs: Inputs, run: Run) -> tuple[Difference, Callable[[], Difference]]:
-    """A run's weights and state against the oracle; and a function that compares its weights with Keras' own class.
+    """Compares a run's weights and state with the oracle; also returns a function that compares its weights with Keras.
 
-    The oracle says what the total change of a weight is, for both.
+    Both use the oracle's total changes of the weights.
     """
     truth, changes = run_oracle(case, inputs, run)
 
@@ -157,13 +157,13 @@ def against_r(run: Run, values: Values) -> float:
 
 
 def judge(case: Case, inputs: Inputs, r_values: Callable[[], Values] | None) -> Verdict:
-    """Runs a case in Python and compares; `r_values` gives what R came to, and raises RuntimeError where it failed."""
+    """Runs a case in Python and compares; `r_values` returns R's results, or raises RuntimeError if R failed."""
     found: dict[str, object] = {"without_keras": case.without_keras()}
     errors: list[str] = []
 
     @contextlib.contextmanager
     def noting(who: str):
-        """A case that breaks is a fault of that case; the others go on."""
+        """An exception is recorded as a fault of this case, and the other cases go on."""
         try:
             yield
         except Exception as error:
@@ -183,7 +183,7 @@ def judge(case: Case, inputs: Inputs, r_values: Callable[[], Values] | None) -> 
 
 
 def summary(verdicts: list[Verdict]) -> str:
-    """One line an optimizer: the worst of each column, and how many cases are not as they should be."""
+    """One line per optimizer: the worst of each column, and how many cases failed."""
     lines = []
     for optimizer in dict.fromkeys(verdict.case.optimizer for verdict in verdicts):
         mine = [v for v in verdicts if v.case.optimizer == optimizer]

@@ -1,4 +1,4 @@
-"""R, as the commands start it."""
+"""How the commands start R."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ LIBRARY = Path(".r-lib")  # where the project keeps the R package for its own te
 
 
 def environment() -> dict[str, str]:
-    """The environment of R: this Python with this pyadam, and the project's R library before others where there is one."""
+    """The environment for R: this Python with this pyadam, and the project's R library, if there is one, before others."""
     paths = [str(Path(pyadam.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     found = {**os.environ, "RETICULATE_PYTHON": sys.executable, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     if LIBRARY.is_dir():
@@ -23,7 +23,7 @@ def environment() -> dict[str, str]:
 
 
 def unavailable() -> str:
-    """What a run of R can't go on without, in one line; empty where nothing is missing."""
+    """What R needs but is missing, in one line; empty if nothing is missing."""
     if shutil.which("Rscript") is None:
         return "Rscript is not on the PATH: install R 4.1 or newer"
     check = 'for (p in c("reticulate", "pyadam")) if (!requireNamespace(p, quietly = TRUE)) cat(p, "")'

@@ -20,7 +20,7 @@ __all__ = ["one_thread", "verdicts"]
 
 
 def one_thread() -> None:
-    """Sets what both languages need to compute alike, unless it is set already. Call it before TensorFlow is imported."""
+    """Makes both languages compute alike, unless set otherwise. Call it before TensorFlow is imported."""
     for name, value in {
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_NUM_INTRAOP_THREADS": "1",
@@ -30,13 +30,13 @@ def one_thread() -> None:
 
 
 def verdicts(cases: list[Case], with_r: bool) -> "Iterator[Verdict]":
-    """The verdict on each case, in order. R has a process of its own, which works on the cases at the same time."""
+    """The verdict on each case, in order. R works on the cases at the same time, in its own process."""
     inputs = [draw(case) for case in cases]
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pyadam-parity-")))
         r = stack.enter_context(run_r.RRun(cases, inputs, folder)) if with_r else None
         from pyadam.parity.report import judge  # imports TensorFlow, while R does
 
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each case is traced anew, which TensorFlow warns of
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # TensorFlow warns about retracing, once per case
         for index, (case, given) in enumerate(zip(cases, inputs, strict=True)):
             yield judge(case, given, r and functools.partial(r.result, index))

@@ -24,14 +24,14 @@ __all__ = ["Run", "compiled_apart", "magnified", "run_keras", "run_oracle", "run
 
 @dataclass
 class Run:
-    """What came out: for each weight and each state variable its values from before the first step to after the last."""
+    """The values of each weight and each state variable, from before the first step to after the last."""
 
     weights: list[History]
     state: list[History]
 
     @classmethod
     def of(cls, moments: list[Values], weight_dtypes: list[str], state_dtypes: list[str]) -> "Run":
-        """From the values of all weights and all state variables, a pair for each moment."""
+        """A run from pairs of all weights and all state variables, one pair for each moment."""
 
         def histories(values: list[list[np.ndarray]], dtypes: list[str]) -> list[History]:
             return [History(dtype, list(each)) for dtype, each in zip(dtypes, zip(*values, strict=True), strict=True)]
@@ -45,7 +45,7 @@ class Run:
 
 
 class Session:
-    """An optimizer with the variables of a case, to be stepped one call at a time."""
+    """An optimizer with the variables of a case, run one call at a time."""
 
     def __init__(self, make: Callable[..., Any], case: Case, inputs: Inputs) -> None:
         self.case, self.inputs, self.clock = case, inputs, Clock()
@@ -54,7 +54,7 @@ class Session:
         self.optimizer.build(self.weights)
 
     def step(self, number: int, dense: bool = False) -> None:
-        """The step of that number, from 1; `dense`: sparse gradients are given summed up."""
+        """Takes the step of that number, from 1; `dense` passes sparse gradients as dense ones."""
         self.clock.step = number
         gradients = [_tensor(g, self.case.dtype(j), dense) for j, g in enumerate(self.inputs.gradients[number - 1])]
         with warnings.catch_warnings():
@@ -66,7 +66,7 @@ class Session:
         return [_array(w) for w in self.weights], [_array(s) for s in self.optimizer.variables]
 
     def go_to(self, values: Values) -> None:
-        """Puts weights and state to these values."""
+        """Sets weights and state to these values."""
         for variables, arrays in zip((self.weights, self.optimizer.variables), values, strict=True):
             for variable, array in zip(variables, arrays, strict=True):
                 variable.assign(typed(array, keras.backend.standardize_dtype(variable.dtype)))
@@ -101,7 +101,7 @@ def run_pyadam(case: Case, inputs: Inputs) -> Run:
 
 
 def run_keras(case: Case, inputs: Inputs) -> Run:
-    """All steps with Keras' own class, on what it can do: sparse gradients in dense form, and no variables of size 0.
+    """All steps with Keras' own class, as far as it goes: sparse gradients in dense form, and no variables of size 0.
 
     (Row 1 of docs/differences.md; and Keras' sum of two empty matrices raises an error about biases.)
     """
@@ -116,7 +116,7 @@ def run_keras(case: Case, inputs: Inputs) -> Run:
 def run_oracle(case: Case, inputs: Inputs, run: Run) -> tuple[Run, list[list[np.ndarray]]]:
     """All steps in the oracle, and the total change of each weight up to each moment.
 
-    `run` is what it is held against. Where that rounds its slots at random, the oracle goes on from them at each step.
+    `run` is what the oracle is compared with. If it rounds its slots stochastically, the oracle starts each step from them.
     """
     values = {name: case.value(name) for name in arguments(SPECS[case.optimizer])}
     weight_dtypes = [case.dtype(j) for j in range(len(case.shapes))]
@@ -134,7 +134,7 @@ def run_oracle(case: Case, inputs: Inputs, run: Run) -> tuple[Run, list[list[np.
 
 
 def magnified(case: Case) -> float:
-    """How many times larger than a step the numbers are whose rounding it inherits: a property of the rule."""
+    """How many times larger than a step its intermediate numbers are, whose rounding it inherits: a property of the rule."""
     spec = SPECS[case.optimizer]
     return RULES[spec].magnified(SimpleNamespace(**{name: case.value(name) for name in arguments(spec)}))
 
@@ -142,9 +142,9 @@ def magnified(case: Case) -> float:
 def compiled_apart(case: Case, inputs: Inputs, run: Run) -> float:
     """The largest difference that compilation makes in one step, in ULP of the weight.
 
-    Every step of the run is taken once more, from where it started there, uncompiled (or compiled, where the run was not).
-    The weight is the larger one of before and after; where averages overwrite it, the largest so far, which they stem from;
-    where the rule computes with larger numbers, those.
+    Every step of the run is repeated from the same values, uncompiled (or compiled, if the run was not). The ULP is that of
+    the weight before or after the step, whichever is larger; if averages overwrite the weight, that of its largest value so
+    far; if the rule computes with larger numbers, theirs.
     """
     first = 0 if case.value("ema_overwrite_frequency") else -2
     factor = magnified(case)

@@ -1,11 +1,11 @@
-# Runs cases as R's users would: weights and gradients are R arrays, the optimizer is made by a call
-# of pyadam's R function.
+# Runs cases as an R user would: weights and gradients are R arrays, and pyadam's R function makes the
+# optimizer.
 
 tensorflow <- reticulate::import("tensorflow", delay_load = TRUE)
 keras <- reticulate::import("keras", delay_load = TRUE)
 numpy <- reticulate::import("numpy", delay_load = TRUE)
 
-# The number of the step that is under way: what functions given as arguments look at.
+# The number of the current step, which functions given as arguments read.
 step <- 1
 
 # Reads the weights and gradients of a case, takes all its steps, and writes weights and state in
@@ -47,7 +47,7 @@ run_case <- function(make, input, output, dtypes, steps) {
   do.call(numpy$savez, c(list(output), results))
 }
 
-# Runs a case; what goes wrong is written beside the place of its results.
+# Runs a case; an error message is written next to its results.
 try_case <- function(make, input, output, dtypes, steps) {
   unfinished <- sub("[.]npz$", ".part.npz", output)
   tryCatch(

@@ -1,4 +1,4 @@
-"""Runs cases through Rscript, as R's users run pyadam: a script of plain calls is written and started."""
+"""Runs cases in R as a user would: writes a script of plain calls and starts it with Rscript."""
 
 import subprocess
 import time
@@ -18,7 +18,7 @@ RUNNER = Path(__file__).with_name("run_r.R")
 
 
 def script(cases: Iterable[Case], folder: Path) -> str:
-    """The R script that runs the cases with the inputs ``in<index>.npz`` of a folder, and leaves ``out<index>.npz``."""
+    """The R script that runs the cases on the inputs ``in<index>.npz`` of a folder and writes ``out<index>.npz``."""
     lines = ["library(pyadam)", f'source("{RUNNER}")', ""]
     for index, case in enumerate(cases):
         dtypes = ", ".join(f'"{case.dtype(j)}"' for j in range(len(case.shapes)))
@@ -37,7 +37,7 @@ def prepare(cases: list[Case], inputs: list[Inputs], folder: Path) -> Path:
 
 
 def result(folder: Path, index: int) -> Values | None:
-    """Weights and state after the last step of a case, or None where it is not done yet.
+    """Weights and state after the last step of a case, or None if it is not done yet.
 
     Raises:
         RuntimeError: the case failed in R; the message is R's.
@@ -53,11 +53,11 @@ def result(folder: Path, index: int) -> Values | None:
 
 
 class RRun:
-    """Cases on their way through R, in a process of its own; a context manager that ends it.
+    """Runs cases in an R process; a context manager that ends it.
 
     Args:
         cases: what to run, in this order.
-        inputs: of each case.
+        inputs: the inputs of each case.
         folder: an empty folder for the script, the inputs and the results.
     """
 
@@ -75,7 +75,7 @@ class RRun:
         self.process.wait()
 
     def result(self, index: int) -> Values:
-        """Weights and state after the last step of a case, as soon as they are there.
+        """Waits for the weights and state after the last step of a case.
 
         Raises:
             RuntimeError: the case failed in R, or R ended without running it; the message is R's.

@@ -1,4 +1,4 @@
-"""What arguments are given in the case table: numbers, functions and schedules, as literals that every language can read."""
+"""The argument values in the case table: numbers, functions and schedules, as literals that every language can read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ __all__ = ["EXERCISED", "NEEDS", "Clock", "PerStep", "Schedule", "by_kind", "dra
 
 @dataclass
 class Clock:
-    """The number of the step that is under way, from 1; what a `PerStep` argument looks at."""
+    """The number of the current step, from 1; `PerStep` arguments read it."""
 
     step: int = 1
 
@@ -34,9 +34,9 @@ class PerStep:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A schedule by the end of its function's name, its arguments, and its value after so many calls, written here anew.
+    """A schedule: the end of its function's name, its arguments, and its value after so many calls, reimplemented here.
 
-    One that is `exact` has that value in float32 at every step, so that float64 weights can be held against it, too.
+    An `exact` one has exactly that value in float32 at every step, so float64 weights can be compared with it, too.
     """
 
     kind: str
@@ -91,7 +91,7 @@ HALVING = Schedule(
 )
 PIECEWISE = Schedule("piecewise_constant_decay", {"boundaries": [10, 30], "values": [0.05, 0.02, 0.002]}, _piecewise)
 
-# Each optimizer has one of these, in turn.
+# Each optimizer gets one of these, in turn.
 IN_TURN = (
     Schedule(
         "inverse_time_decay", {"initial_learning_rate": 0.0625, "decay_steps": 16, "decay_rate": 1.0}, _inverse_time
@@ -110,7 +110,7 @@ IN_TURN = (
     ),
 )
 
-# The values of an argument that the table holds, the most telling one first.
+# The values of each argument in the table, the most revealing one first.
 EXERCISED: dict[str, tuple[Any, ...]] = {
     "learning_rate": (0.03, PerStep(0.0, 0.05), PIECEWISE, HALVING),
     "beta_1": (0.5, 0.0, PerStep(0.5, 0.4)),
@@ -138,7 +138,7 @@ EXERCISED: dict[str, tuple[Any, ...]] = {
     "muon_c": (1.5,),
 }
 
-# What an argument needs beside it before it has an effect.
+# Other arguments that an argument needs to have an effect.
 NEEDS: dict[str, dict[str, Any]] = {
     "ema_momentum": {"use_ema": True},
     "ema_overwrite_frequency": {"use_ema": True},
@@ -148,7 +148,7 @@ NEEDS: dict[str, dict[str, Any]] = {
 
 
 def by_kind(kind: Kind, default: Any) -> tuple[Any, ...]:
-    """Telling values of an argument that `EXERCISED` does not know, from its kind."""
+    """Revealing values of an argument that `EXERCISED` lacks, from its kind."""
     if isinstance(kind, Flag):
         return (not default,)
     if isinstance(kind, Count):
@@ -159,7 +159,7 @@ def by_kind(kind: Kind, default: Any) -> tuple[Any, ...]:
     raise NotImplementedError(f"no values of kind {kind} are known: add a row to EXERCISED")
 
 
-# Range of log10 that random values are drawn from, where the range of the argument leaves it open.
+# Range of log10 that random values are drawn from if the argument's own range is open.
 MAGNITUDES = {
     "learning_rate": (-4, -1),
     "learning_rate_power": (-1, 0),
@@ -199,7 +199,7 @@ def drawn(rng: np.random.Generator, name: str, kind: Kind, default: Any) -> Any:
 
 
 def python_value(value: Any, clock: Clock) -> Any:
-    """A literal of the table as Python's users give it."""
+    """A literal of the table as a Python user passes it."""
     if isinstance(value, PerStep):
         return lambda: value(clock.step)
     if isinstance(value, Schedule):
@@ -210,7 +210,7 @@ def python_value(value: Any, clock: Clock) -> Any:
 
 
 def r_literal(value: Any) -> str:
-    """A literal of the table as R's users write it: whole numbers as doubles, None as NULL."""
+    """A literal of the table as an R user writes it: whole numbers as doubles, None as NULL."""
     if value is None or isinstance(value, bool):
         return {None: "NULL", True: "TRUE", False: "FALSE"}[value]
     if isinstance(value, Schedule):

@@ -1,4 +1,4 @@
-"""Who is measured. Each peer lives in a module of its kind; only the one that a worker runs is imported."""
+"""The peers measured. Each kind of peer has a module; a worker imports only the one it runs."""
 
 import importlib
 from collections.abc import Iterable, Mapping
@@ -15,17 +15,17 @@ FLOOR = "floor"
 
 
 class NotOffered(Exception):
-    """A library has no such optimizer, or not for such gradients."""
+    """The library has no such optimizer, or not for such gradients."""
 
 
 class Runner(Protocol):
-    """A peer at work. Its constructor takes a `Column`, the weights and the gradients, and does not compute yet."""
+    """A running peer. Its constructor takes a `Column`, the weights and the gradients, and computes nothing yet."""
 
     def step(self) -> None:
-        """One step from the same gradients, complete when it returns. The first one makes the state."""
+        """Takes one step from the same gradients, finished when it returns. The first one creates the state."""
 
     def values(self) -> list[np.ndarray]:
-        """The weights, and after them their averages where they are kept."""
+        """The weights, followed by their averages if there are any."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class Peer:
     """Attributes:
     name: on the command line.
     title: in tables.
-    module: where its runner is, in this package.
-    needs: the Python packages without which it is left out.
+    module: the module of this package with its runner.
+    needs: the Python packages that it requires.
     options: further arguments of the runner.
     environment: set before the worker starts.
-    rows_only: whether it is for gradients of some rows, and nothing else.
+    rows_only: whether it takes sparse gradients only.
     """  # noqa: D205
 
     name: str
@@ -49,19 +49,19 @@ class Peer:
     rows_only: bool = False
 
     def missing(self) -> str:
-        """What has to be installed first; empty where nothing has."""
+        """What has to be installed first; empty if nothing is missing."""
         absent = [package for package in self.needs if find_spec(package) is None]
         return f"not installed: {', '.join(absent)}" if absent else ""
 
     def load(self) -> Any:
-        """The module of its runner, and with it the library."""
+        """Imports the module of its runner, and with it the library."""
         return importlib.import_module(f"pyadam.bench.peers.{self.module}")
 
     def start(self, column: Any, weights: Iterable[Any], gradients: Iterable[Any]) -> Runner:
         """Its runner.
 
         Raises:
-            NotOffered: the library lacks what the column asks for.
+            NotOffered: the library can't do what the column asks for.
         """
         if column.rounded and self.options.get("library") != "pyadam":
             raise NotOffered(f"{self.title} keeps no {column.title}")

@@ -1,5 +1,5 @@
 // The floor: what a step costs in plain C, in one pass over memory (and one over the gradient for its norm).
-// All tensors lie end to end. Loops are vectorised and shared by all threads; there is no other trick.
+// All tensors are contiguous. Loops are vectorised and shared by all threads; there is no other trick.
 
 #include <math.h>
 

@@ -1,4 +1,4 @@
-"""Gradients as a backward pass leaves them: tensors that a graph computes, unknown when it is compiled."""
+"""Gradients like those of a backward pass: tensors that a graph computes, unknown when it is compiled."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,13 +10,13 @@ from pyadam.parity.inputs import Slices
 
 __all__ = ["Gradients"]
 
-_INLINED = 128  # elements: a tf.function takes tensors up to this size as constants, which its compilers would fold
+_INLINED = 128  # elements: a tf.function inlines tensors up to this size as constants, which its compilers would fold
 
 
 class Gradients:
-    """Called while a graph is traced, it gives the gradients in that graph, none of them a constant of it.
+    """Called while a graph is traced, returns the gradients in that graph, none of them a constant.
 
-    Large ones are taken from outside as they are, without a copy. Small ones are parts of one tensor.
+    Large ones are captured as they are, without a copy. Small ones are slices of one captured tensor.
     """
 
     def __init__(self, arrays: Iterable[np.ndarray | Slices]) -> None:
@@ -36,7 +36,7 @@ class Gradients:
 
     @property
     def has_rows(self) -> bool:
-        """Whether there are gradients of some rows."""
+        """Whether there are sparse gradients."""
         return any(isinstance(x, tf.IndexedSlices) for x in self._found)
 
     def __call__(self) -> list[Any]:

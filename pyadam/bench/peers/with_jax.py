@@ -1,4 +1,4 @@
-"""optax in ``jax.jit``, its weights and state donated."""
+"""optax in ``jax.jit``, with weights and state donated."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,7 +14,7 @@ from pyadam.parity.inputs import Slices
 
 
 class Run:
-    """The transformation of the column; the averages, which optax keeps apart from it, in the same program."""
+    """The gradient transformation of the column and, in the same program, the averages, which optax keeps separately."""
 
     def __init__(self, column: Column, weights: Iterable[np.ndarray], gradients: Iterable[np.ndarray | Slices]) -> None:
         if column.optax is None:

@@ -1,4 +1,4 @@
-"""pyadam and the two generations of Keras: an optimizer inside a ``tf.function``, as ``fit`` has it."""
+"""pyadam and the two generations of Keras: an optimizer inside a ``tf.function``, as in ``fit``."""
 
 import importlib
 from collections.abc import Iterable
@@ -23,9 +23,9 @@ _SINCE_LEGACY = ("use_ema", "weight_decay")  # what the legacy classes don't kno
 
 
 class Run:
-    """An optimizer of the library of this name.
+    """An optimizer of the named library.
 
-    ``jit`` compiles the whole train step. ``single_pass`` is for a process that has ``PYADAM_SINGLE_PASS=1``.
+    ``jit`` compiles the whole train step. ``single_pass`` is for a process with ``PYADAM_SINGLE_PASS=1``.
     """
 
     def __init__(

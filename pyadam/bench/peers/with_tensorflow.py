@@ -1,4 +1,4 @@
-"""TensorFlow's fused operations, one a variable in a ``tf.function``, without a Keras around them."""
+"""TensorFlow's fused operations, one per variable in a ``tf.function``, without Keras."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +13,7 @@ from pyadam.parity.inputs import Slices
 
 
 class Run:
-    """The operation of the column, on variables of TensorFlow's own."""
+    """The operation of the column, on plain TensorFlow variables."""
 
     def __init__(self, column: Column, weights: Iterable[np.ndarray], gradients: Iterable[np.ndarray | Slices]) -> None:
         if not column.fused or column.clip is not None or column.average is not None:

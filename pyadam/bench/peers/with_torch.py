@@ -48,14 +48,14 @@ class Run:
 def _sparse(gradient: np.ndarray | Slices) -> torch.Tensor:
     if not isinstance(gradient, Slices):
         raise NotOffered("the gradients are dense")
-    torch.sparse.check_sparse_tensor_invariants.disable()  # torch wants to be told: checks take time at every step
+    torch.sparse.check_sparse_tensor_invariants.disable()  # set explicitly: the checks take time at every step
     indices = torch.from_numpy(gradient.indices.astype(np.int64))[None]
     values = torch.from_numpy(gradient.values)
     return torch.sparse_coo_tensor(indices, values, gradient.shape).coalesce()
 
 
 def _sparse_name(column: Column) -> str:
-    """The class that takes sparse gradients. SparseAdam leaves other rows alone: the same here, they never had a gradient."""
+    """The class for sparse gradients. SparseAdam skips the other rows, which changes nothing: they never had a gradient."""
     name = {"SGD": "SGD", "Adagrad": "Adagrad", "Adam": "SparseAdam", "SparseAdam": "SparseAdam"}.get(column.torch[0])
     if name is None or "amsgrad" in column.torch[1] or column.clip is not None:
         raise NotOffered(f"torch has no {column.title} for sparse gradients")
