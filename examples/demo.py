@@ -62,7 +62,7 @@ def results(file):
         found = []
 
         def visit(path, item):
-            if isinstance(item, h5py.Dataset) and "/vars/" in path:  # pyadam's notes on them lie beside
+            if isinstance(item, h5py.Dataset) and "/vars/" in path:  # other entries are pyadam's notes on these
                 found.append(item[()])
 
         h5py.File(weights).visititems(visit)

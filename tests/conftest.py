@@ -1,4 +1,4 @@
-"""What all tests share: quiet TensorFlow, the same threads everywhere, and R where it is there."""
+"""What all tests share: a quiet TensorFlow, a fixed number of threads, and R if it is installed."""
 
 import hashlib
 import itertools
@@ -20,7 +20,7 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What the marker sample asks for: the cases that are not in the sample are long."""
+    """Implements the marker sample: cases outside the sample are marked long."""
 
     def chance(item: pytest.Item) -> str:
         return hashlib.md5(item.nodeid.encode()).hexdigest()
@@ -34,9 +34,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def r() -> dict[str, str]:
-    """R with the R package: the environment to start it in.
+    """The environment in which to start R with the R package.
 
-    Where something is missing the test is skipped, or fails under PYADAM_REQUIRE_R=1, as in `make test`.
+    If something is missing the test is skipped, or fails under PYADAM_REQUIRE_R=1, as in `make test`.
     """
     from pyadam.parity.rscript import environment, unavailable
 
@@ -49,13 +49,13 @@ def r() -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def _same_numbers_in_any_order() -> None:
-    """Every test draws the same numbers, whichever tests run before it."""
+    """Every test draws the same random numbers, whichever tests run before it."""
     if "helpers" in sys.modules:
         sys.modules["helpers"].restart()
 
 
 @pytest.fixture(autouse=True)
 def _needs_r(request: pytest.FixtureRequest) -> None:
-    """What the marker needs_r asks for."""
+    """Implements the marker needs_r."""
     if request.node.get_closest_marker("needs_r"):
         request.getfixturevalue("r")

@@ -1,4 +1,4 @@
-"""The optimizers that a property runs on: all of them where it depends on the mathematics, else one of each kind."""
+"""The optimizers that a property is tested on: all if it depends on the mathematics, else one of each kind."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ EVERY = list(SPECS)
 
 
 def theirs(module: Any, name: str) -> Any:
-    """The class of a Keras that does the same on dense gradients."""
+    """The Keras class that does the same on dense gradients."""
     return getattr(module, name if SPECS[name].in_keras else "Adam")
 
 

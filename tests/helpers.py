@@ -23,7 +23,7 @@ def variables(*shapes, dtype="float32"):
 
 
 def table(rows, dtype="float32"):
-    """What an embedding has for weights."""
+    """The weights of an embedding."""
     return keras.Variable(np.random.default_rng(7).standard_normal((rows, WIDTH)), dtype=dtype)
 
 
@@ -42,7 +42,7 @@ def assert_same(a, b):
 
 
 def run_python(code, **environment):
-    """A process of its own that runs the code, without what the user's environment asks of XLA."""
+    """Runs the code in a separate process, without XLA options from the user's environment."""
     inherited = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "PYADAM_SINGLE_PASS")}
     command = [sys.executable, "-c", textwrap.dedent(code)]
     return subprocess.run(command, env=inherited | environment, capture_output=True, text=True, check=False)

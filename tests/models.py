@@ -1,4 +1,4 @@
-"""The same small model in either Keras, and how it is trained."""
+"""The same small model in either Keras, and ways to train it."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ for host in (keras, tf_keras):  # so that files with it load
 
 
 def make_model(optimizer, host=keras, sizes=(4, 3, 2), **compile_arguments):
-    """Two dense layers of a Keras, from the same first weights in each."""
+    """Two dense layers, with the same initial weights in either Keras."""
     inputs, hidden, outputs = sizes
     layers = host.layers
     model = host.Sequential([host.Input((inputs,)), layers.Dense(hidden, activation="tanh"), layers.Dense(outputs)])
@@ -31,14 +31,14 @@ def make_model(optimizer, host=keras, sizes=(4, 3, 2), **compile_arguments):
 
 
 def train(model, steps, x=X, y=Y):
-    """Single steps: the weights stay what they are, also where there are averages."""
+    """Single steps: averages don't overwrite the weights."""
     for _ in range(steps):
         model.train_on_batch(x, y)
     return model
 
 
 def fit(model, steps=3):
-    """The same steps in ``fit``, which takes the averages at its end."""
+    """The same steps in ``fit``, which copies the averages into the weights at its end."""
     model.fit(X, Y, batch_size=len(X), epochs=steps, shuffle=False, verbose=0)
     return model
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def _signature(name: str, formals: str) -> inspect.Signature:
-    """R's formals in Python: what comes behind the dots is taken by name only."""
+    """R's formals in Python: those after the dots are keyword-only."""
     formals = re.sub(r"\b(\d+)L\b", r"\1", formals)
     formals = re.sub(r", \.\.\.(?=,)", ", *", formals).removesuffix(", ...")
     formals += ", **kwargs" * name.startswith("optimizer_")

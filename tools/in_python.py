@@ -23,8 +23,8 @@ def sparse() -> str:
     """The page on sparse gradients."""
     note = f"<!-- {NOTE.format('optimizers/sparse.py')} -->"
     head = (
-        "The first row that applies decides what becomes of a gradient that is a `tf.IndexedSlices`. The numbers are the same\n"
-        "either way; time and memory differ. ([Speed](../performance.md) says by how much.)"
+        "The first row that applies decides how a `tf.IndexedSlices` gradient is handled. The numbers are the same\n"
+        "either way; time and memory differ. ([Performance](../performance.md) says by how much.)"
     )
     rows = [
         f"| {policy.reason} | {policy.way.value} |" for policy in POLICY if policy.reason != "The gradient is dense."

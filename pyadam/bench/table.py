@@ -76,9 +76,7 @@ def _share(cell: Cell, result: Result) -> str:
     floor = cell.results.get(FLOOR)
     if floor is None:
         return "-"
-    both = (
-        floor.ratios and result.ratios
-    )  # comparable even if the two had their turns in different groups
+    both = floor.ratios and result.ratios  # comparable even if the two had their turns in different groups
     share = (
         statistics.median(floor.ratios) / statistics.median(result.ratios) if both else floor.seconds / result.seconds
     )

@@ -82,13 +82,13 @@ class Case:
         if accumulates and self.arguments.get("use_ema"):
             return "row 7: Keras averages every call"
         if accumulates and self.gradients == "some none":
-            return "row 7: Keras forgets what it accumulated where the last gradient is None"
+            return "row 7: Keras forgets what it accumulated if the last gradient is None"
         if self.arguments.get("gradient_accumulation_steps") == 1:
             return "Keras refuses gradient_accumulation_steps=1"
         if self.value("slot_dtype"):
             return "Keras keeps its slots in the weight's dtype"
         if any(isinstance(value, PerStep) for name, value in self.arguments.items() if name != "learning_rate"):
-            return "Keras takes no function as beta"
+            return "Keras accepts no function for beta"
         if self.optimizer == "Muon" and "float64" in self.dtypes:
             return "Keras' Muon raises an error for float64 weights"
         if self.optimizer == "Lion" and self.arguments.get("beta_1") == 0.0:

@@ -1,4 +1,4 @@
-"""`pyadam bench`, without a clock: what is counted, that everyone computes the same, and what is made of the timings."""
+"""`pyadam bench` counts bytes correctly, gives every peer the same work, and summarizes timings correctly; no clock needed."""
 
 import dataclasses
 import functools
@@ -25,7 +25,7 @@ from pyadam.parity.inputs import Rows
 
 DENSE, ROWS = "3x40+2x700", "300x8@160"
 WITH_DECAY = {"adamw", "adamw-clip", "adamw-clip-ema"}
-LACKS = {  # columns that a peer does not have, on each kind of gradient
+LACKS = {  # columns that a peer lacks, for each kind of gradient
     ("legacy", DENSE): WITH_DECAY | {"lazy"},
     ("legacy", ROWS): WITH_DECAY | {"lazy"},
     ("tf-fused", DENSE): WITH_DECAY | {"lazy"},
@@ -45,14 +45,14 @@ LACKS = {  # columns that a peer does not have, on each kind of gradient
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """A function from peer, model and column to the weights after three steps, or to why there are none."""
+    """A function from peer, model and column to the weights after three steps, or to the reason why there are none."""
     folder = tmp_path_factory.mktemp("bench")
     workers = {}
 
     def running(commands, environment):
         if not environment:
             return answers(commands)
-        if environment not in workers:  # what a process reads only once needs a process of its own
+        if environment not in workers:  # settings that a process reads only once need a process of their own
             workers[environment] = Worker(python("worker"), 1, dict(environment))
         return map(workers[environment].ask, commands)
 
@@ -76,7 +76,7 @@ def trained(tmp_path_factory):
 
 @pytest.mark.sample(16)
 @pytest.mark.parametrize(
-    "column",  # the first two of AdamW are parts of the third
+    "column",  # the first two AdamW columns are parts of the third
     [pytest.param(c, marks=[pytest.mark.long] * (c in ("adamw", "adamw-clip"))) for c in COLUMNS],
 )
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_peers_compute_the_same(peer, model, column, trained):
     ours = trained(REFERENCE, model, column)
     assert len(theirs) == len(ours)
     start = list(find(model).weights())
-    if peer == "tf_keras":  # its averages begin with the weights before the first step
+    if peer == "tf_keras":  # its averages start from the weights before the first step
         ours = ours[: len(start)]
     for mine, other, before in zip(ours, theirs, start * 2, strict=False):
         change = np.abs(mine - before).max()
@@ -111,7 +111,7 @@ def test_peers_compute_the_same(peer, model, column, trained):
 @pytest.mark.sample(4)
 @pytest.mark.parametrize("peer", [p.name for p in PEERS.values() if not (p.rows_only or p.environment)])
 def test_peers_clip_the_same(peer, trained, monkeypatch):
-    """With momentum, whose steps grow with the gradient; those of AdamW don't."""
+    """Uses momentum, because its steps grow with the gradient; those of AdamW don't."""
     [unclipped, *_] = trained(REFERENCE, DENSE, "momentum")
     monkeypatch.setitem(COLUMNS, "momentum", dataclasses.replace(COLUMNS["momentum"], clip=1.0))
     theirs, ours = (trained.__wrapped__(name, DENSE, "momentum") for name in (peer, REFERENCE))
@@ -214,7 +214,7 @@ def test_inputs(name):
         np.testing.assert_array_equal(gradient, again)
 
 
-# --- who takes turns
+# --- turns
 
 
 def test_measure():
@@ -264,7 +264,7 @@ def test_growth_grows(quick):
         assert len(places) > 1
 
 
-# --- what is made of the timings
+# --- results
 
 
 @pytest.fixture

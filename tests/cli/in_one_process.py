@@ -1,4 +1,4 @@
-"""Runs cases in R and in Python within one process, by rpy2; prints the difference in ULP and the name of each.
+"""Runs cases in R and in Python in one process, through rpy2; prints the difference in ULP and the name of each.
 
     python in_one_process.py FOLDER PATTERN...
 

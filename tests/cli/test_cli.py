@@ -1,4 +1,4 @@
-"""The command as a whole: what it imports, and how it ends where nobody reads on."""
+"""The command imports TensorFlow only when it needs to, and ends silently when nobody reads its output."""
 
 import json
 import os
@@ -14,7 +14,7 @@ NONE_OF_THEM = ("tensorflow", "keras", "tf_keras", "jax", "torch", "matplotlib")
 
 
 def test_help_and_info_load_no_tensorflow():
-    """Not in their own process: ``info`` asks another one for the devices, after all else is printed."""
+    """Not in their own process: ``info`` asks another process for the devices, after printing everything else."""
     calls = [
         ["--help"],
         *([command, "--help"] for command in cli.COMMANDS),
@@ -40,7 +40,7 @@ def test_help_and_info_load_no_tensorflow():
 
 @pytest.mark.parametrize("call", ["--help", "parity --help", "bench --list", "info"])
 def test_nobody_reads(call):
-    """What ``| head -1`` does, at the worst time: before the first line."""
+    """What ``| head -1`` does, at the worst moment: before the first line."""
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "pyadam", *call.split()]

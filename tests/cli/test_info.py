@@ -1,3 +1,5 @@
+"""`pyadam info` finds the R package of a checkout, and a missing package is reported with the command that installs it."""
+
 import pytest
 
 from pyadam.cli.info import table

@@ -1,4 +1,4 @@
-"""`pyadam parity` as it is run: through Rscript, through rpy2 in one process, and where it has to fail."""
+"""`pyadam parity` finds the same bits in R and Python, through Rscript and rpy2, and reports every kind of failure."""
 
 import dataclasses
 import itertools
@@ -47,7 +47,7 @@ def test_r_inside_python(r, tmp_path):
     assert found == [["0.0", "AdamW"], ["0.0", "Nadam"], ["0.0", "Nadam"]]
 
 
-# --- where it has to fail ------------------------------------------------------------------------------------------------
+# --- failures ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_wrong_number_is_a_failure(monkeypatch, capsys):
@@ -61,7 +61,7 @@ def test_a_wrong_number_is_a_failure(monkeypatch, capsys):
 
 def test_another_result_in_r_is_a_failure(monkeypatch, capsys):
     class OtherR:
-        """R, but with the weights of the first step and no state."""
+        """A fake R that returns the weights of the first step and no state."""
 
         def __init__(self, cases, inputs, folder):
             self.inputs = inputs

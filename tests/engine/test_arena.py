@@ -1,4 +1,4 @@
-"""The state of small variables lies in arenas, and nothing shows of it outside the engine."""
+"""Small variables keep their state in arenas, and nothing outside the engine can tell."""
 
 import keras
 import numpy as np
@@ -56,7 +56,7 @@ def test_a_part_is_read_and_assigned_as_a_variable():
 
 @pytest.mark.parametrize("present", [(0,), (1, 2), (0, 2)])
 def test_some_of_an_arena_may_be_without_gradient(present):
-    """Those with a gradient move as they do alone; the others keep weight and slots."""
+    """Variables with a gradient move as they do alone; the others keep weight and slots."""
     optimizer, vs = stepped()
     frozen = {i: [v.numpy() for v in (vs[i], *optimizer.variables[2 + 2 * i : 4 + 2 * i])] for i in range(3)}
     alone, ws = stepped()
@@ -78,7 +78,7 @@ def test_variables_that_come_later_have_an_arena_of_their_own():
         optimizer.apply([tf.ones([2]), tf.ones([3])], new)
     assert len({id(optimizer._native(v).arena) for v in optimizer.variables[2:]}) == 4
     fresh, ws = pyadam.Adam(0.1), [keras.Variable(tf.ones([2]))]
-    for _ in range(4):  # up to the same step number, without moment: a zero gradient leaves both where they are
+    for _ in range(4):  # up to the same step number, with zero moments: a zero gradient moves neither
         fresh.apply([tf.zeros([2])], ws)
     fresh.apply([tf.ones([2])], ws)
     np.testing.assert_allclose(new[0].numpy(), ws[0].numpy(), rtol=1e-6)
@@ -99,7 +99,7 @@ def test_a_saved_model_takes_the_optimizer_along(tmp_path):
 
 
 def test_variables_that_come_later_have_arenas_of_their_own():
-    """And those that were there stay where they are: all state is the program's own, but the weights."""
+    """And existing ones stay where they are: the program owns all state but the weights."""
     optimizer, vs = pyadam.Adam(), [keras.Variable(np.ones(size, "float32")) for size in (4, 5, 2, 7)]
     optimizer.apply([tf.ones(4), tf.ones(5)], vs[:2])
     optimizer.apply([tf.ones(v.shape) for v in vs], vs)

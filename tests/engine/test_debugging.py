@@ -1,4 +1,4 @@
-"""TensorFlow's debugging tools beside pyadam: no false alarm, a name for a true one, and the same numbers as without them."""
+"""TensorFlow's debugging tools raise no false alarm in a step, name the variable in a true one, and change no number."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from family import EVERY
 from helpers import run_python
 
-NAMES = [name for name in EVERY if name != "LazyAdam"]  # Adam, where the gradients are dense
+NAMES = [name for name in EVERY if name != "LazyAdam"]  # Adam for dense gradients
 STEPS = """
 import json
 import keras, numpy as np, tensorflow as tf
@@ -73,7 +73,7 @@ print(len(usual))
 @pytest.mark.parametrize("switch", SWITCHES)
 @pytest.mark.parametrize("names", [["Adam"], pytest.param(NAMES, marks=pytest.mark.long)], ids=["one", "all"])
 def test_the_numbers_are_those_without_the_tool(names, switch):
-    """The optimizer is made before and after, compiled and not, in both generations, in `fit` and alone."""
+    """With the optimizer made before or after, compiled or not, in both generations, in `fit` and alone."""
     done = run_python(f"NAMES = {names!r}\n{STEPS}\n{COMPARED.format(switch=SWITCHES[switch])}")
     assert done.returncode == 0, done.stderr[-3000:]
     assert int(done.stdout) == 4 * len(names) + 12
@@ -106,7 +106,7 @@ print(json.dumps(found))
 
 
 def test_what_is_not_finite_is_named():
-    """A gradient before anything has changed; state as soon as it is there."""
+    """A gradient is reported before anything has changed, state as soon as it is computed."""
     done = run_python(STEPS + NAN)
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout)

@@ -1,4 +1,4 @@
-"""Hyperparameters given as schedules and functions."""
+"""Hyperparameters given as schedules or functions are read at every step, eagerly and in graphs."""
 
 import keras
 import numpy as np
@@ -128,7 +128,7 @@ def test_a_schedule_of_the_other_keras_changes_nothing(host, module):
 
 
 def test_a_number_that_becomes_a_schedule_reaches_adafactors_rule():
-    """relative_step holds a number, and no schedule, down to 1 / sqrt(t)."""
+    """relative_step limits a number to 1 / sqrt(t), but not a schedule."""
     constant = keras.optimizers.schedules.ExponentialDecay(4.0, 1000, 1.0)
     ends = {}
     for name, first, second in (

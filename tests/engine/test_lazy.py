@@ -1,4 +1,4 @@
-"""LazyAdam: the rows of a sparse gradient follow Adam, all others keep their bits; for dense gradients it is Adam."""
+"""LazyAdam moves the rows of a sparse gradient as Adam does and no others; on dense gradients it is Adam."""
 
 import warnings
 
@@ -16,8 +16,8 @@ from pyadam.optimizers import LazyAdam, arguments
 from pyadam.parity.inputs import Slices
 from pyadam.parity.oracle import Oracle
 
-SIZES = {"small": 8, "large": SMALL}  # rows of a table that shares an arena, and of one that does not
-STEPS = [[1, 1, 3], [3, 0], [5, 1, 1, 1, 5], [2]]  # the rows that have a gradient
+SIZES = {"small": 8, "large": SMALL}  # row counts of a table in an arena, and of one outside
+STEPS = [[1, 1, 3], [3, 0], [5, 1, 1, 1, 5], [2]]  # the rows with a gradient
 ARGUMENTS = [
     {},
     {"amsgrad": True, "weight_decay": 0.1},
@@ -35,7 +35,7 @@ CASES += [("tf_keras", "float64", size, ARGUMENTS[1]) for size in SIZES]
 
 
 def sparse(named, rows, dtype="float32"):
-    """A gradient that has values for these rows."""
+    """A gradient with values for these rows."""
     drawn = np.random.default_rng(len(named)).standard_normal((len(named), WIDTH))
     return tf.IndexedSlices(tf.constant(drawn, dtype), tf.constant(named, tf.int64), tf.constant([rows, WIDTH]))
 
@@ -157,7 +157,7 @@ def test_the_program_sees_no_more_than_the_rows():
     assert f"[{SMALL}," not in program.hlo()
 
 
-# --- around it -----------------------------------------------------------------------------------------------------------
+# --- in use --------------------------------------------------------------------------------------------------------------
 
 
 def embedding_model(optimizer, host=keras, **compile_arguments):
@@ -169,7 +169,7 @@ def embedding_model(optimizer, host=keras, **compile_arguments):
     return model
 
 
-X = np.random.default_rng(4).integers(0, 10, (50, 4))  # of 40 rows the first ten
+X = np.random.default_rng(4).integers(0, 10, (50, 4))  # the first ten of 40 rows
 
 
 def fit(model, epochs=2):

@@ -1,4 +1,4 @@
-"""A step makes no copy of weights, gradients or slots: neither in the compiled program nor in the memory of the process."""
+"""A step copies no weights, gradients or slots, neither in the compiled program nor in the memory of the process."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Gradients that are missing in any pattern: few programs, memory that stays flat, and the bits of a program of one's own."""
+"""Any pattern of missing gradients takes few programs and constant memory, and gives the bits of its own program."""
 
 import warnings
 
@@ -33,7 +33,7 @@ CASES = QUICK + [pytest.param(*case, marks=pytest.mark.long) for case in LONG if
 
 
 def only(monkeypatch, masks):
-    """All patterns share a program with masks, or each has one of its own."""
+    """All patterns share one program with masks, or each has its own."""
     monkeypatch.setattr(step, "_FIRST", 0 if masks else 1000)
     monkeypatch.setattr(step, "_OWN", 0 if masks else 1000)
 
@@ -44,7 +44,7 @@ def only(monkeypatch, masks):
 @pytest.mark.sample(1)
 @pytest.mark.parametrize(("name", "given", "dtypes"), CASES, ids=str)
 def test_masks_have_the_bits_of_a_patterns_own_program(monkeypatch, name, given, dtypes):
-    """Small variables that share an arena, a large one, two with constraints, and one that its gradient replaces."""
+    """Small variables in an arena, a large one, two with constraints, and one that its gradient overwrites."""
 
     def trained(masks):
         only(monkeypatch, masks)
@@ -66,7 +66,7 @@ def test_masks_have_the_bits_of_a_patterns_own_program(monkeypatch, name, given,
     assert not masked._own
     assert not own._common
     assert len(own._own) >= 3
-    assert len(masked._common) <= 2  # float64 variables take part in a norm, or none does
+    assert len(masked._common) <= 2  # with float64 variables in the norm, or without
     assert_same(found, right)
 
 
@@ -138,7 +138,7 @@ def test_few_programs_where_a_function_is_traced_for_each_pattern():
 
 
 def test_a_pattern_that_stays_gets_a_program_of_its_own():
-    """As where layers are unfrozen one by one."""
+    """As when layers are unfrozen one by one."""
     vs = variables(*[(3,)] * 6)
     optimizer = pyadam.SGD(0.01)
     for stage in range(1, 7):
@@ -158,7 +158,7 @@ def test_few_functions_for_many_numbers_of_rows_in_several_tables():
         ]
         optimizer.apply(gs, vs)
     (program,) = optimizer._engine.programs
-    assert program.traces <= 8 + 3 * 9  # as they come, then those that are larger than all before
+    assert program.traces <= 8 + 3 * 9  # all in order, then those larger than any before
 
 
 MANY = """
@@ -195,7 +195,7 @@ print(grown, len(optimizer.inner_optimizer._engine.programs), sum("retracing" in
 
 
 def test_memory_is_flat_over_200_patterns_and_tensorflow_has_nothing_to_say():
-    """Once it grew by 9 MB a pattern, and TensorFlow warned of retracing."""
+    """It used to grow by 9 MB per pattern, and TensorFlow warned about retracing."""
     done = run_python(MANY)
     assert done.returncode == 0, done.stderr
     grown, programs, warned = map(int, done.stdout.split())

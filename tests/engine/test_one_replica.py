@@ -1,4 +1,4 @@
-"""tf.distribute with one replica: the bits of no strategy, whatever is trained, saved and loaded in a scope or out of it."""
+"""tf.distribute with one replica changes no bit, whatever is trained, saved and loaded inside or outside a scope."""
 
 import contextlib
 import functools
@@ -38,7 +38,7 @@ def scope(name):
 
 
 def state(*owners):
-    """The values of all variables of some models and optimizers."""
+    """The values of all variables of these models and optimizers."""
     found = itertools.chain(*(owner.variables() if callable(owner.variables) else owner.variables for owner in owners))
     return [np.array(tf.cast(v.numpy(), tf.float64)) for v in found]
 
@@ -77,7 +77,7 @@ def variables(module):
 
 
 def gradients(k):
-    """Rows for the table, one of them twice; in the second step an infinite one for the kernel; none for the last."""
+    """Rows for the table, one of them twice; for the kernel an infinity in the second step; none for the last variable."""
     rng = np.random.default_rng(1)
     rows, kernel = (tf.constant(rng.normal(size=shape), tf.float32) for shape in ((3, 4), (4, 3)))
     table = tf.IndexedSlices(rows * tf.cast(k, tf.float32), tf.stack([5, k, 5]), [2000, 4])
@@ -85,7 +85,7 @@ def gradients(k):
 
 
 def steps(name, host, made, way, outside=False):
-    """The state after some steps, by an optimizer that is made in the scope or outside."""
+    """The state after some steps, by an optimizer made inside or outside the scope."""
     module, classes = HOSTS[host]
     optimizer = made(classes) if outside else None
     with scope(name):

@@ -1,4 +1,4 @@
-"""Variables that no step can move are left out as long as they have no gradient; complex ones and any shape where they can."""
+"""Variables that can't be trained are skipped unless they get a gradient; plain SGD moves complex ones and any shape."""
 
 import keras
 import numpy as np
@@ -76,7 +76,7 @@ def test_with_one_the_error_names_optimizer_and_variable_and_nothing_is_changed(
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 @pytest.mark.parametrize("host", MODULES)
 def test_sgd_moves_complex_numbers(host, dtype):
-    """As Keras does."""
+    """Like Keras."""
     v = tf.Variable([[3 + 2j, 1j]], dtype=dtype)
     MODULES[host].SGD(0.01).apply_gradients([(tf.constant([[6 + 4j, 1.0]], dtype), v)])
     np.testing.assert_allclose(v.numpy(), [[2.94 + 1.96j, -0.01 + 1j]], rtol=1e-6)
@@ -111,7 +111,7 @@ def test_sgd_moves_variables_of_any_shape(graph, host):
 def test_a_table_with_any_number_of_rows_takes_sparse_gradients(whole, host):
     v, w = tf.Variable([[1.0], [2.0]], shape=[None, 1]), tf.Variable([1.0])
     optimizer = MODULES[host].SGD(1.0)
-    for there in (1, 1, 0, 1, 2, 0):  # w, v, both, so that a program with masks comes in as well
+    for there in (1, 1, 0, 1, 2, 0):  # w, v, then both, so the program with masks runs, too
         shape = tf.shape(v, tf.int64) if whole else None
         sparse = tf.IndexedSlices(tf.constant([[1.0], [1.0]]), tf.constant([1, 1]), shape)
         optimizer.apply_gradients([(sparse if there else None, v), (None if there == 1 else tf.ones(1), w)])
@@ -120,7 +120,7 @@ def test_a_table_with_any_number_of_rows_takes_sparse_gradients(whole, host):
 
 
 class Counting:
-    """A layer that counts its calls in a trainable variable of integers."""
+    """A layer that counts its calls in a trainable integer variable."""
 
     def build(self, shape):
         self.w = self.add_weight(shape=(shape[-1],), initializer="ones", name="w")

@@ -1,4 +1,4 @@
-"""Slots are variables: what lies in an arena answers as a tf.Variable with memory of its own does."""
+"""A slot in an arena behaves like a tf.Variable with its own memory."""
 
 import copy
 import pickle
@@ -20,7 +20,7 @@ X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
 
 
 def part(value=START) -> Part:
-    """A part in the middle of an arena, whose neighbours must not change."""
+    """A slot in the middle of an arena, whose neighbours must not change."""
     arena = Arena([(2,), value.shape, (3,)], 0.0, tf.float32)
     arena.parts[1].assign(value)
     return arena.parts[1]
@@ -192,7 +192,7 @@ def gradients(model, x):
 
 
 class Trainer(tf.Module):
-    """A model that is trained where it is deployed."""
+    """A model that is trained after deployment."""
 
     def __init__(self):
         self.model, self.optimizer = network(), pyadam.AdamW(0.01, use_ema=True)
@@ -224,7 +224,7 @@ def test_a_savedmodel_trains_on_to_the_bit(tmp_path):
 
 
 def test_an_asynchronous_checkpoint(tmp_path):
-    """Once: at the second save Keras' own variables fail, whatever the optimizer."""
+    """Only once: at the second save Keras' own variables fail, whatever the optimizer."""
     trainer = Trainer()
     trainer.train(X)
     checkpoint = tf.train.Checkpoint(model=trainer.model, optimizer=trainer.optimizer)
@@ -240,7 +240,7 @@ def test_an_asynchronous_checkpoint(tmp_path):
 
 @pytest.mark.parametrize("large", [False, True], ids=["in an arena", "on its own"])
 def test_swapped_averages(large):
-    """Validation sees the averages, training goes on with the weights: with small weights as with a large one."""
+    """Validation sees the averages, training continues with the weights, whether weights are small or large."""
     size = 100 if large else 4
     x = np.random.default_rng(0).normal(size=(32, size)).astype("float32")
 

@@ -1,4 +1,4 @@
-"""Sparse gradients: their rows are updated apart from the others, which stay or move as without gradient, to the same bits."""
+"""Updating the rows of a sparse gradient separately gives the bits of the dense step, and copies no table."""
 
 import math
 import re
@@ -52,14 +52,14 @@ DENSE = [
 
 def slices(rng, n, dtype="float32"):
     rows = rng.integers(0, ROWS, n)
-    rows[: n // 4] = rows[:1]  # the same row more than once
+    rows[: n // 4] = rows[:1]  # with repeated rows
     return tf.IndexedSlices(
         tf.constant(rng.standard_normal((n, WIDTH)), dtype), tf.constant(rows), tf.constant([ROWS, WIDTH])
     )
 
 
 def seen(optimizer):
-    """The ways of all gradients so far."""
+    """How all gradients so far were handled."""
     return set().union(*optimizer._engine._seen.values())
 
 
@@ -103,7 +103,7 @@ def test_a_constraint_sees_all_rows(name):
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("graph", [False, True])
 def test_two_tables_beside_other_weights_in_both_generations(graph, scaled, host):
-    """One of the tables is left out of the weight decay; the others are dense: a large one, and two small ones in an arena."""
+    """One table is excluded from weight decay; the other variables are dense: a large one, and two small ones in an arena."""
     module, variable = (pyadam, keras.Variable) if host == "Keras 3" else (pyadam.tf_keras, tf.Variable)
     shapes = ((ROWS, WIDTH), (2 * ROWS, WIDTH), (100, 100), (5,), (2, 2))
 
@@ -134,7 +134,7 @@ def test_two_tables_beside_other_weights_in_both_generations(graph, scaled, host
 
 @pytest.mark.parametrize("name", ["Adagrad", "Adam"])
 def test_a_number_of_rows_that_is_large_after_all(name):
-    """In a graph that was traced when it was not known."""
+    """In a graph traced before it was known."""
     rows = 4 * 4096
     v, w = table(rows), table(rows)
     by_rows, dense = (getattr(pyadam, name)(0.1) for _ in range(2))
@@ -159,7 +159,7 @@ def test_a_number_of_rows_that_is_large_after_all(name):
 @pytest.mark.sample(5)
 @pytest.mark.parametrize(("name", "arguments"), BY_ROWS)
 def test_no_gradient_of_all_rows_is_made(name, arguments):
-    """All that a program takes beside the rows is state, in place; where the other rows stay, not even that."""
+    """Besides the rows a program takes only state, in place; if the other rows stay, not even that."""
     optimizer = getattr(pyadam, name)(0.1, **arguments)
     optimizer.apply([slices(np.random.default_rng(2), 7)], [table(ROWS)])
     (program,) = optimizer._engine.programs
@@ -201,7 +201,7 @@ def test_a_number_of_rows_that_is_not_known_is_taken_for_4096(rows, apart):
 
 
 def test_few_sizes_are_compiled():
-    """Seven numbers of rows are four powers of two."""
+    """Seven row counts need four powers of two."""
     rng = np.random.default_rng(2)
     v, optimizer = table(ROWS), pyadam.SGD(0.1)
     for n in (5, 6, 7, 8, 3, 2, 1):
@@ -286,7 +286,7 @@ def test_an_index_that_is_no_row_is_refused_by_name(graph, beyond, rows, name):
     indices = [0, rows] if beyond else [0, -1]
     got = rf"{min(indices)} ?to ?{max(indices)}" if not graph else rf"\[{min(indices)}\] \[to\] \[{max(indices)}\]"
     words = rf"{name}: the indices of the gradient of table must be in \[0, {rows - 1}\], got some from\]? {got}"
-    if graph and (rows, name) == (ROWS, "SGD"):  # by rows alone
+    if graph and (rows, name) == (ROWS, "SGD"):  # row by row only
         words = rf"indices\[1\] = {indices[1]} is not in \[0, {rows}\)"
     with pytest.raises(tf.errors.InvalidArgumentError if graph else ValueError, match=words):
         (tf.function(step) if graph else step)(tf.constant(indices))

@@ -1,4 +1,4 @@
-"""A single pass over memory gives the same bits in fewer loops, and says so where it comes too late."""
+"""The single pass gives the same bits in fewer loops, and asking for it too late is an error."""
 
 import json
 
@@ -59,7 +59,7 @@ pyadam.xla.single_pass()
 
 @pytest.fixture(scope="module")
 def outcomes(request):
-    """Bits and loops of every case that a test of this run is about, with separate loops and with one."""
+    """Bits and loop counts of every case tested in this run, with separate loops and with one."""
     parameters = [getattr(item, "callspec", None) for item in request.session.items if item.path == request.path]
     asked = sorted({each.params["case"] for each in parameters if each and "case" in each.params})
     steps = f"CASES, SHAPES = {[CASES[case] for case in asked]!r}, {SHAPES!r}\n{STEPS}"
@@ -79,10 +79,10 @@ def test_the_same_bits(outcomes, case):
 @pytest.mark.sample(2)
 @pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{name}-{arguments}" for name, arguments in CASES])
 def test_one_loop_a_lane(outcomes, case):
-    """Two large variables, the two small ones that share an arena, and the table, unless its other rows stay as they are.
+    """Two large variables, the two small ones in an arena, and the table, unless its other rows stay as they are.
 
-    To clip each of these, their gradient is taken apart; XLA's loops have outputs of one dtype; and one case is more than XLA
-    puts into one loop on some processors.
+    Clipping each one splits their gradient; the outputs of an XLA loop have one dtype; and one case is more than XLA
+    fits into one loop on some processors.
     """
     name, given = CASES[case]
     loops = (
@@ -103,7 +103,7 @@ def test_without_it_plain_adam_has_a_loop_for_each_state(outcomes, case):
 
 @pytest.mark.parametrize("case", [CASES.index(("Adam", ROUNDED))], ids=["Adam"])
 def test_rounded_slots_are_one_loop_and_the_weight_another(outcomes, case):
-    """XLA joins loops whose values have one dtype, and the weight is float32."""
+    """XLA only joins loops with values of one dtype, and the weight is float32."""
     assert [outcome[case][1] for outcome in outcomes] == [12, 8]
 
 

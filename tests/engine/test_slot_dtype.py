@@ -1,4 +1,4 @@
-"""Slots in bfloat16: what stochastic rounding does, that its bits follow from step, slot and element, and what is stored."""
+"""bfloat16 slots are right on average, with random bits that depend only on step, slot and element, and survive saving."""
 
 import functools
 import importlib
@@ -29,7 +29,7 @@ def drawn(shapes=SHAPES, seed=0):
 
 
 def stepped(optimizer, vs, steps=5, present=None):
-    """Steps on gradients that depend on step and variable alone; from step 2 on only those of ``present``, if given."""
+    """Steps on gradients that depend only on step and variable; from step 2 on only those of ``present``, if given."""
     for step in range(steps):
         gs = [tf.constant(g) for g in drawn([v.shape for v in vs], seed=step)]
         if present is not None and step > 1:
@@ -100,7 +100,7 @@ def test_the_bits_are_spread_evenly_over_elements_and_over_steps_and_slots_are_i
 
 
 def test_a_second_moment_moves_on_in_the_mean_where_rounding_to_nearest_stops():
-    """v goes from 1 towards 4 by a thousandth of the way a step, 0.003: less than half of the way to its neighbour, 1/128."""
+    """v moves from 1 towards 4 by a thousandth of the way a step, 0.003: less than half the gap to its neighbour, 1/128."""
     means = {}
     for slot_dtype in (None, "bfloat16"):
         v = keras.Variable(np.zeros(MANY, "float32"))
@@ -142,7 +142,7 @@ def test_slots_are_half_as_large_and_nothing_else_changes_its_dtype(name):
 @pytest.mark.sample(1)
 @pytest.mark.parametrize("name", EVERY)
 def test_a_step_is_that_of_float32_slots_and_stores_one_of_their_neighbours(name):
-    """From the same state: the weight but for its last bit, each slot within one unit in the last place of bfloat16."""
+    """From the same state: the weight up to its last bit, each slot within one bfloat16 ULP."""
     vs, ws = ([keras.Variable(w) for w in drawn()] for _ in range(2))
     half, whole = getattr(pyadam, name)(0.01, **BF16), getattr(pyadam, name)(0.01)
     stepped(half, vs, 2)
@@ -188,7 +188,7 @@ def test_the_bits_of_an_element_do_not_depend_on_which_variables_share_its_loop(
 
 
 def test_elements_are_rounded_each_on_its_own():
-    """The same gradient everywhere, but not the same slots: neither within a variable nor in two of them."""
+    """The same gradient everywhere, but different slots, both within a variable and between two of them."""
     vs = [keras.Variable(np.zeros(shape, "float32")) for shape in [(1000,), (1000,), (100, 100)]]
     optimizer = pyadam.SGD(0.1, momentum=0.9, **BF16)
     for _ in range(3):
@@ -296,7 +296,7 @@ def state(model):
 
 
 def through(kind, first, second, folder):
-    """The second model with the first one's weights and optimizer state, by a file of this kind."""
+    """Loads the first model's weights and optimizer state into the second, through a file of this kind."""
     second.optimizer.build(second.trainable_variables)
     if kind == "checkpoint":
         saved = tf.train.Checkpoint(model=first, optimizer=first.optimizer).save(str(folder / "c"))
@@ -334,7 +334,7 @@ def test_a_saved_model_holds_the_slots(tmp_path):
     reader = tf.train.load_checkpoint(str(tmp_path / "variables" / "variables"))
     rounded = [name for name, dtype in reader.get_variable_to_dtype_map().items() if dtype == tf.bfloat16]
     held = [name for name in rounded if "/arena_" not in name]
-    assert (len(held), len(rounded)) == (8, 10)  # what lies behind them is saved, too, for functions that train
+    assert (len(held), len(rounded)) == (8, 10)  # the arenas behind them are saved, too, for functions that train
     for name in held:
         place = int(name.split("/")[2])
         np.testing.assert_array_equal(reader.get_tensor(name), model.optimizer.variables[place].numpy())
@@ -361,7 +361,7 @@ def test_keras_own_class_takes_the_state(tmp_path):
 
 
 def test_a_checkpoint_keeps_its_dtype(tmp_path):
-    """TensorFlow itself refuses: its checkpoints convert nothing."""
+    """TensorFlow itself refuses, because its checkpoints convert nothing."""
     whole = train(make_model(pyadam.Adam(0.01)), 1)
     with pytest.raises(
         tf.errors.InvalidArgumentError, match="expected dtype bfloat16 does not equal original dtype float"

@@ -1,4 +1,4 @@
-"""What a step takes and does: inputs as users have them, one trace and one program, nothing copied."""
+"""A step is traced once, is one program, gives the same numbers compiled or not, and accepts inputs as users have them."""
 
 import re
 import warnings
@@ -72,7 +72,7 @@ def test_small_variables_share_their_loops():
 
 
 def test_small_variables_move_as_large_ones_do():
-    """Each variable ends where it does alone, laid end to end with others or not."""
+    """Each variable ends where it does alone, whether or not it is concatenated with others."""
     shapes = [(3, 5), (7,), (), (SMALL + 1,), (0,), (2, 2)]
     together = variables(*shapes)
     apart = [keras.Variable(v) for v in together]
@@ -98,7 +98,7 @@ def test_state_is_two_slots_a_weight():
 # --- compiled or not -----------------------------------------------------------------------------------------------------
 
 
-CANCELS = {"rho": 0.06, "centered": True}  # the square of the mean is most of the mean square
+CANCELS = {"rho": 0.06, "centered": True}  # the squared mean is most of the mean square
 
 
 @pytest.mark.sample(4)

@@ -1,7 +1,7 @@
-"""The bits of a step, on every vector unit: one run a unit, as far as the machine has them.
+"""A step gives the same bits on every vector unit that the machine has.
 
-In each run the same values lie in a table whose gradient is sparse, in one whose gradient is dense, and in many small
-variables: XLA makes other loops for each, and none where a step runs uncompiled. All have to end with the same bits.
+Each unit has one run, with the same values in a table with a sparse gradient, in one with a dense gradient, and in many small
+variables: XLA makes different loops for each, and none for an uncompiled step. All must end with the same bits.
 """
 
 import json
@@ -16,7 +16,7 @@ UNITS = ["SSE4_2", "AVX2", ""]  # "" is the machine's own
 ALL = {"weight_decay": 0.013, "use_ema": True, "clipvalue": 0.7, "loss_scale_factor": 3.0}
 CASES = {"Adagrad": {"epsilon": 0.1}, "Adam": ALL, "RMSprop": {"momentum": 0.9}}
 LONG = {name: {} if name in CASES else ALL for name in EVERY if RULES[SPECS[name]].elementwise and name != "LazyAdam"}
-WHOLE = {"Adafactor": {}, "Lamb": {}}  # of a variable; their loops are the same in all lays
+WHOLE = {"Adafactor": {}, "Lamb": {}}  # per variable; their loops are the same in all layouts
 POWERS = {"learning_rate_power": -0.7}
 
 STEPS = """
@@ -52,7 +52,7 @@ for name, arguments, dtype, lays in json.loads(CASES):
 
 
 def outcomes(cases):
-    """For each case the bits of all its lays, on each vector unit."""
+    """For each case the bits of all its layouts, on each vector unit."""
     code = f"CASES = {json.dumps(cases)!r}\n{STEPS}"
     runs = [run_python(code, XLA_FLAGS=f"--xla_cpu_max_isa={unit}" if unit else "") for unit in UNITS]
     for done in runs:
@@ -82,7 +82,7 @@ def test_loops_and_vector_units_make_no_difference():
 def test_loops_and_vector_units_make_no_difference_to_any():
     cases = table(LONG, ["float32", "float64", "bfloat16"])
     cases += [(name, given, "float32", ["dense", "uncompiled"]) for name, given in WHOLE.items()]
-    # TensorFlow reorders the sums of this one where it is not compiled
+    # uncompiled, TensorFlow reorders the sums of this one
     cases += [("RMSprop", {"centered": True}, "float32", ["rows", "dense", "small"])]
     assert_one_outcome(cases)
 

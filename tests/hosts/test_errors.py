@@ -1,4 +1,4 @@
-"""Bad input: the kind of error and its words, which name the argument, the value and what is allowed."""
+"""Bad input raises an error that names the argument, the value and what is allowed."""
 
 import threading
 
@@ -234,7 +234,7 @@ def test_a_second_model_is_refused_and_nothing_is_changed():
     ):
         optimizer.apply([tf.ones(1)], [b])
     assert (int(optimizer.iterations), len(optimizer._trainable_variables), b.numpy()[0]) == (1, 1, 1.0)
-    optimizer.apply([tf.ones(1)] * 2, [a, c])  # one that is unfrozen later
+    optimizer.apply([tf.ones(1)] * 2, [a, c])  # unfrozen later
     assert int(optimizer.iterations) == 2
 
 

@@ -1,4 +1,4 @@
-"""Subclasses and wrappers written for Keras' optimizers: what they may override, call and read."""
+"""Subclasses and wrappers written for Keras' optimizers work, or are refused with a reason."""
 
 import keras
 import numpy as np
@@ -81,7 +81,7 @@ def test_what_is_called_can_be_overridden():
     assert {"build", "get_config", "learning_rate"} <= set(calls)
 
 
-LISTS = [  # class, arguments, lists as Keras has them
+LISTS = [  # class, arguments, Keras' lists of state
     ("Adadelta", {}, ["_accumulated_grads", "_accumulated_delta_vars"]),
     ("Adagrad", {}, ["_accumulators"]),
     ("Adam", {"amsgrad": True}, ["_momentums", "_velocities", "_velocity_hats"]),

@@ -1,4 +1,4 @@
-"""pyadam's optimizers in Keras' own training loop."""
+"""pyadam's optimizers train, validate, average and report in Keras' own training loop."""
 
 import keras
 import numpy as np

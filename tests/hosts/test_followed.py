@@ -35,7 +35,7 @@ FOLLOWED = [
 
 
 def stepped(optimizer, calls, wrap=tf.function, dtype="float32"):
-    """A weight after steps with gradient 1, each of which the call at its place goes before."""
+    """A weight after steps with gradient 1, each preceded by the corresponding call."""
     w = keras.Variable(np.full([3, 2], 2.0), dtype=dtype)
 
     def step():
@@ -95,7 +95,7 @@ def test_a_variable_set_later_is_followed(host, module):
     decay.assign(0.5)
     optimizer.apply_gradients([(tf.constant(1.0), w)])
     assert float(w) == 7.625 * 0.75 - 0.5
-    optimizer.learning_rate = 0.0625  # as callbacks do
+    optimizer.learning_rate = 0.0625  # like callbacks
     assert float(rate) == 0.0625
 
 
@@ -112,7 +112,7 @@ def test_a_variable_in_a_config_is_its_value(host, module):
     for other in (pickle.loads(pickle.dumps(optimizer)), copy.deepcopy(optimizer), type(optimizer).from_config(config)):
         assert other.get_config() == optimizer.get_config()
     names = [x.name.split(":")[0] for x in optimizer.variables]
-    assert names.count("learning_rate") == (host is keras)  # the place that a number's variable has in files
+    assert names.count("learning_rate") == (host is keras)  # the place of a number's variable in files
 
 
 def test_a_model_with_a_variable_as_rate_is_saved_and_loaded(tmp_path):
@@ -180,7 +180,7 @@ def schedules(host):
 def test_a_rate_reaches_float64_weights_in_float64(rate, wrap, host, module):
     given, second = {"number": (0.001, 0.001), "function": (lambda: 0.001, 0.001), **schedules(host)}[rate]
     ends = stepped(module.SGD(given), [nothing] * 2, wrap, "float64")
-    np.testing.assert_allclose(2.0 - ends, 0.001 + second, rtol=1e-12)  # in float32 off by up to 5e-8
+    np.testing.assert_allclose(2.0 - ends, 0.001 + second, rtol=1e-12)  # up to 5e-8 off in float32
 
 
 @pytest.mark.parametrize(("assign", "right"), [(False, 0.3), (True, float(np.float32(0.3)))], ids=["set", "assigned"])
@@ -188,7 +188,7 @@ def test_a_rate_that_changed_since_counts_in_float64(assign, right):
     optimizer = pyadam.SGD(0.001)
 
     def change():
-        if assign:  # to Keras' variable, which is narrower
+        if assign:  # to Keras' narrower variable
             optimizer.learning_rate.assign(0.3)
         else:
             optimizer.learning_rate = 0.3

@@ -1,4 +1,4 @@
-"""Loss scaling and mixed precision, in both generations of Keras."""
+"""Loss scaling and mixed precision work in both generations of Keras, saved scale included."""
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ INF, NAN = float("inf"), float("nan")
 
 @pytest.fixture(params=GENERATIONS)
 def generation(request):
-    """pyadam's classes and the Keras that they are for."""
+    """pyadam's classes and the Keras they are for."""
     return GENERATIONS[request.param]
 
 
@@ -29,7 +29,7 @@ def variables(host, *values, dtype="float32"):
 
 
 def step(optimizer, gradients, weights):
-    """A step from gradients of the scaled loss, in the way of each generation."""
+    """A step from gradients of the scaled loss, as each generation does it."""
     gradients = [g if g is None or isinstance(g, tf.IndexedSlices) else tf.convert_to_tensor(g) for g in gradients]
     if isinstance(optimizer, tf_keras.optimizers.Optimizer):
         gradients = optimizer.get_unscaled_gradients(gradients)
@@ -52,7 +52,7 @@ def _float32_again():
         (8.0, 2, [1, 1, 1, 1, 1], [8, 16, 16, 32, 32]),
         (8.0, 2, [1, INF, 1, 1, NAN], [8, 4, 4, 8, 4]),
         (3.0, 1, [NAN, -INF, NAN, 1], [1.5, 1, 1, 2]),  # never below 1
-        (2.0**126, 1, [1, 1, 1], [2.0**127] * 3),  # nor beyond float32
+        (2.0**126, 1, [1, 1, 1], [2.0**127] * 3),  # nor above float32's range
     ],
 )
 def test_the_scale_follows_the_gradients(generation, initial, growth, gradients, scales):
@@ -194,7 +194,7 @@ def test_keras_wraps_no_second_time_under_mixed_float16(generation):
 
 
 def test_gradients_may_be_arrays(generation):
-    """Dense or by rows."""
+    """Dense or row by row."""
     module, _ = generation
     ends = []
     for convert in (tf.convert_to_tensor, np.asarray):
@@ -209,7 +209,7 @@ def test_gradients_may_be_arrays(generation):
 
 @pytest.mark.parametrize("steps", [None, 1, 2])
 def test_accumulation_under_tf_keras_own_loss_scale(steps):
-    """Four calls with finite gradients: as many updates as without the loss scale around."""
+    """Four calls with finite gradients: as many updates as without the loss scale."""
     tf_keras.mixed_precision.set_global_policy("mixed_float16")
     optimizer = pyadam.tf_keras.SGD(0.1, gradient_accumulation_steps=steps)
     scaled = tf_keras.mixed_precision.LossScaleOptimizer(optimizer, dynamic=False, initial_scale=8)
@@ -219,7 +219,7 @@ def test_accumulation_under_tf_keras_own_loss_scale(steps):
 
 
 def test_tf_keras_reads_the_config_of_the_loss_scale():
-    """And None for the scale to start with is tf_keras' own default."""
+    """And None for the initial scale is tf_keras' own default."""
     theirs = tf_keras.mixed_precision.LossScaleOptimizer
     ours = pyadam.tf_keras.LossScaleOptimizer(pyadam.tf_keras.SGD(), initial_scale=None)
     again = type(theirs(tf_keras.optimizers.SGD())).from_config(ours.get_config())

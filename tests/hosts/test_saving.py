@@ -1,4 +1,4 @@
-"""Configs, files and checkpoints: pyadam's own, and those of Keras' classes, in both directions."""
+"""A saved optimizer resumes to the bit from configs, files and checkpoints, whether pyadam or Keras wrote them."""
 
 import copy
 import json
@@ -35,7 +35,7 @@ def test_layout_is_keras_layout(name, state):
     ]
     assert (
         named or len(ours.variables) == 2
-    )  # Keras leaves some without a name of their own: Adafactor's means, Nadam's product
+    )  # Keras gives some no name of their own: Adafactor's means, Nadam's product
     assert [a.split("_")[-1] for a, _ in named] == [b.split("_")[-1] for _, b in named]
 
 

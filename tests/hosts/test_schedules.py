@@ -1,4 +1,4 @@
-"""Learning-rate schedules: the host Keras' own objects, from R keras 2.11's functions."""
+"""R keras 2.11's schedule functions return Keras' own schedules, check their arguments, and give the documented rates."""
 
 import inspect
 import math
@@ -55,7 +55,7 @@ def make(function, **changed):
 
 @pytest.fixture(params=["keras", "tf_keras"])
 def host(request, monkeypatch):
-    """Each generation of Keras as the one in use."""
+    """With each generation of Keras as the one in use."""
     monkeypatch.setenv("TF_USE_LEGACY_KERAS", "01"[request.param == "tf_keras"])
     return pytest.importorskip(request.param)
 
@@ -138,7 +138,7 @@ def test_boundaries_and_values_that_do_not_fit(boundaries, values, words):
 
 @keras.saving.register_keras_serializable("tests")
 class Halving(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule that is written in Python."""
+    """A schedule written in Python."""
 
     def __init__(self, rate):
         self.rate = rate
@@ -151,7 +151,7 @@ class Halving(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def r_like():
-    """A class as R makes it, with Python in R's place: one function for each object, which runs the methods by name."""
+    """A class as R makes it, with Python in place of R: one function per object, which runs the methods by name."""
 
     def new_object():
         private = {}

@@ -1,4 +1,4 @@
-"""The signatures asked for: Keras 3's for the classes, R keras 2.11's for the functions, to the name, order and default."""
+"""Classes have Keras 3's signatures and functions R keras 2.11's, in names, order and defaults."""
 
 import inspect
 

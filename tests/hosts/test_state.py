@@ -1,4 +1,4 @@
-"""State belongs to variables, by their paths: in every kind of file, whatever is trained, in whatever order it came."""
+"""Loaded state goes to its variables by path, from every kind of file, whatever is trained and in whatever order."""
 
 import itertools
 import re
@@ -34,8 +34,8 @@ AUTOMATIC = {"dense", "sequential", "functional", "variable"}.__contains__
         (["dense/k", "dense_1/k"], ["dense_4/k", "dense_5/k"], (), {"dense_4/k": "dense/k", "dense_5/k": "dense_1/k"}),
         (["dense_1/k", "dense_2/k"], ["dense/k", "dense_1/k"], (), {"dense/k": "dense_1/k", "dense_1/k": "dense_2/k"}),
         (["dense/k"], ["dense_1/k"], ("dense", "dense_1"), {}),  # the other layer of the same model
-        (["block_1/k"], ["block_2/k"], (), {}),  # a number that is the user's
-        # one Dense was made before: a number that the saved model has is another layer's all the same
+        (["block_1/k"], ["block_2/k"], (), {}),  # a number chosen by the user
+        # one Dense was made before: the saved model's number belongs to another layer now
         (
             ["net/dense/k", "net/dense_1/k"],
             ["net/dense_1/k", "net/dense_2/k"],
@@ -49,7 +49,7 @@ AUTOMATIC = {"dense", "sequential", "functional", "variable"}.__contains__
             {"a/k": "a/k"},
         ),
         (["dense/k", "dense_1/k", "dense_2/k"], ["dense_2/k", "dense_3/k"], (), {}),
-        # variables without names, whatever was made before, and with another variable beside them
+        # variables without names, whatever was made before, together with another variable
         (
             ["m/variable", "m/variable_1"],
             ["m/variable_1", "m/variable_2"],
@@ -86,12 +86,12 @@ def fit(model, epochs=2):
 
 
 def short(variable):
-    """The last parts of a name: what comes before them is the name of the optimizer and of the model."""
+    """The last parts of a name; the names of optimizer and model come before them."""
     return "_".join(variable.path.partition("/")[2].split("_")[-3:])
 
 
 def staged():
-    """One optimizer: the head alone, then all; the state is in another order than the model's variables."""
+    """One optimizer for the head alone, then for all: its state is not in the order of the model's variables."""
     model, optimizer = net(), pyadam.Adam(0.01)
     model.layers[0].trainable = False
     model.compile(optimizer, keras.losses.MeanSquaredError())
@@ -105,7 +105,7 @@ def staged():
 @pytest.mark.sample(1)
 @pytest.mark.parametrize("kind", ["m.keras", "m.h5", "m.weights.h5", "checkpoint"])
 def test_staged_unfreezing_resumes_as_if_it_had_not_stopped(kind, tmp_path):
-    """Read by number, as Keras does, head and body change places."""
+    """Read by number, as Keras does, head and body would be swapped."""
     model = staged()
     file = str(tmp_path / kind)
     if kind == "checkpoint":
@@ -181,7 +181,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", ["checkpoint", "store"])
 def test_state_of_another_kind_is_refused(kind, tmp_path):
-    """In silence RMSprop's averages would be taken for momenta: number and shapes are the same."""
+    """Otherwise RMSprop's averages would silently be taken for momenta: number and shapes are the same."""
 
     def made(name):
         variable = keras.Variable(np.ones((2, 2), "float32"), name="w")
@@ -209,7 +209,7 @@ def test_state_of_another_kind_is_refused(kind, tmp_path):
 
 
 def test_a_saved_model_loads_in_a_fresh_process(tmp_path):
-    """In whatever order the packages are imported; importing pyadam alone imports no TensorFlow."""
+    """Packages may be imported in any order; importing pyadam alone imports no TensorFlow."""
     model = net()
     model.compile(pyadam.Adam(0.01), "mse")
     fit(model)
@@ -238,7 +238,7 @@ def test_a_saved_model_loads_in_a_fresh_process(tmp_path):
 
 
 def test_variables_that_a_subclass_adds_come_last_and_are_saved(tmp_path):
-    """As in Keras' files; two of one name are two."""
+    """As in Keras' files; two variables with one name stay two."""
 
     def fresh(module=pyadam):
         model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
@@ -264,7 +264,7 @@ def test_variables_that_a_subclass_adds_come_last_and_are_saved(tmp_path):
             np.testing.assert_array_equal(a, b)
 
 
-# --- more of what happens around a load ------------------------------------------------------------------------------------
+# --- before and after a load -----------------------------------------------------------------------------------------------
 
 
 @keras.saving.register_keras_serializable("test_state")
@@ -280,7 +280,7 @@ class Unnamed(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("test_state")
 class Stack(keras.Model):
-    """Three layers with the names that Keras gives."""
+    """Three layers with Keras' default names."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -301,7 +301,7 @@ def compiled(model):
 @pytest.mark.parametrize("make", [lambda: keras.Sequential([keras.Input((4,)), Unnamed(name="mix")]), Stack])
 @pytest.mark.parametrize("others", [0, 1, 2, 10])
 def test_numbers_that_keras_counts_from_another_one(make, others, tmp_path):
-    """As in another process, in which other layers were made before."""
+    """As in another process that made other layers before."""
     keras.backend.clear_session()
     model = compiled(make())
     fit(model)

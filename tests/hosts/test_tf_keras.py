@@ -1,4 +1,4 @@
-"""The classes for tf_keras: the numbers of those for Keras 3, to the bit, in tf_keras' own ways of training and saving."""
+"""The classes for tf_keras give the bits of those for Keras 3, and train, save and load as tf_keras does."""
 
 import copy
 import json
@@ -26,7 +26,7 @@ CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
 def bundles(name):
-    """Sets of arguments, all that go together at once; every argument is in one of them, every clip in its own."""
+    """Sets of compatible arguments; every argument is in one of them, every clip in its own."""
     spec = specs.SPECS[name]
     for i, clip in enumerate(CLIPS):
         given = {}
@@ -34,7 +34,7 @@ def bundles(name):
             if argument in CLIPS and argument != clip:
                 continue
             values = EXERCISED.get(argument) or by_kind(field.metadata["kind"], field.default)
-            # 0 for epsilon where no row is without a gradient: the bits of 0 / 0 would prove nothing
+            # epsilon 0 only if every row has a gradient: the bits of 0 / 0 would prove nothing
             place = max(i - 1, 0) if argument == "epsilon" else i
             given |= {**NEEDS.get(argument, {}), argument: values[place % len(values)]}
         if i == 2:  # the float64 case
@@ -60,7 +60,7 @@ CASES = [case for case in CASES if not case.refused()]
 
 
 def steps_of(case, module, host, make_variable):
-    """Weights and state after every step, as bytes; the learning rate left out, which tf_keras does not list."""
+    """Weights and state after every step, as bytes, without the learning rate, which tf_keras does not list."""
     clock, inputs = Clock(), draw(case)
 
     def literal(value):
@@ -101,7 +101,7 @@ def test_the_bits_of_keras_3(case):
     second = steps_of(case, pyadam.tf_keras, tf_keras, of_tf_keras)
     for step, (a, b) in enumerate(zip(first, second, strict=True), start=1):
         assert a[0] == b[0], f"weights differ after step {step}"
-        # placeholders of one of the two are zeros
+        # one of the two has zeros as placeholders
         assert [x for x in a[1] if any(x)] == [x for x in b[1] if any(x)], f"state differs after step {step}"
 
 
@@ -215,7 +215,7 @@ FILES = ["h5", "keras", "weights.h5", "checkpoint"]
 
 
 def save_and_load(model, kind, folder, fresh):
-    """The model from a file of that kind; ``fresh`` makes one for files that hold no architecture."""
+    """The model from a file of that kind; ``fresh`` makes a model for files without architecture."""
     file = str(folder / "m") + ("" if kind == "checkpoint" else f".{kind}")
     if kind in ("h5", "keras"):
         model.save(file)
@@ -253,7 +253,7 @@ def test_a_model_resumes_from_its_file_to_the_bit(name, tmp_path):
 @pytest.mark.parametrize("module", [pyadam.tf_keras, tf_keras.optimizers], ids=["pyadam", "tf_keras"])
 @pytest.mark.parametrize("name", ["Adafactor", "Adam", "Nadam", "SGD"])
 def test_a_saved_model_holds_the_weights_and_the_optimizers_arguments(name, module, tmp_path):
-    """And no more: tf_keras brings back no state of its own optimizers either."""
+    """And no more: tf_keras doesn't restore the state of its own optimizers either."""
     model = fit(make_model(getattr(module, name)(0.05, clipnorm=1.0), tf_keras), steps=1)
     model.save(tmp_path / "m")
     loaded = tf_keras.models.load_model(tmp_path / "m")
@@ -277,7 +277,7 @@ def test_a_file_of_either_resumes_in_the_other(name, writer, tmp_path):
     state, weights = [np.array(v) for v in first.optimizer.variables], first.get_weights()
     for kind in ("checkpoint", "set_weights", "keras"):
         if (name, kind, reader) == ("Nadam", "keras", "tf_keras"):
-            continue  # tf_keras' own leaves such a file alone, with a warning: it holds the product, a variable more
+            continue  # tf_keras' own class skips such a file with a warning, because the product is one variable more
         second = make_model(getattr(modules[reader], name)(0.01), tf_keras)
         second.optimizer.build(second.trainable_variables)
         if kind == "checkpoint":
@@ -288,7 +288,7 @@ def test_a_file_of_either_resumes_in_the_other(name, writer, tmp_path):
             second.set_weights(weights)
             second.optimizer.set_weights(state)
         found = [np.array(v) for v in second.optimizer.variables]
-        if name == "Nadam" and kind != "checkpoint":  # there tf_keras saves its product, with the defect seen above
+        if name == "Nadam" and kind != "checkpoint":  # this one contains tf_keras' product, with the defect shown above
             ours = state if writer == "pyadam" else found
             np.testing.assert_allclose(ours[-1], PRODUCT_AFTER_3, rtol=1e-6)
         both = min(len(state), len(found)) if name == "Nadam" else None

@@ -1,4 +1,4 @@
-"""Every argument of every spec, by its kind: what is taken, what comes back, and the words of what is refused."""
+"""Every argument of every spec accepts, returns and refuses values as its kind says, in the promised words."""
 
 import json
 import math
@@ -30,7 +30,7 @@ def make(spec, **given_arguments):
 
 
 def inside(kind) -> st.SearchStrategy:
-    """Values that the kind takes, in every form that it takes them in."""
+    """Values that the kind accepts, in every accepted form."""
     if isinstance(kind, Flag):
         values = st.booleans()
     elif isinstance(kind, Count):
@@ -39,13 +39,13 @@ def inside(kind) -> st.SearchStrategy:
     elif isinstance(kind, Choice):
         values = st.sampled_from(kind.choices)
     elif isinstance(kind, Name):
-        values = st.text(min_size=1, max_size=20).map(re.escape)  # which is a regular expression, too
+        values = st.text(min_size=1, max_size=20).map(re.escape)  # also a valid regular expression
     elif isinstance(kind, ListOf):
         values = st.lists(inside(kind.item), max_size=3) | inside(kind.item)
     else:
         numbers = st.floats(
             None if math.isinf(kind.low) else kind.low,
-            1e38 if math.isinf(kind.high) else kind.high,  # learning rates live in float32
+            1e38 if math.isinf(kind.high) else kind.high,  # learning rates are kept in float32
             exclude_min=kind.low_open,
             exclude_max=kind.high_open,
             allow_nan=False,
@@ -57,7 +57,7 @@ def inside(kind) -> st.SearchStrategy:
 
 
 def outside(kind) -> st.SearchStrategy:
-    """Numbers that the kind does not take."""
+    """Numbers that the kind refuses."""
     numbers = st.sampled_from([math.nan, math.inf, -math.inf])
     if isinstance(kind, Count):
         numbers |= st.integers(max_value=kind.at_least - 1) | st.integers(1, 100).map(lambda n: n + 0.5)
@@ -70,13 +70,13 @@ def outside(kind) -> st.SearchStrategy:
 
 
 def kept_as(kind, value):
-    """What the spec holds of a value."""
+    """What the spec stores for a value."""
     single = isinstance(kind, ListOf) and not isinstance(value, list) and value is not None
     return [value] if single else value
 
 
 def refusal(kind, number) -> str | None:
-    """Why a number is out of range, said anew from the kind's own limits; None where it is in range."""
+    """Why a number is out of range, worded here from the kind's own limits; None if it is in range."""
     if not math.isfinite(number):
         return "not finite"
     if isinstance(kind, Count):
@@ -98,7 +98,7 @@ def of_wrong_type(kind, name) -> st.SearchStrategy:
         wrong.append(st.just(print))
     else:
         wrong.append(st.just(lambda step: 0.5))  # a function that needs an argument
-    if not kind.optional and name not in ("epsilon", "name"):  # where None asks for the default, as in Keras 2
+    if not kind.optional and name not in ("epsilon", "name"):  # None means the default, as in Keras 2
         wrong.append(st.none())
     return st.one_of(wrong)
 
@@ -172,7 +172,7 @@ def test_get_config_is_json_and_makes_the_same_optimizer(optimizer, data):
     names = data.draw(st.sets(st.sampled_from([n for n in arguments(spec) if n not in CLIPS or n == "clipnorm"])))
     chosen = {name: data.draw(inside(kind_of(spec, name)), label=name) for name in sorted(names - {"name"})}
     config = getattr(pyadam, optimizer)(**chosen).get_config()
-    # what Keras' own classes do not know is left out where it is not set, so that they can read the config
+    # arguments unknown to Keras' own classes are left out unless set, so that those can read the config
     written = {"jit_compile": True, "slot_dtype": None, **config}
     assert {name: written[name] for name in chosen} == {n: kept_as(kind_of(spec, n), v) for n, v in chosen.items()}
     again = getattr(pyadam, optimizer).from_config(json.loads(json.dumps(config)))

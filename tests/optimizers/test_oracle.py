@@ -1,4 +1,4 @@
-"""pyadam against the float64 oracle, over the case table; and the oracle against what can be worked out by hand."""
+"""pyadam matches the float64 oracle over the case table, and the oracle matches results worked out by hand."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def stepped(oracle: Oracle, *calls) -> list[np.ndarray]:
 
 
 def test_adams_first_step_is_the_learning_rate():
-    """With epsilon 0 both corrections cancel: the paper's bound on the step is met exactly."""
+    """With epsilon 0 both corrections cancel, and the step equals the paper's bound."""
     (weight,) = stepped(oracle(learning_rate=0.25, epsilon=0.0), [np.array(-7.0)])
     np.testing.assert_allclose(weight, 1.25, rtol=1e-12)
 
@@ -109,12 +109,12 @@ def test_rows_that_come_twice_are_summed():
     ("clip", "norms"),
     [
         ({"clipnorm": 1.0}, (1.0, 0.5)),
-        ({"global_clipnorm": 1.01**0.5}, (1.0, 0.1)),  # of the vector of both, whose norm is 5 * 1.01^0.5
+        ({"global_clipnorm": 1.01**0.5}, (1.0, 0.1)),  # norm of the vector of both: 5 * 1.01^0.5
         ({"clipvalue": 3.0}, (18**0.5, 0.5)),
     ],
 )
 def test_clipping(clip, norms):
-    """Gradients (3, 4) and (0.3, 0.4), of norms 5 and 0.5: what is left of the norms."""
+    """Gradients (3, 4) and (0.3, 0.4), with norms 5 and 0.5: the norms after clipping."""
     model = oracle(weights=[np.zeros(2), np.zeros(2)], dtypes=["float64"] * 2, beta_1=0.0, **clip)
     stepped(model, [np.array([3.0, 4.0]), np.array([0.3, 0.4])])
     np.testing.assert_allclose([np.linalg.norm(slots["m"]) for slots in model.slots], norms, rtol=1e-12)
@@ -137,7 +137,7 @@ def test_average_starts_at_the_first_new_weight_and_overwrites():
 
 
 def test_total_change_counts_decay_and_rule_one_by_one():
-    """Decay takes 0.5 from the weight 1, the rule gives it back."""
+    """Decay takes 0.5 from the weight 1, and the rule gives it back."""
     model = oracle(learning_rate=0.5, weight_decay=1.0, epsilon=0.0)
     np.testing.assert_allclose(stepped(model, [np.array(-1.0)]), [1.0])
     np.testing.assert_allclose(model.total_changes, [1.0])

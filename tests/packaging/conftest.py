@@ -32,7 +32,7 @@ def sdist(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def python(wheel, tmp_path_factory):
-    """The Python of an environment with the wheel installed, and beside it all that is installed here."""
+    """The Python of an environment with the wheel, and with all packages installed here."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, symlinks=True)
     (packages,) = folder.glob("lib/python*/site-packages")

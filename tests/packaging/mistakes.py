@@ -1,4 +1,4 @@
-"""A script of mistakes: both type checkers find each of them, in the lines that say so and in no others."""
+"""A script of mistakes: both type checkers report exactly the marked lines."""
 
 import pyadam
 import pyadam.tf_keras
@@ -15,7 +15,7 @@ pyadam.LossScaleOptimizer(optimizer, growth_steps=10)  # error
 pyadam.optimizer_loss_scale(optimizer, scale=10.0)  # error
 optimizer.exclude_from_weight_decay(names=["bias"])  # error
 
-# Arguments of old and of another optimizer, too many by position, missing ones.
+# Old arguments, arguments of another optimizer, too many by position, missing ones.
 pyadam.Adam(lr=0.1)  # error
 pyadam.SGD(0.1, decay=0.1)  # error
 pyadam.SGD(beta_1=0.9)  # error

@@ -1,4 +1,4 @@
-"""What a wheel and an sdist hold, and what their metadata says."""
+"""The wheel and the sdist contain what they should, and their metadata is right."""
 
 import email
 import re
@@ -56,7 +56,7 @@ def test_the_sdist_passes_tests_that_need_more_than_the_package(sdist, tmp_path)
 
 
 def test_the_name(metadata):
-    """PyPI's pyadam is another project: neither the name nor what an extra says of others may be that."""
+    """PyPI's pyadam is another project: neither the distribution nor an extra may use that name."""
     assert (metadata["Name"], metadata["Version"]) == (DISTRIBUTION, __version__)
     assert "pyadam" not in [Requirement(line).name for line in metadata.get_all("Requires-Dist")]
 
@@ -69,7 +69,7 @@ def test_every_supported_python_is_named(metadata):
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_the_pinned_versions_are_among_those_allowed(metadata, python):
-    """What is tested is what users may have; each of the main packages is pinned once, and has a floor and a ceiling."""
+    """The tested versions are among those users may have; each main package is pinned once, with a lower and an upper bound."""
     environment = {"python_version": python, "extra": ""}
     lines = [line.partition("#")[0].strip() for line in (ROOT / "constraints.txt").read_text().splitlines()]
     pins = [Requirement(line) for line in lines if line]

@@ -1,4 +1,4 @@
-"""What an open project promises beside its code is there and true: one version everywhere, CI runs the README's commands."""
+"""Everything around the code exists and is true: one version everywhere, and CI runs the README's commands."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ def read(name):
 
 
 def first(pattern, name):
-    """What the pattern's group matches first in a file."""
+    """The pattern's group in its first match in a file."""
     found = re.search(pattern, read(name), flags=re.M)
     assert found, f"{name} has no {pattern}"
     return found[1]

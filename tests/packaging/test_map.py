@@ -1,4 +1,4 @@
-"""The map in CONTRIBUTING.md names every module, in the room where it lies, and nothing that is not there."""
+"""The map in CONTRIBUTING.md lists every module under its folder, and nothing else."""
 
 import re
 from pathlib import Path

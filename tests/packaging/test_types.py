@@ -1,4 +1,4 @@
-"""Types from a user's side: what mypy and pyright say of scripts that import the installed package."""
+"""mypy and pyright accept correct scripts that import the installed package, and find every mistake."""
 
 import ast
 import inspect
@@ -34,7 +34,7 @@ def run(command, folder):
 
 
 def mypy(python, folder):
-    """Complaints by script and line. Keras and TensorFlow have no types, which is said of every import of theirs."""
+    """Complaints by script and line. Keras and TensorFlow have no types, so every import of them is reported."""
     options = ["--strict", "--disable-error-code", "import-untyped", "--python-executable", python]
     done = run([sys.executable, "-m", "mypy", *options, *SCRIPTS], folder)
     found = re.findall(r"(?m)^(.*?):(\d+): error: (.*)$", done.stdout)
@@ -70,7 +70,7 @@ def test_the_script_of_the_user_runs(python, folder):
     assert done.returncode == 0, done.stderr
 
 
-# --- the stubs against what there is at run time ---------------------------------------------------------------------------
+# --- the stubs against the run-time objects ---------------------------------------------------------------------------------
 
 PACKAGE = Path(pyadam.__file__).parent
 FACES = [("__init__.pyi", pyadam), ("_keras3.pyi", pyadam), ("_tf_keras.pyi", pyadam.tf_keras)]
@@ -82,7 +82,7 @@ def defined(stub):
 
 
 def constructor(node):
-    """The function that a stub's definition stands for, without self."""
+    """The function described by a stub's definition, without self."""
     if isinstance(node, ast.FunctionDef):
         return node.args
     (init,) = (n for n in node.body if isinstance(n, ast.FunctionDef))

@@ -1,4 +1,4 @@
-"""A script as users write them: it runs, and both type checkers find nothing in it."""
+"""A typical user script: it runs, and both type checkers accept it."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -60,7 +60,7 @@ pieces = pyadam.learning_rate_schedule_piecewise_constant_decay(boundaries=(10, 
 scaled = pyadam.LossScaleOptimizer(pyadam.RMSprop(pieces), initial_scale=2.0**10, dynamic_growth_steps=100)
 keras_inside = pyadam.optimizer_loss_scale(keras.optimizers.Adam(0.1))
 
-# --- what they have -------------------------------------------------------------------------------------------------------
+# --- attributes -----------------------------------------------------------------------------------------------------------
 
 again: pyadam.Adam = pyadam.Adam.from_config(optimizer.get_config())
 beta: float = optimizer.beta_1

@@ -1,4 +1,4 @@
-"""The case table: does it cover what it says, and do both languages read the same from it?"""
+"""The case table covers every argument, and both languages read the same values from it."""
 
 import pytest
 

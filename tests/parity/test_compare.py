@@ -1,4 +1,4 @@
-"""The measures: distances in ULP, and what may differ by how much."""
+"""Distances in ULP, and the limits they are held to, are what their definitions say."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_apart_on_the_scale_of_a_larger_value():
 
 
 def test_the_total_change_is_the_length_of_the_way():
-    """There and back again by 1: 2 ULP for two steps, and a share of 2."""
+    """There and back by 1: 2 ULP for two steps, and a share of 2."""
     history = History("float32", [np.array([1.0]), np.array([2.0]), np.array([1.0])])
     np.testing.assert_array_equal(total_change(history), [[0.0], [1.0], [2.0]])
     np.testing.assert_allclose(limits(history, total_change(history), 0.5), [[0.0], [2.0**-22 + 0.5], [2.0**-21 + 1.0]])

@@ -1,4 +1,4 @@
-"""Every defect of Keras that pyadam mends, measured on both: Keras' outcome is wrong, ours is right."""
+"""For every documented difference, Keras' measured result is wrong and ours is right."""
 
 import pytest
 

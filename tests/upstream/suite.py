@@ -1,4 +1,4 @@
-"""Runs tests of Keras, from the installed wheel, on pyadam's classes in the place of Keras' own."""
+"""Runs Keras' tests, from the installed wheel, with pyadam's classes in place of Keras' own."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 
 WHEEL = Path(keras.src.__file__).parent
 
-# Why a test of Keras can't pass, where the reason is that of several.
+# Why several tests of Keras can't pass.
 ASSIGNS = (
     "asserts how: one `assign` a variable through mocked methods, and none on the variable itself; pyadam's step assigns "
     "all variables from one compiled program"
@@ -22,14 +22,12 @@ WORDS = "wants Keras' words: pyadam refuses the same, with an error that names a
 
 
 class Suite:
-    """The tests in some folders of the wheel. A subclass names them; its tests are the three here."""
+    """The tests in some folders of the wheel, which a subclass names; it runs the three tests here."""
 
     folders: ClassVar[tuple[str, ...]]
-    exceptions: ClassVar[
-        dict[str, str]
-    ] = {}  # test id -> why it can't pass; one that passes all the same is a failure, too
-    at_least: ClassVar[int]  # that many tests met one of pyadam's optimizers and passed
-    needs: ClassVar[str | None] = None  # a package without which they can't be read
+    exceptions: ClassVar[dict[str, str]] = {}  # test id -> why it can't pass; passing anyway is a failure, too
+    at_least: ClassVar[int]  # so many tests used one of pyadam's optimizers and passed
+    needs: ClassVar[str | None] = None  # a package that they need to be imported
 
     @classmethod
     def files(cls) -> list[str]:
@@ -40,7 +38,7 @@ class Suite:
     @pytest.fixture(scope="class")
     @classmethod
     def results(cls, tmp_path_factory):
-        """What became of each test, by id: outcome, whether one of pyadam's optimizers took part, what went wrong."""
+        """The result of each test, by id: outcome, whether it used one of pyadam's optimizers, what went wrong."""
         if cls.needs:
             pytest.importorskip(cls.needs)
         folder = tmp_path_factory.mktemp("upstream")

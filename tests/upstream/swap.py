@@ -1,7 +1,7 @@
-"""A pytest plugin: puts pyadam's classes in the place of Keras' own, and notes how the tests went that meet one.
+"""A pytest plugin: replaces Keras' classes by pyadam's, and records the results of the tests that use one.
 
 Loaded with ``-p swap`` before tests are collected. Only tests that may make an optimizer run; the others are the same as
-without pyadam. Results go to the file that PYADAM_UPSTREAM_RESULTS names, one JSON list a test: its id, its outcome, whether
+without pyadam. Results go to the file named by PYADAM_UPSTREAM_RESULTS, one JSON list per test: its id, its outcome, whether
 it made one of pyadam's optimizers, and what went wrong. A test that needs a package which is not installed counts as skipped,
 and so does a file.
 """
@@ -19,15 +19,15 @@ import pytest
 import pyadam
 import pyadam.keras3
 
-_WORDS = {"compile", "optimizer", "optimizers"}  # what says them may make an optimizer
-_ALL = ("optimizers/", "wrappers/")  # where no test is left out
+_WORDS = {"compile", "optimizer", "optimizers"}  # code with these words may make an optimizer
+_ALL = ("optimizers/", "wrappers/")  # no test is left out there
 
 _made = 0
 _reports: dict[str, list] = {}
 
 
 def _swap(name: str) -> None:
-    """In every module of Keras that holds the class of that name, and in Keras' table of names."""
+    """In every Keras module that has the class of that name, and in Keras' table of names."""
     ours, original = getattr(pyadam, name), getattr(keras.optimizers, name)
     for module_name, module in list(sys.modules.items()):
         if module_name.split(".")[0] == "keras" and getattr(module, name, None) is original:
@@ -67,7 +67,7 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def _reaches_optimizer(function: Callable, own: type | None) -> bool:
-    """Whether a function, or one of the tests' modules that it names, says one of the words."""
+    """Whether a function, or a test module that it names, contains one of the words."""
     seen, waiting = set(), [getattr(function, "__func__", function), getattr(own, "setUp", None)]
     while waiting:
         found = waiting.pop()
@@ -80,7 +80,7 @@ def _reaches_optimizer(function: Callable, own: type | None) -> bool:
         ):
             continue
         seen.add(found)
-        waiting.extend([cell.cell_contents for cell in found.__closure__ or ()])  # what a decorator has wrapped
+        waiting.extend([cell.cell_contents for cell in found.__closure__ or ()])  # unwraps decorators
         names = set(_names(found.__code__))
         if names & _WORDS:
             return True
@@ -97,7 +97,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = chosen
 
 
-# --- how they went -------------------------------------------------------------------------------------------------------
+# --- results -------------------------------------------------------------------------------------------------------------
 
 
 def _note(node: str, outcome: str, why: str) -> list:

@@ -1,4 +1,4 @@
-"""Keras' own tests of models, of training and of the wrappers for scikit-learn: those that may make an optimizer."""
+"""Keras' own tests of models, training and the scikit-learn wrappers pass with pyadam's, except those listed with a reason."""
 
 import pytest
 from suite import ASSIGNS, Suite

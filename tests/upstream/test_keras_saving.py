@@ -1,4 +1,4 @@
-"""Keras' own tests of saving and loading: those that may make an optimizer."""
+"""Keras' own tests of saving and loading pass with pyadam's optimizers."""
 
 import pytest
 from suite import Suite

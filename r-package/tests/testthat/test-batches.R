@@ -1,3 +1,5 @@
+# R functions that make batches train, validate and predict like the same data in one piece.
+
 x <- matrix(1:48 / 48, 16)
 y <- 1:16 / 16
 

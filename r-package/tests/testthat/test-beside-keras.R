@@ -1,3 +1,5 @@
+# pyadam and R keras or keras3 work in one session, whichever is attached last.
+
 # Installs a package of the given R code into a new library.
 install_code <- function(name, library, code, namespace, imports = "") {
   folder <- file.path(tempfile("source-"), name)

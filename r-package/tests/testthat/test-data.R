@@ -1,3 +1,5 @@
+# R's kinds of data reach Keras as they should, and anything else is refused by name.
+
 # A model of `units` numbers whose output is that of its last layer.
 network <- function(units = 1L, loss = "mse", ..., keras = "keras") {
   keras <- reticulate::import(keras)

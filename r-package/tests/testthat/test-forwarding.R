@@ -1,3 +1,5 @@
+# Only the arguments that the user wrote reach Python, evaluated once and in the right place.
+
 test_that("only what the user wrote goes to Python", {
   need_pyadam()
   expect_identical(received(optimizer_adam()), "{}")

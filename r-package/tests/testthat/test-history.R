@@ -1,3 +1,5 @@
+# fit() returns a history that converts to a data frame, prints and plots as in R keras 2.11.
+
 fitted <- function(..., metrics = NULL) {
   keras <- reticulate::import("keras")
   model <- keras$Sequential(list(keras$layers$Dense(1L, kernel_initializer = "zeros")))

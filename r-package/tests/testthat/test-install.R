@@ -1,3 +1,5 @@
+# install_pyadam() finds what to install, and pyadam_info() names the versions.
+
 # A folder that looks like the source of the Python package.
 some_checkout <- function() {
   folder <- tempfile("checkout-")

@@ -1,3 +1,5 @@
+# Metrics are named and ordered as in Keras, in both generations.
+
 x <- matrix(1:8 / 8, 4)
 y <- x[, 1]
 

@@ -1,3 +1,5 @@
+# R functions as hyperparameters are called for the step that needs them.
+
 one_weight <- function(optimizer, ...) {
   keras <- reticulate::import("keras")
   layer <- keras$layers$Dense(1L, use_bias = FALSE, kernel_initializer = "zeros")

@@ -1,3 +1,5 @@
+# Schedules give Keras' numbers, and ones written in R train, save and compile.
+
 # A class whose rate halves with every step.
 # nolint start: object_usage_linter.
 halving <- function(...) {

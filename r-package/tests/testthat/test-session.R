@@ -1,3 +1,5 @@
+# A fresh session attaches without Python, and says what to run if something is missing.
+
 test_that("attaching starts no Python and takes less than a second", {
   printed <- fresh_session(c(
     "elapsed <- system.time(library(pyadam))[['elapsed']]",

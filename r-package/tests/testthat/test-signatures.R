@@ -1,3 +1,5 @@
+# Every R function has the arguments and defaults of the table, which are also Python's.
+
 lines <- grep("^#", readLines("signatures.txt"), invert = TRUE, value = TRUE)
 table <- sub("^[^:]*: ", "", lines)
 names(table) <- sub(":.*", "", lines)

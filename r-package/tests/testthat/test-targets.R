@@ -1,3 +1,5 @@
+# Factors and class weights mean the same in y, validation_data and class_weight.
+
 x <- as.matrix(iris[1:4])
 species <- iris$Species
 

@@ -1,3 +1,5 @@
+# Models from reticulate compile and train with R's numbers, names and functions.
+
 inputs <- matrix(c(-1, 0, 1, 2, 2, 1, 0, 1), ncol = 2)
 targets <- c(1, 2, 3, 4)
 

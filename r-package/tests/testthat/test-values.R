@@ -1,3 +1,5 @@
+# Values arrive in Python unchanged, and Python's messages reach the R user.
+
 config <- function(optimizer) optimizer$get_config()
 
 test_that("values arrive", {
