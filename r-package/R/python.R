@@ -100,9 +100,9 @@ set_attribute <- function(x, name, value) {
 #' @export
 `$<-.pyadam.hosts.base.BaseOptimizer` <- set_attribute
 
-#' @method $<- pyadam.loss_scale.LossScale
+#' @method $<- pyadam.hosts.loss_scale.LossScale
 #' @export
-`$<-.pyadam.loss_scale.LossScale` <- set_attribute
+`$<-.pyadam.hosts.loss_scale.LossScale` <- set_attribute
 # nolint end
 
 is_r_function <- function(value) {

@@ -24,6 +24,7 @@ WORDS = "wants Keras' words: pyadam refuses the same, with an error that names a
 class Suite:
     """The tests in some folders of the wheel. A subclass names them; its tests are the three here."""
 
+    host: ClassVar[str] = "keras"
     folders: ClassVar[tuple[str, ...]]
     exceptions: ClassVar[
         dict[str, str]
@@ -32,9 +33,16 @@ class Suite:
     needs: ClassVar[str | None] = None  # a package without which they can't be read
 
     @classmethod
+    def root(cls) -> Path:
+        """The folder that the tests are below."""
+        return WHEEL
+
+    @classmethod
     def files(cls) -> list[str]:
+        """The files of tests, below ``root``."""
+        root = cls.root()
         return sorted(
-            str(path.relative_to(WHEEL)) for folder in cls.folders for path in (WHEEL / folder).rglob("*_test.py")
+            str(path.relative_to(root)) for folder in cls.folders for path in (root / folder).rglob("*_test.py")
         )
 
     @pytest.fixture(scope="class")
@@ -47,12 +55,20 @@ class Suite:
         (folder / "pytest.ini").write_text("[pytest]\n")
         environment = {
             **os.environ,
+            "PYADAM_UPSTREAM_HOST": cls.host,
             "PYADAM_UPSTREAM_RESULTS": str(folder / "results.json"),
             "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
         }
-        options = ["-q", "-c", str(folder / "pytest.ini"), "--rootdir", str(WHEEL), "--continue-on-collection-errors"]
+        options = [
+            "-q",
+            "-c",
+            str(folder / "pytest.ini"),
+            "--rootdir",
+            str(cls.root()),
+            "--continue-on-collection-errors",
+        ]
         plugins = ["-p", "no:cacheprovider", "-p", "swap"]
-        files = [str(WHEEL / name) for name in cls.files()]
+        files = [str(cls.root() / name) for name in cls.files()]
         command = [sys.executable, "-m", "pytest", *options, *plugins, *files]
         run = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
         if not (folder / "results.json").exists():
