@@ -67,7 +67,7 @@ class Muon(Spec):
 
 
 def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
-    """alpha_t = lr * adam_lr_ratio * sqrt(1 - adam_beta_2^t) / (1 - adam_beta_1^t) in Adam's formulas, for the other variables."""
+    """alpha_t = lr * adam_lr_ratio * sqrt(1 - adam_beta_2^t) / (1 - adam_beta_1^t), the step size of Adam's updates."""
     alpha = lr * h.adam_lr_ratio * tf.sqrt(1.0 - h.adam_beta_2**t) / (1.0 - h.adam_beta_1**t)
     return {"lr": lr, "alpha": alpha, "gain_1": 1.0 - h.adam_beta_1, "gain_2": 1.0 - h.adam_beta_2}, {}
 

@@ -56,22 +56,22 @@ class Rule:
     Attributes:
         spec: the arguments.
         layout: name of the state layout; optimizers that share one can load each other's state.
-        scalars: ``(h, t, lr, shared) -> (c, shared)``: what all variables share, computed once per step in float64. If ``update``
-            uses symbols of its own, the docstring defines them, as in "alpha_t = ...", and is shown with the formulas.
+        scalars: ``(h, t, lr, shared) -> (c, shared)``: what all variables share, computed once per step in float64. If its
+            docstring defines symbols of the formulas, as in "alpha_t = ...", users see it after them.
         update: ``(h, c, w, g, s) -> (w, slots)``: the new weight and slots of one variable; no slot's new value depends
             on the old value of a later slot.
         slots: ``(h, shape, path) -> groups``: the slots of a variable. Saved state holds the first group of all variables,
             then the second; within a group, each variable's slots are adjacent.
         shared: names and initial values of scalar variables that belong to the optimizer as a whole.
         decay: ``(h, s) -> number or None``: the weight decay for a variable with these slots.
-        magnified: ``(h) -> factor``: an upper bound on the rounding errors that the step adds to the weight's own, in units of the
-            rounding of its largest element. Each sum over the variable counts as one, as its rounding reaches every element.
+        magnified: ``(h) -> factor``: an upper bound on the rounding errors that the step adds to the weight's own, in units
+            of its largest element's. Each sum over the variable counts as one, as its rounding reaches every element.
         elementwise: whether each element's update depends on that element alone; if so, variables may be concatenated.
-        single_pass: whether XLA may compute all new values in one fused loop, with the same bits as separate loops. This requires
-            that no two products meet in a sum, which compilers round as they like.
+        single_pass: whether XLA may compute all new values in one fused loop, with the same bits as separate loops. This
+            requires that no two products meet in a sum, which compilers round as they like.
         idle: ``(h) -> bool``: whether a zero gradient leaves weight and slots unchanged, to the bit.
-        weight_first: ``(h) -> bool``: whether the new weight depends on old slot values; a separate loop reads them before they are
-            overwritten.
+        weight_first: ``(h) -> bool``: whether the new weight depends on old slot values; a separate loop reads them before they
+            are overwritten.
         lists: the attributes in which Keras' class keeps its lists of slots, each with the name of the slot.
         lazy: whether a sparse gradient updates only its own rows, even if a zero gradient would move the others.
     """
