@@ -1,7 +1,7 @@
-"""pyadam: TensorFlow optimizers as pure update rules, compiled into one program a step, the same in Python and in R.
+"""pyadam: TensorFlow optimizers as pure update rules, compiled into one program per step, for Python and R.
 
-Importing the package, or ``pyadam.specs``, does not import TensorFlow; the first optimizer does. As soon as a Keras is
-imported, before or after this package, it knows the classes by name, and so loads models that were saved with one.
+Importing the package or ``pyadam.specs`` does not import TensorFlow; creating the first optimizer does. The classes are
+registered with Keras when it is imported, before or after this package, so saved models that use them can be loaded.
 """
 
 import importlib
@@ -22,7 +22,7 @@ _FUNCTIONS = [getattr(specs, name).r_name for name in _CLASSES]
 
 _SCHEDULES = list(schedules.SCHEDULES)
 
-_SUBMODULES = ["tf_keras", "xla"]  # which import TensorFlow
+_SUBMODULES = ["tf_keras", "xla"]  # these import TensorFlow
 
 __all__ = ["NA", "__version__", "info", "schedules", "specs", *_CLASSES, *_FUNCTIONS, *_SCHEDULES]
 
@@ -44,7 +44,7 @@ def __dir__() -> list[str]:
 
 
 def info() -> dict[str, str]:
-    """Versions of what a step depends on, for bug reports; what is not installed is said to be missing."""
+    """Versions of what a step depends on, for bug reports; "missing" for packages that are not installed."""
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
@@ -65,7 +65,7 @@ def info() -> dict[str, str]:
 
 
 def _register(keras: Any) -> None:
-    """Makes the classes for a Keras that has just been imported, which registers them there."""
+    """Creates the classes for a Keras that has just been imported, which registers them there."""
     if keras.__name__ == "tf_keras":
         importlib.import_module("pyadam.tf_keras")
     elif keras.config.backend() == "tensorflow":

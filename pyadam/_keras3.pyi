@@ -29,69 +29,69 @@ class _Optimizer(Optimizer):
     iterations: Attribute[Value, Any]
     """The number of updates so far."""
     learning_rate: Attribute[Value, LearningRate]
-    """Step size. A variable is read and a function called at every step."""
+    """Step size. Variables are read and functions are called at every step."""
     weight_decay: Attribute[Value | None, DynamicNumber | None]
     """Decoupled decay: weights shrink by learning_rate * weight_decay before each update."""
     clipnorm: Attribute[float | None, Number | None]
-    """Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it."""
+    """Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it."""
     clipvalue: Attribute[float | None, Number | None]
-    """Largest absolute value of a gradient's element; a larger one is cut to it."""
+    """Maximum absolute value of each gradient element; larger ones are clipped to it."""
     global_clipnorm: Attribute[float | None, Number | None]
-    """Largest Euclidean norm of all gradients taken together; scaled down as one vector."""
+    """Maximum Euclidean norm of all gradients together, which are scaled down as one vector."""
     use_ema: bool
     """Whether to keep an exponential moving average of the weights."""
     ema_momentum: Attribute[Value, DynamicNumber]
-    """Share of the old average in average = momentum * average + (1 - momentum) * weight."""
+    """Decay rate of the average: average = momentum * average + (1 - momentum) * weight."""
     ema_overwrite_frequency: Attribute[int | None, Count | None]
-    """Updates between two overwrites of the weights by their averages; without it they are overwritten at the end of fit."""
+    """Number of updates after which the weights are overwritten by their averages; if None, only at the end of fit."""
     loss_scale_factor: Attribute[float | None, Number | None]
-    """The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow."""
+    """Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow."""
     gradient_accumulation_steps: Attribute[int | None, Count | None]
-    """Calls whose gradients are averaged into one update."""
+    """Number of calls whose gradients are averaged into one update."""
     jit_compile: bool
-    """Whether to compile the step with XLA into one program."""
+    """Whether to compile the step into one program with XLA."""
     slot_dtype: Literal["bfloat16"] | None
-    """Dtype in which the slots are kept, with stochastic rounding; without it that of the arithmetic."""
+    """Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic."""
 
 class Adadelta(_Optimizer):
     """Adadelta: step sizes from running means of squared gradients and squared steps.
 
     Args:
-        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
             variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
-        rho: Share of the old value in the running mean of squared gradients. A number in [0, 1], a variable that holds
-            one or a function without arguments. Default: 0.95.
-        epsilon: Added to both means of squares, inside their roots. A number in [0, inf), a variable that holds one or
-            a function without arguments. Default: 1e-07.
+        rho: Decay rate of the running mean of squared gradients. A number in [0, 1], a variable that holds one or a
+            function without arguments. Default: 0.95.
+        epsilon: Added to both means of squares, inside the roots. A number in [0, inf), a variable that holds one or a
+            function without arguments. Default: 1e-07.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
             [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
-        clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
-            inf), or None (NULL in R). Default: None.
-        clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
-            None (NULL in R). Default: None.
-        global_clipnorm: Largest Euclidean norm of all gradients taken together; scaled down as one vector. A number in
-            (0, inf), or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
+            in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
-        ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
-            overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
-        loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
-        gradient_accumulation_steps: Calls whose gradients are averaged into one update. A whole number >= 1, or None
-            (NULL in R). Default: None.
-        name: Name of the optimizer, and prefix of its variables' names. A string. Default: 'adadelta'.
-        jit_compile: Whether to compile the step with XLA into one program. True or False. Default: True.
-        slot_dtype: Dtype in which the slots are kept, with stochastic rounding; without it that of the arithmetic.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'adadelta'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Zeiler (2012), ADADELTA: An Adaptive Learning Rate Method, https://arxiv.org/abs/1212.5701, algorithm 1.
     """
 
     rho: Attribute[Value, DynamicNumber]
-    """Share of the old value in the running mean of squared gradients."""
+    """Decay rate of the running mean of squared gradients."""
     epsilon: Attribute[Value, DynamicNumber]
-    """Added to both means of squares, inside their roots."""
+    """Added to both means of squares, inside the roots."""
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
@@ -113,41 +113,41 @@ class Adadelta(_Optimizer):
     ) -> None: ...
 
 class Adafactor(_Optimizer):
-    """Adafactor: the second moment of a matrix kept as the means of its rows and columns.
+    """Adafactor: stores the second moment of a matrix as row and column means.
 
     Args:
-        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
             variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
-        beta_2_decay: Power of the step number by which the mean of squares forgets. A number in (-inf, 0], a variable
-            that holds one or a function without arguments. Default: -0.8.
+        beta_2_decay: Exponent in the decay rate beta_t = 1 - t^beta_2_decay. A number in (-inf, 0], a variable that
+            holds one or a function without arguments. Default: -0.8.
         epsilon_1: Added to the squared gradient. A number in [0, inf), a variable that holds one or a function without
             arguments. Default: 1e-30.
-        epsilon_2: Least root mean square of a weight that its step is scaled by. A number in [0, inf), a variable that
+        epsilon_2: Lower bound on the weight's root mean square in the step size. A number in [0, inf), a variable that
             holds one or a function without arguments. Default: 0.001.
-        clip_threshold: Largest root mean square of an update before the step size. A number in (0, inf), a variable
+        clip_threshold: Updates with a larger root mean square are scaled down to it. A number in (0, inf), a variable
             that holds one or a function without arguments. Default: 1.0.
-        relative_step: Whether a constant learning rate is limited to 1 / sqrt(t) at the update of number t. True or
-            False. Default: True.
+        relative_step: Whether to cap a constant learning rate at 1 / sqrt(t) in update number t. True or False.
+            Default: True.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
             [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
-        clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
-            inf), or None (NULL in R). Default: None.
-        clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
-            None (NULL in R). Default: None.
-        global_clipnorm: Largest Euclidean norm of all gradients taken together; scaled down as one vector. A number in
-            (0, inf), or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
+            in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
-        ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
-            overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
-        loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
-        gradient_accumulation_steps: Calls whose gradients are averaged into one update. A whole number >= 1, or None
-            (NULL in R). Default: None.
-        name: Name of the optimizer, and prefix of its variables' names. A string. Default: 'adafactor'.
-        jit_compile: Whether to compile the step with XLA into one program. True or False. Default: True.
-        slot_dtype: Dtype in which the slots are kept, with stochastic rounding; without it that of the arithmetic.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'adafactor'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Shazeer and Stern (2018), Adafactor: Adaptive Learning Rates with Sublinear Memory Cost,
@@ -155,15 +155,15 @@ class Adafactor(_Optimizer):
     """
 
     beta_2_decay: Attribute[Value, DynamicNumber]
-    """Power of the step number by which the mean of squares forgets."""
+    """Exponent in the decay rate beta_t = 1 - t^beta_2_decay."""
     epsilon_1: Attribute[Value, DynamicNumber]
     """Added to the squared gradient."""
     epsilon_2: Attribute[Value, DynamicNumber]
-    """Least root mean square of a weight that its step is scaled by."""
+    """Lower bound on the weight's root mean square in the step size."""
     clip_threshold: Attribute[Value, DynamicNumber]
-    """Largest root mean square of an update before the step size."""
+    """Updates with a larger root mean square are scaled down to it."""
     relative_step: bool
-    """Whether a constant learning rate is limited to 1 / sqrt(t) at the update of number t."""
+    """Whether to cap a constant learning rate at 1 / sqrt(t) in update number t."""
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
@@ -188,34 +188,34 @@ class Adafactor(_Optimizer):
     ) -> None: ...
 
 class Adagrad(_Optimizer):
-    """Adagrad: each element's steps shrink with the squares of all its gradients so far.
+    """Adagrad: each element's steps shrink with the sum of its squared gradients so far.
 
     Args:
-        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
             variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
-        initial_accumulator_value: First value of the sums of squared gradients. A number in [0, inf). Default: 0.1.
+        initial_accumulator_value: Initial value of the sums of squared gradients. A number in [0, inf). Default: 0.1.
         epsilon: Added to the mean of squares, inside the root. A number in [0, inf), a variable that holds one or a
             function without arguments. Default: 1e-07.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
             [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
-        clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
-            inf), or None (NULL in R). Default: None.
-        clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
-            None (NULL in R). Default: None.
-        global_clipnorm: Largest Euclidean norm of all gradients taken together; scaled down as one vector. A number in
-            (0, inf), or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
+            in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
-        ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
-            overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
-        loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
-        gradient_accumulation_steps: Calls whose gradients are averaged into one update. A whole number >= 1, or None
-            (NULL in R). Default: None.
-        name: Name of the optimizer, and prefix of its variables' names. A string. Default: 'adagrad'.
-        jit_compile: Whether to compile the step with XLA into one program. True or False. Default: True.
-        slot_dtype: Dtype in which the slots are kept, with stochastic rounding; without it that of the arithmetic.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'adagrad'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Duchi, Hazan and Singer (2011), Adaptive Subgradient Methods for Online Learning and Stochastic
@@ -223,7 +223,7 @@ class Adagrad(_Optimizer):
     """
 
     initial_accumulator_value: Attribute[float, Number]
-    """First value of the sums of squared gradients."""
+    """Initial value of the sums of squared gradients."""
     epsilon: Attribute[Value, DynamicNumber]
     """Added to the mean of squares, inside the root."""
     def __init__(
@@ -250,35 +250,35 @@ class Adam(_Optimizer):
     """Adam: steps scaled by bias-corrected running means of the gradient and of its square.
 
     Args:
-        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
             variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
         beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
             arguments. Default: 0.9.
         beta_2: Decay rate of the second moment v. A number in [0, 1), a variable that holds one or a function without
             arguments. Default: 0.999.
-        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" of the paper). A number in [0, inf),
+        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" in the paper). A number in [0, inf),
             a variable that holds one or a function without arguments. Default: 1e-07.
         amsgrad: Whether to divide by the largest v seen so far (Reddi et al., 2018). True or False. Default: False.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
             [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
-        clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
-            inf), or None (NULL in R). Default: None.
-        clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
-            None (NULL in R). Default: None.
-        global_clipnorm: Largest Euclidean norm of all gradients taken together; scaled down as one vector. A number in
-            (0, inf), or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
+            in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
-        ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
-            overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
-        loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
-        gradient_accumulation_steps: Calls whose gradients are averaged into one update. A whole number >= 1, or None
-            (NULL in R). Default: None.
-        name: Name of the optimizer, and prefix of its variables' names. A string. Default: 'adam'.
-        jit_compile: Whether to compile the step with XLA into one program. True or False. Default: True.
-        slot_dtype: Dtype in which the slots are kept, with stochastic rounding; without it that of the arithmetic.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'adam'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
@@ -291,7 +291,7 @@ class Adam(_Optimizer):
     beta_2: Attribute[Value, DynamicNumber]
     """Decay rate of the second moment v."""
     epsilon: Attribute[Value, DynamicNumber]
-    """Added to the root of v, outside the bias correction ("epsilon hat" of the paper)."""
+    """Added to the root of v, outside the bias correction ("epsilon hat" in the paper)."""
     amsgrad: bool
     """Whether to divide by the largest v seen so far (Reddi et al., 2018)."""
     def __init__(
@@ -317,10 +317,10 @@ class Adam(_Optimizer):
     ) -> None: ...
 
 class AdamW(_Optimizer):
-    """AdamW: Adam with weight decay applied to the weights, not mixed into the gradient.
+    """AdamW: Adam with weight decay applied to the weights instead of the gradient.
 
     Args:
-        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
             variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
             [0, inf), a variable that holds one or a function without arguments. Default: 0.004.
@@ -328,27 +328,27 @@ class AdamW(_Optimizer):
             arguments. Default: 0.9.
         beta_2: Decay rate of the second moment v. A number in [0, 1), a variable that holds one or a function without
             arguments. Default: 0.999.
-        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" of the paper). A number in [0, inf),
+        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" in the paper). A number in [0, inf),
             a variable that holds one or a function without arguments. Default: 1e-07.
         amsgrad: Whether to divide by the largest v seen so far (Reddi et al., 2018). True or False. Default: False.
-        clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
-            inf), or None (NULL in R). Default: None.
-        clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
-            None (NULL in R). Default: None.
-        global_clipnorm: Largest Euclidean norm of all gradients taken together; scaled down as one vector. A number in
-            (0, inf), or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
+            in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
-        ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
-            overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
-        loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
-        gradient_accumulation_steps: Calls whose gradients are averaged into one update. A whole number >= 1, or None
-            (NULL in R). Default: None.
-        name: Name of the optimizer, and prefix of its variables' names. A string. Default: 'adamw'.
-        jit_compile: Whether to compile the step with XLA into one program. True or False. Default: True.
-        slot_dtype: Dtype in which the slots are kept, with stochastic rounding; without it that of the arithmetic.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'adamw'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Loshchilov and Hutter (2019), Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101,
@@ -360,7 +360,7 @@ class AdamW(_Optimizer):
     beta_2: Attribute[Value, DynamicNumber]
     """Decay rate of the second moment v."""
     epsilon: Attribute[Value, DynamicNumber]
-    """Added to the root of v, outside the bias correction ("epsilon hat" of the paper)."""
+    """Added to the root of v, outside the bias correction ("epsilon hat" in the paper)."""
     amsgrad: bool
     """Whether to divide by the largest v seen so far (Reddi et al., 2018)."""
     def __init__(
@@ -386,10 +386,10 @@ class AdamW(_Optimizer):
     ) -> None: ...
 
 class Adamax(_Optimizer):
-    """Adamax: Adam with the infinity norm in the place of the second moment.
+    """Adamax: Adam with the infinity norm instead of the second moment.
 
     Args:
-        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
             variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
         beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
             arguments. Default: 0.9.
@@ -399,24 +399,24 @@ class Adamax(_Optimizer):
             1e-07.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
             [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
-        clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
-            inf), or None (NULL in R). Default: None.
-        clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
-            None (NULL in R). Default: None.
-        global_clipnorm: Largest Euclidean norm of all gradients taken together; scaled down as one vector. A number in
-            (0, inf), or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
+            in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
-        ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
-            overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
-        loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
-        gradient_accumulation_steps: Calls whose gradients are averaged into one update. A whole number >= 1, or None
-            (NULL in R). Default: None.
-        name: Name of the optimizer, and prefix of its variables' names. A string. Default: 'adamax'.
-        jit_compile: Whether to compile the step with XLA into one program. True or False. Default: True.
-        slot_dtype: Dtype in which the slots are kept, with stochastic rounding; without it that of the arithmetic.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'adamax'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
@@ -451,42 +451,42 @@ class Adamax(_Optimizer):
     ) -> None: ...
 
 class Ftrl(_Optimizer):
-    """Ftrl: follow the regularized leader, whose L1 term sets weights to exactly zero.
+    """Ftrl: follow the regularized leader; its L1 term sets weights to exactly zero.
 
     Args:
-        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
             variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
-        learning_rate_power: Power of the sum of squares that scales the step; 0 for none. A number in (-inf, 0], a
+        learning_rate_power: Exponent of the sum of squares in the step size; 0 for no scaling. A number in (-inf, 0], a
             variable that holds one or a function without arguments. Default: -0.5.
-        initial_accumulator_value: First value of the sums of squared gradients. A number in [0, inf). Default: 0.1.
-        l1_regularization_strength: Strength of the L1 term of the leader's problem. A number in [0, inf), a variable
-            that holds one or a function without arguments. Default: 0.0.
-        l2_regularization_strength: Strength of the L2 term of the leader's problem. A number in [0, inf), a variable
-            that holds one or a function without arguments. Default: 0.0.
-        l2_shrinkage_regularization_strength: Strength of an L2 term that enters as a gradient of the weight, and so
-            shrinks it. A number in [0, inf), a variable that holds one or a function without arguments. Default: 0.0.
-        beta: The paper's beta, divided by the learning rate and added to the L2 term. A number in [0, inf), a variable
-            that holds one or a function without arguments. Default: 0.0.
+        initial_accumulator_value: Initial value of the sums of squared gradients. A number in [0, inf). Default: 0.1.
+        l1_regularization_strength: Strength of the L1 penalty. A number in [0, inf), a variable that holds one or a
+            function without arguments. Default: 0.0.
+        l2_regularization_strength: Strength of the L2 penalty. A number in [0, inf), a variable that holds one or a
+            function without arguments. Default: 0.0.
+        l2_shrinkage_regularization_strength: Strength of an L2 penalty added to the gradient, which shrinks the
+            weights. A number in [0, inf), a variable that holds one or a function without arguments. Default: 0.0.
+        beta: The paper's beta; beta / learning_rate is added to the L2 term. A number in [0, inf), a variable that
+            holds one or a function without arguments. Default: 0.0.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
             [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
-        clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
-            inf), or None (NULL in R). Default: None.
-        clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
-            None (NULL in R). Default: None.
-        global_clipnorm: Largest Euclidean norm of all gradients taken together; scaled down as one vector. A number in
-            (0, inf), or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
+            in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
-        ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
-            overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
-        loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
-        gradient_accumulation_steps: Calls whose gradients are averaged into one update. A whole number >= 1, or None
-            (NULL in R). Default: None.
-        name: Name of the optimizer, and prefix of its variables' names. A string. Default: 'ftrl'.
-        jit_compile: Whether to compile the step with XLA into one program. True or False. Default: True.
-        slot_dtype: Dtype in which the slots are kept, with stochastic rounding; without it that of the arithmetic.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'ftrl'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: McMahan et al. (2013), Ad Click Prediction: a View from the Trenches,
@@ -494,17 +494,17 @@ class Ftrl(_Optimizer):
     """
 
     learning_rate_power: Attribute[Value, DynamicNumber]
-    """Power of the sum of squares that scales the step; 0 for none."""
+    """Exponent of the sum of squares in the step size; 0 for no scaling."""
     initial_accumulator_value: Attribute[float, Number]
-    """First value of the sums of squared gradients."""
+    """Initial value of the sums of squared gradients."""
     l1_regularization_strength: Attribute[Value, DynamicNumber]
-    """Strength of the L1 term of the leader's problem."""
+    """Strength of the L1 penalty."""
     l2_regularization_strength: Attribute[Value, DynamicNumber]
-    """Strength of the L2 term of the leader's problem."""
+    """Strength of the L2 penalty."""
     l2_shrinkage_regularization_strength: Attribute[Value, DynamicNumber]
-    """Strength of an L2 term that enters as a gradient of the weight, and so shrinks it."""
+    """Strength of an L2 penalty added to the gradient, which shrinks the weights."""
     beta: Attribute[Value, DynamicNumber]
-    """The paper's beta, divided by the learning rate and added to the L2 term."""
+    """The paper's beta; beta / learning_rate is added to the L2 term."""
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
@@ -530,10 +530,10 @@ class Ftrl(_Optimizer):
     ) -> None: ...
 
 class Lamb(_Optimizer):
-    """Lamb: Adam's direction, in every variable as long as the variable itself.
+    """Lamb: Adam's direction, scaled in each variable to the norm of the weights.
 
     Args:
-        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
             variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
         beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
             arguments. Default: 0.9.
@@ -543,24 +543,24 @@ class Lamb(_Optimizer):
             function without arguments. Default: 1e-07.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
             [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
-        clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
-            inf), or None (NULL in R). Default: None.
-        clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
-            None (NULL in R). Default: None.
-        global_clipnorm: Largest Euclidean norm of all gradients taken together; scaled down as one vector. A number in
-            (0, inf), or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
+            in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
-        ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
-            overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
-        loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
-        gradient_accumulation_steps: Calls whose gradients are averaged into one update. A whole number >= 1, or None
-            (NULL in R). Default: None.
-        name: Name of the optimizer, and prefix of its variables' names. A string. Default: 'lamb'.
-        jit_compile: Whether to compile the step with XLA into one program. True or False. Default: True.
-        slot_dtype: Dtype in which the slots are kept, with stochastic rounding; without it that of the arithmetic.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'lamb'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: You et al. (2019), Large Batch Optimization for Deep Learning: Training BERT in 76 minutes,
@@ -595,48 +595,48 @@ class Lamb(_Optimizer):
     ) -> None: ...
 
 class LazyAdam(_Optimizer):
-    """LazyAdam: Adam that moves only those rows of an embedding that have a gradient.
+    """LazyAdam: Adam that updates only the rows of an embedding that have a gradient.
 
-    For dense gradients it is Adam, to the bit. For sparse gradients (``tf.IndexedSlices``) it is another algorithm: Adam moves
-    every row at every step. Here rows that name the same index are summed first. Then m, v, weight decay and the weight follow
-    Adam's formulas in these rows alone; t is the number of the update, not of the row's own updates. All other rows of weight
-    and state keep their bits. Clipping sees the summed rows; in a norm the others count as zeros. The cost of a step grows
-    with the rows that it moves.
+    For dense gradients it matches Adam to the bit. For sparse gradients (``tf.IndexedSlices``) it is a different algorithm,
+    since Adam moves every row at every step. Rows with the same index are summed first. Then m, v, weight decay and the weight
+    follow Adam's formulas in these rows only; t counts all updates, not those of the row. All other rows of the weight and its
+    slots stay as they are, to the bit. Clipping sees the summed rows; in a norm the others count as zeros. The cost of a step
+    grows with the number of rows it updates.
 
     A sparse gradient can't be combined with ``use_ema``, ``gradient_accumulation_steps`` above 1, ``slot_dtype``,
-    with a constraint of its variable, or with a train step that is compiled as a whole (``jit_compile=True`` in ``compile()``).
-    An error at the step says what to change.
+    with a constraint on its variable, or with a train step that is compiled as a whole (``jit_compile=True`` in ``compile()``).
+    The step then raises an error that says what to change.
 
     Args:
-        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
             variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
         beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
             arguments. Default: 0.9.
         beta_2: Decay rate of the second moment v. A number in [0, 1), a variable that holds one or a function without
             arguments. Default: 0.999.
-        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" of the paper). A number in [0, inf),
+        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" in the paper). A number in [0, inf),
             a variable that holds one or a function without arguments. Default: 1e-07.
         amsgrad: Whether to divide by the largest v seen so far (Reddi et al., 2018). True or False. Default: False.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
             [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
-        clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
-            inf), or None (NULL in R). Default: None.
-        clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
-            None (NULL in R). Default: None.
-        global_clipnorm: Largest Euclidean norm of all gradients taken together; scaled down as one vector. A number in
-            (0, inf), or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
+            in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
-        ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
-            overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
-        loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
-        gradient_accumulation_steps: Calls whose gradients are averaged into one update. A whole number >= 1, or None
-            (NULL in R). Default: None.
-        name: Name of the optimizer, and prefix of its variables' names. A string. Default: 'lazyadam'.
-        jit_compile: Whether to compile the step with XLA into one program. True or False. Default: True.
-        slot_dtype: Dtype in which the slots are kept, with stochastic rounding; without it that of the arithmetic.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'lazyadam'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
@@ -649,7 +649,7 @@ class LazyAdam(_Optimizer):
     beta_2: Attribute[Value, DynamicNumber]
     """Decay rate of the second moment v."""
     epsilon: Attribute[Value, DynamicNumber]
-    """Added to the root of v, outside the bias correction ("epsilon hat" of the paper)."""
+    """Added to the root of v, outside the bias correction ("epsilon hat" in the paper)."""
     amsgrad: bool
     """Whether to divide by the largest v seen so far (Reddi et al., 2018)."""
     def __init__(
@@ -675,35 +675,35 @@ class LazyAdam(_Optimizer):
     ) -> None: ...
 
 class Lion(_Optimizer):
-    """Lion: steps of one size, in the sign of momentum and gradient together.
+    """Lion: steps of fixed size, along the sign of an interpolation between momentum and gradient.
 
     Args:
-        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
             variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
-        beta_1: Share of the momentum in the direction of the step. A number in [0, 1), a variable that holds one or a
+        beta_1: Weight of the momentum in the step direction. A number in [0, 1), a variable that holds one or a
             function without arguments. Default: 0.9.
         beta_2: Decay rate of the momentum. A number in [0, 1), a variable that holds one or a function without
             arguments. Default: 0.99.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
             [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
-        clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
-            inf), or None (NULL in R). Default: None.
-        clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
-            None (NULL in R). Default: None.
-        global_clipnorm: Largest Euclidean norm of all gradients taken together; scaled down as one vector. A number in
-            (0, inf), or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
+            in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
-        ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
-            overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
-        loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
-        gradient_accumulation_steps: Calls whose gradients are averaged into one update. A whole number >= 1, or None
-            (NULL in R). Default: None.
-        name: Name of the optimizer, and prefix of its variables' names. A string. Default: 'lion'.
-        jit_compile: Whether to compile the step with XLA into one program. True or False. Default: True.
-        slot_dtype: Dtype in which the slots are kept, with stochastic rounding; without it that of the arithmetic.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'lion'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Chen et al. (2023), Symbolic Discovery of Optimization Algorithms, https://arxiv.org/abs/2302.06675,
@@ -711,7 +711,7 @@ class Lion(_Optimizer):
     """
 
     beta_1: Attribute[Value, DynamicNumber]
-    """Share of the momentum in the direction of the step."""
+    """Weight of the momentum in the step direction."""
     beta_2: Attribute[Value, DynamicNumber]
     """Decay rate of the momentum."""
     def __init__(
@@ -735,42 +735,42 @@ class Lion(_Optimizer):
     ) -> None: ...
 
 class Muon(_Optimizer):
-    """Muon: momentum made nearly orthogonal for matrices, Adam for everything else.
+    """Muon: orthogonalized momentum for matrices, Adam for everything else.
 
     Args:
-        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
             variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
-        adam_beta_1: Adam's beta_1, for the variables that Adam updates. A number in [0, 1), a variable that holds one
-            or a function without arguments. Default: 0.9.
+        adam_beta_1: Adam's beta_1, for the variables it updates. A number in [0, 1), a variable that holds one or a
+            function without arguments. Default: 0.9.
         adam_beta_2: Adam's beta_2. A number in [0, 1), a variable that holds one or a function without arguments.
             Default: 0.999.
-        adam_weight_decay: Decoupled decay of the variables that Adam updates. A number in [0, inf), a variable that
-            holds one or a function without arguments, or None (NULL in R). Default: 0.004.
+        adam_weight_decay: Decoupled weight decay of the variables that Adam updates. A number in [0, inf), a variable
+            that holds one or a function without arguments, or None (NULL in R). Default: 0.004.
         epsilon: Adam's epsilon. A number in [0, inf), a variable that holds one or a function without arguments.
             Default: 1e-07.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
             [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: 0.004.
-        clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
-            inf), or None (NULL in R). Default: None.
-        clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
-            None (NULL in R). Default: None.
-        global_clipnorm: Largest Euclidean norm of all gradients taken together; scaled down as one vector. A number in
-            (0, inf), or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
+            in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
-        ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
-            overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
-        loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
-        gradient_accumulation_steps: Calls whose gradients are averaged into one update. A whole number >= 1, or None
-            (NULL in R). Default: None.
-        name: Name of the optimizer, and prefix of its variables' names. A string. Default: 'muon'.
-        jit_compile: Whether to compile the step with XLA into one program. True or False. Default: True.
-        slot_dtype: Dtype in which the slots are kept, with stochastic rounding; without it that of the arithmetic.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'muon'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
-        exclude_layers: Matrices whose path one of them matches are left to Adam. A list of regular expressions, or None
-            (NULL in R). Default: None.
+        exclude_layers: Matrices whose path matches one of these are left to Adam. A list of regular expressions, or
+            None (NULL in R). Default: None.
         exclude_embeddings: Whether matrices with "embedding" in their path are left to Adam. True or False. Default:
             True.
         muon_a: First coefficient of the Newton-Schulz polynomial. A number in (-inf, inf), a variable that holds one or
@@ -781,27 +781,27 @@ class Muon(_Optimizer):
             a function without arguments. Default: 2.0315.
         adam_lr_ratio: Adam's learning rate, as a multiple of learning_rate. A number in [0, inf), a variable that holds
             one or a function without arguments. Default: 1.0.
-        momentum: Share of the old momentum. A number in [0, 1], a variable that holds one or a function without
+        momentum: Decay rate of the momentum. A number in [0, 1], a variable that holds one or a function without
             arguments. Default: 0.95.
-        ns_steps: Iterations of Newton and Schulz. A whole number >= 0. Default: 5.
+        ns_steps: Number of Newton-Schulz iterations. A whole number >= 0. Default: 5.
         nesterov: Whether to look one momentum step ahead. True or False. Default: True.
-        rms_rate: Steps are scaled by rms_rate * sqrt(max(rows, columns)); without it not at all. A number in [0, inf),
-            a variable that holds one or a function without arguments, or None (NULL in R). Default: 0.2.
+        rms_rate: Steps are scaled by rms_rate * sqrt(max(rows, columns)); None turns this off. A number in [0, inf), a
+            variable that holds one or a function without arguments, or None (NULL in R). Default: 0.2.
 
     Source: Jordan et al. (2024), Muon: An optimizer for hidden layers, https://kellerjordan.github.io/posts/muon. Step
     size: Liu et al. (2025), Muon is Scalable for LLM Training, https://arxiv.org/abs/2502.16982, equation 4.
     """
 
     adam_beta_1: Attribute[Value, DynamicNumber]
-    """Adam's beta_1, for the variables that Adam updates."""
+    """Adam's beta_1, for the variables it updates."""
     adam_beta_2: Attribute[Value, DynamicNumber]
     """Adam's beta_2."""
     adam_weight_decay: Attribute[Value | None, DynamicNumber | None]
-    """Decoupled decay of the variables that Adam updates."""
+    """Decoupled weight decay of the variables that Adam updates."""
     epsilon: Attribute[Value, DynamicNumber]
     """Adam's epsilon."""
     exclude_layers: Attribute[list[str] | None, Sequence[str] | None]
-    """Matrices whose path one of them matches are left to Adam."""
+    """Matrices whose path matches one of these are left to Adam."""
     exclude_embeddings: bool
     """Whether matrices with "embedding" in their path are left to Adam."""
     muon_a: Attribute[Value, DynamicNumber]
@@ -813,13 +813,13 @@ class Muon(_Optimizer):
     adam_lr_ratio: Attribute[Value, DynamicNumber]
     """Adam's learning rate, as a multiple of learning_rate."""
     momentum: Attribute[Value, DynamicNumber]
-    """Share of the old momentum."""
+    """Decay rate of the momentum."""
     ns_steps: Attribute[int, Count]
-    """Iterations of Newton and Schulz."""
+    """Number of Newton-Schulz iterations."""
     nesterov: bool
     """Whether to look one momentum step ahead."""
     rms_rate: Attribute[Value | None, DynamicNumber | None]
-    """Steps are scaled by rms_rate * sqrt(max(rows, columns)); without it not at all."""
+    """Steps are scaled by rms_rate * sqrt(max(rows, columns)); None turns this off."""
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
@@ -853,37 +853,37 @@ class Muon(_Optimizer):
     ) -> None: ...
 
 class Nadam(_Optimizer):
-    """Nadam: Adam with Nesterov's look-ahead momentum on Dozat's schedule.
+    """Nadam: Adam with Nesterov momentum on Dozat's schedule.
 
     Args:
-        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
             variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
         beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
             arguments. Default: 0.9.
         beta_2: Decay rate of the second moment v. A number in [0, 1), a variable that holds one or a function without
             arguments. Default: 0.999.
-        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" of the paper). A number in [0, inf),
+        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" in the paper). A number in [0, inf),
             a variable that holds one or a function without arguments. Default: 1e-07.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
             [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
-        clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
-            inf), or None (NULL in R). Default: None.
-        clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
-            None (NULL in R). Default: None.
-        global_clipnorm: Largest Euclidean norm of all gradients taken together; scaled down as one vector. A number in
-            (0, inf), or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
+            in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
-        ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
-            overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
-        loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
-        gradient_accumulation_steps: Calls whose gradients are averaged into one update. A whole number >= 1, or None
-            (NULL in R). Default: None.
-        name: Name of the optimizer, and prefix of its variables' names. A string. Default: 'nadam'.
-        jit_compile: Whether to compile the step with XLA into one program. True or False. Default: True.
-        slot_dtype: Dtype in which the slots are kept, with stochastic rounding; without it that of the arithmetic.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'nadam'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Dozat (2016), Incorporating Nesterov Momentum into Adam,
@@ -895,7 +895,7 @@ class Nadam(_Optimizer):
     beta_2: Attribute[Value, DynamicNumber]
     """Decay rate of the second moment v."""
     epsilon: Attribute[Value, DynamicNumber]
-    """Added to the root of v, outside the bias correction ("epsilon hat" of the paper)."""
+    """Added to the root of v, outside the bias correction ("epsilon hat" in the paper)."""
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
@@ -918,39 +918,39 @@ class Nadam(_Optimizer):
     ) -> None: ...
 
 class RMSprop(_Optimizer):
-    """RMSprop: the gradient over the root of a running mean of its square.
+    """RMSprop: the gradient divided by the root of a running mean of its square.
 
     Args:
-        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
             variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
-        rho: Share of the old value in the running mean of squared gradients. A number in [0, 1], a variable that holds
-            one or a function without arguments. Default: 0.9.
-        momentum: Share of the last step in the next. A number in [0, 1], a variable that holds one or a function
-            without arguments. Default: 0.0.
+        rho: Decay rate of the running mean of squared gradients. A number in [0, 1], a variable that holds one or a
+            function without arguments. Default: 0.9.
+        momentum: Share of the last step that is added to the next. A number in [0, 1], a variable that holds one or a
+            function without arguments. Default: 0.0.
         epsilon: Added to the mean of squares, inside the root. A number in [0, inf), a variable that holds one or a
             function without arguments. Default: 1e-07.
-        centered: Whether to divide by an estimate of the variance, not of the second moment. True or False. Default:
+        centered: Whether to use an estimate of the variance instead of the second moment. True or False. Default:
             False.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
             [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
-        clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
-            inf), or None (NULL in R). Default: None.
-        clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
-            None (NULL in R). Default: None.
-        global_clipnorm: Largest Euclidean norm of all gradients taken together; scaled down as one vector. A number in
-            (0, inf), or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
+            in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
-        ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
-            overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
-        loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
-        gradient_accumulation_steps: Calls whose gradients are averaged into one update. A whole number >= 1, or None
-            (NULL in R). Default: None.
-        name: Name of the optimizer, and prefix of its variables' names. A string. Default: 'rmsprop'.
-        jit_compile: Whether to compile the step with XLA into one program. True or False. Default: True.
-        slot_dtype: Dtype in which the slots are kept, with stochastic rounding; without it that of the arithmetic.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'rmsprop'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Tieleman and Hinton (2012), Neural Networks for Machine Learning, lecture 6.5. Centred: Graves (2013),
@@ -958,13 +958,13 @@ class RMSprop(_Optimizer):
     """
 
     rho: Attribute[Value, DynamicNumber]
-    """Share of the old value in the running mean of squared gradients."""
+    """Decay rate of the running mean of squared gradients."""
     momentum: Attribute[Value, DynamicNumber]
-    """Share of the last step in the next."""
+    """Share of the last step that is added to the next."""
     epsilon: Attribute[Value, DynamicNumber]
     """Added to the mean of squares, inside the root."""
     centered: bool
-    """Whether to divide by an estimate of the variance, not of the second moment."""
+    """Whether to use an estimate of the variance instead of the second moment."""
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
@@ -988,34 +988,34 @@ class RMSprop(_Optimizer):
     ) -> None: ...
 
 class SGD(_Optimizer):
-    """SGD: gradient descent, with momentum if asked for.
+    """SGD: gradient descent with optional momentum.
 
     Args:
-        learning_rate: Step size. A variable is read and a function called at every step. A number in [0, inf), a
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
             variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.01.
-        momentum: Share of the last step in the next. A number in [0, 1], a variable that holds one or a function
-            without arguments. Default: 0.0.
+        momentum: Share of the last step that is added to the next. A number in [0, 1], a variable that holds one or a
+            function without arguments. Default: 0.0.
         nesterov: Whether to look one momentum step ahead. True or False. Default: False.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
             [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
-        clipnorm: Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it. A number in (0,
-            inf), or None (NULL in R). Default: None.
-        clipvalue: Largest absolute value of a gradient's element; a larger one is cut to it. A number in (0, inf), or
-            None (NULL in R). Default: None.
-        global_clipnorm: Largest Euclidean norm of all gradients taken together; scaled down as one vector. A number in
-            (0, inf), or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
+            in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
-        ema_momentum: Share of the old average in average = momentum * average + (1 - momentum) * weight. A number in
-            [0, 1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Updates between two overwrites of the weights by their averages; without it they are
-            overwritten at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
-        loss_scale_factor: The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow. A
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
-        gradient_accumulation_steps: Calls whose gradients are averaged into one update. A whole number >= 1, or None
-            (NULL in R). Default: None.
-        name: Name of the optimizer, and prefix of its variables' names. A string. Default: 'sgd'.
-        jit_compile: Whether to compile the step with XLA into one program. True or False. Default: True.
-        slot_dtype: Dtype in which the slots are kept, with stochastic rounding; without it that of the arithmetic.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'sgd'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Robbins and Monro (1951), A Stochastic Approximation Method; momentum: Sutskever et al. (2013),
@@ -1023,7 +1023,7 @@ class SGD(_Optimizer):
     """
 
     momentum: Attribute[Value, DynamicNumber]
-    """Share of the last step in the next."""
+    """Share of the last step that is added to the next."""
     nesterov: bool
     """Whether to look one momentum step ahead."""
     def __init__(
@@ -1047,18 +1047,18 @@ class SGD(_Optimizer):
     ) -> None: ...
 
 class LossScaleOptimizer(_LossScaleOptimizer):
-    """Loss scaling: another optimizer's steps, with the loss multiplied by a factor that follows the gradients.
+    """Loss scaling: wraps another optimizer and multiplies the loss by a factor that adapts to the gradients.
 
-    A step whose gradients are not all finite is skipped and halves the factor, which stays at 1 at least; it leaves the other
-    optimizer as it was. After dynamic_growth_steps finite steps in a row the factor doubles. The other optimizer gets the
-    gradients divided by the factor. So small gradients of 16-bit layers are not lost to underflow.
+    A step whose gradients are not all finite is skipped, leaves the inner optimizer unchanged and halves the factor, down to 1
+    at the least. After dynamic_growth_steps finite steps in a row the factor doubles. The inner optimizer gets the gradients
+    divided by the factor. This keeps small gradients of 16-bit layers from underflowing.
 
     Args:
-        inner_optimizer: The optimizer that takes the steps. An optimizer of the same Keras, without a loss scale around
-            it.
-        initial_scale: First value of the factor. A number in [1, inf). Default: 32768.0.
-        dynamic_growth_steps: Finite steps in a row after which the factor doubles. A whole number >= 1. Default: 2000.
-        name: Name of the optimizer; without one, Keras' own. A string, or None (NULL in R). Default: None.
+        inner_optimizer: The optimizer to wrap. An optimizer of the same Keras, without a loss scale around it.
+        initial_scale: Initial factor. A number in [1, inf). Default: 32768.0.
+        dynamic_growth_steps: Number of finite steps in a row after which the factor doubles. A whole number >= 1.
+            Default: 2000.
+        name: Name of the optimizer; by default, the one Keras gives it. A string, or None (NULL in R). Default: None.
 
     Source: Micikevicius et al. (2018), Mixed Precision Training, https://arxiv.org/abs/1710.03740, section 3.2.
     """

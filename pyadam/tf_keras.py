@@ -10,11 +10,12 @@ from pyadam.hosts.tf_keras import CLASSES, Optimizer
 
 if TYPE_CHECKING:
     from pyadam._tf_keras import *  # noqa: F403  the classes in CLASSES, as checkers see them
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name in CLASSES:
+            return CLASSES[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = ["Optimizer", *CLASSES]
-
-
-def __getattr__(name: str) -> Any:
-    if name in CLASSES:
-        return CLASSES[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Choices about XLA that belong to the whole process."""
+"""Process-wide XLA settings."""
 
 from pyadam.engine import is_single_pass, single_pass
 

@@ -1,4 +1,4 @@
-"""XLA's option for a single pass over memory, in the environment: XLA reads it when it first compiles."""
+"""XLA's option for a single pass over memory, set in the environment, which XLA reads when it first compiles."""
 
 import os
 import re
@@ -8,7 +8,7 @@ __all__ = ["WANTED", "add", "given"]
 _OPTION = "xla_cpu_use_multi_output_fusion"
 
 WANTED = os.environ.get("PYADAM_SINGLE_PASS", "0") not in ("", "0")
-"""Whether the environment asks for a single pass."""
+"""Whether the environment requests a single pass."""
 
 
 def given() -> bool:
@@ -17,7 +17,7 @@ def given() -> bool:
 
 
 def add() -> None:
-    """Sets the option beside those that are set already."""
+    """Adds the option to those already set."""
     if given():
         return
     flags = os.environ.get("XLA_FLAGS", "")

@@ -1,4 +1,4 @@
-"""The reference text of an optimizer, put together from its spec and its rule."""
+"""The reference text of an optimizer, assembled from its spec and rule."""
 
 import inspect
 
@@ -13,9 +13,10 @@ def documentation(spec: type[Spec]) -> str:
     rule = RULES[spec]
     _, _, mathematics = (inspect.getdoc(rule.update) or "").partition("\n\n")
     mathematics = mathematics.partition("\n\nSource:")[0]
-    scalars, _, _ = (inspect.getdoc(rule.scalars) or "").partition("\n\n")
+    symbols, _, _ = (inspect.getdoc(rule.scalars) or "").partition("\n\n")
+    definitions = [f"With {symbols}", ""] if " = " in symbols else []
     described_arguments = described(arguments(spec), name="the class's name in lower case")
-    lines = [inspect.getdoc(spec) or "", "", mathematics, "", f"With {scalars}", "", *described_arguments]
+    lines = [inspect.getdoc(spec) or "", "", mathematics, "", *definitions, *described_arguments]
     lines += [
         "",
         "Weights may be float16, bfloat16, float32 or float64, of any shape. State and arithmetic are float32, or float64 for",

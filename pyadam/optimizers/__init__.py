@@ -1,6 +1,6 @@
-"""The optimizers, a file each: its arguments and its mathematics. Nothing here imports TensorFlow before it computes.
+"""The optimizers, one file each, with arguments and mathematics. TensorFlow is imported only once something is computed.
 
-To add one, add a file with a spec (a frozen dataclass) and ``RULE`` (its pure functions): every module that has one is found.
+To add an optimizer, add a file with a spec (a frozen dataclass) and a ``RULE`` (its pure functions); it is found automatically.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""Adadelta."""
+"""Adadelta: step sizes from running means of squared gradients and squared steps."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -24,15 +24,15 @@ class Adadelta(Spec):
 
     learning_rate: Any = learning_rate_field(0.001)
     rho: float = rho_field(0.95)
-    epsilon: float = argument(1e-7, NON_NEGATIVE, "Added to both means of squares, inside their roots.")
+    epsilon: float = argument(1e-7, NON_NEGATIVE, "Added to both means of squares, inside the roots.")
 
 
 def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
-    """Adadelta: steps in the unit of the weight, from running means of squared gradients and squared steps.
+    """Adadelta: steps in the units of the weight, from running means of squared gradients and squared steps.
 
     a <- rho a + (1 - rho) g^2;  d = -g sqrt(b + epsilon) / sqrt(a + epsilon);  b <- rho b + (1 - rho) d^2;  w <- w + lr d
 
-    Source: Zeiler (2012), algorithm 1, with a learning rate.
+    Source: Zeiler (2012), algorithm 1, plus a learning rate.
     """
     a = s.accumulated_grad + c.rounded(c.gain * (c.rounded(g * g) - s.accumulated_grad))
     d = -tf.sqrt(s.accumulated_delta_var + h.epsilon) * g / c.root(a + h.epsilon)

@@ -1,4 +1,4 @@
-"""Adafactor."""
+"""Adafactor: a factored second moment for matrices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ __all__ = ["RULE", "Adafactor"]
 
 @dataclass(frozen=True, kw_only=True)
 class Adafactor(Spec):
-    """Adafactor: the second moment of a matrix kept as the means of its rows and columns."""
+    """Adafactor: stores the second moment of a matrix as row and column means."""
 
     title = "Adafactor"
     r_name = "optimizer_adafactor"
@@ -27,19 +27,19 @@ class Adafactor(Spec):
     )
 
     learning_rate: Any = learning_rate_field(0.001)
-    beta_2_decay: float = argument(-0.8, NON_POSITIVE, "Power of the step number by which the mean of squares forgets.")
+    beta_2_decay: float = argument(-0.8, NON_POSITIVE, "Exponent in the decay rate beta_t = 1 - t^beta_2_decay.")
     epsilon_1: float = argument(1e-30, NON_NEGATIVE, "Added to the squared gradient.")
-    epsilon_2: float = argument(1e-3, NON_NEGATIVE, "Least root mean square of a weight that its step is scaled by.")
+    epsilon_2: float = argument(1e-3, NON_NEGATIVE, "Lower bound on the weight's root mean square in the step size.")
     clip_threshold: float = argument(
-        1.0, DynamicNumber(low=0.0, low_open=True), "Largest root mean square of an update before the step size."
+        1.0, DynamicNumber(low=0.0, low_open=True), "Updates with a larger root mean square are scaled down to it."
     )
     relative_step: bool = argument(
-        True, Flag(), "Whether a constant learning rate is limited to 1 / sqrt(t) at the update of number t."
+        True, Flag(), "Whether to cap a constant learning rate at 1 / sqrt(t) in update number t."
     )
 
 
 def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
-    """rho_t = min(lr, 1 / sqrt(t)), or lr with ``relative_step=False`` or a schedule, and beta_t = 1 - t^beta_2_decay."""
+    """rho_t = min(lr, 1 / sqrt(t)), or lr with ``relative_step=False`` or a schedule; and beta_t = 1 - t^beta_2_decay."""
     relative = h.relative_step and h.learning_rate_is_constant
     rho = tf.minimum(lr, 1.0 / root(t, t)) if relative else lr
     gain = t**h.beta_2_decay
@@ -47,7 +47,7 @@ def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Sca
 
 
 def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
-    """Adafactor: the second moment of a matrix from the means of its rows and columns; of a vector as it is.
+    """Adafactor: a factored second moment for matrices, the full one for vectors.
 
     q = g^2 + epsilon_1;  r <- beta_t r + (1 - beta_t) mean of q's rows, c of its columns;  v = r c^T / mean(r);
     u = g / sqrt(v);  w <- w - rho_t max(epsilon_2, rms(w)) u / max(1, rms(u) / clip_threshold)
@@ -59,7 +59,7 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
         return tf.sqrt(sum_of_squares(x) / x.shape.num_elements())
 
     if 0 in w.shape:
-        return w, {}  # nothing has no mean
+        return w, {}  # an empty tensor has no mean
     q = c.rounded(g * g) + h.epsilon_1
     new: Slots = {}
     if len(w.shape) > 1:
@@ -78,7 +78,7 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
 def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
     """Row and column means of the last two dimensions, and v.
 
-    A matrix needs the means alone and a vector v alone: what is there beside them is there because Keras' files hold it.
+    A matrix only needs the means and a vector only v; the other slots exist because Keras saves them too.
     """
     shape = tuple(shape)
     if len(shape) > 1:
@@ -94,7 +94,7 @@ RULE = Rule(
     scalars,
     update,
     slots,
-    magnified=lambda h: 5.0,  # means of rows, columns and rows' means, and two root mean squares
+    magnified=lambda h: 5.0,  # means over rows, columns and the row means, and two root mean squares
     elementwise=False,
     lists={"_r": "row", "_c": "column", "_v": "velocity"},
 )

@@ -1,4 +1,4 @@
-"""Adagrad."""
+"""Adagrad: steps that shrink with the sum of all squared gradients so far."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ __all__ = ["RULE", "Adagrad"]
 
 @dataclass(frozen=True, kw_only=True)
 class Adagrad(Spec):
-    """Adagrad: each element's steps shrink with the squares of all its gradients so far."""
+    """Adagrad: each element's steps shrink with the sum of its squared gradients so far."""
 
     title = "Adagrad"
     r_name = "optimizer_adagrad"
@@ -29,18 +29,18 @@ class Adagrad(Spec):
 
 
 def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
-    """Adagrad: each element's steps shrink with the squares of all its gradients so far.
+    """Adagrad: each element's steps shrink with the sum of its squared gradients so far.
 
     a <- a + g^2;  w <- w - lr g / sqrt(a + epsilon)
 
-    Source: Duchi, Hazan and Singer (2011), figure 1 with the diagonal matrix.
+    Source: Duchi, Hazan and Singer (2011), figure 1, diagonal version.
     """
     a = s.accumulator + c.rounded(g * g)
     return w - c.lr * g / c.root(a + h.epsilon), {"accumulator": a}
 
 
 def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
-    """The accumulator, from its initial value."""
+    """The accumulator, starting from its initial value."""
     return ((Slot("accumulator", h.initial_accumulator_value),),)
 
 

@@ -1,4 +1,4 @@
-"""Adam, and AMSGrad, which is one of its arguments."""
+"""Adam, with AMSGrad as an option."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,13 +41,13 @@ class Adam(Spec):
 
 
 def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
-    """alpha_t = lr * sqrt(1 - beta_2^t) / (1 - beta_1^t): the step size with both bias corrections in it."""
+    """alpha_t = lr * sqrt(1 - beta_2^t) / (1 - beta_1^t), the step size with both bias corrections."""
     alpha = lr * tf.sqrt(1.0 - h.beta_2**t) / (1.0 - h.beta_1**t)
     return {"alpha": alpha, "gain_1": 1.0 - h.beta_1, "gain_2": 1.0 - h.beta_2}, {}
 
 
 def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
-    """Adam in its efficient form; AMSGrad where the slot ``velocity_hat`` is there.
+    """Adam in its efficient form; AMSGrad if there is a ``velocity_hat`` slot.
 
     m <- m + (1 - beta_1)(g - m);  v <- v + (1 - beta_2)(g^2 - v);  w <- w - alpha_t m / (sqrt(v) + epsilon)
 
@@ -63,7 +63,7 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
 
 
 def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
-    """m and v; with AMSGrad the largest v too."""
+    """m and v; with AMSGrad also the largest v."""
     groups = MOMENTS(h, shape, path)
     return (*groups, (Slot("velocity_hat"),)) if h.amsgrad else groups
 

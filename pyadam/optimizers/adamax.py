@@ -1,4 +1,4 @@
-"""Adamax."""
+"""Adamax: Adam with the infinity norm instead of the second moment."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ __all__ = ["RULE", "Adamax"]
 
 @dataclass(frozen=True, kw_only=True)
 class Adamax(Spec):
-    """Adamax: Adam with the infinity norm in the place of the second moment."""
+    """Adamax: Adam with the infinity norm instead of the second moment."""
 
     title = "Adamax"
     r_name = "optimizer_adamax"
@@ -27,16 +27,16 @@ class Adamax(Spec):
 
 
 def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
-    """alpha_t = lr / (1 - beta_1^t): the step size with the bias correction of the first moment in it."""
+    """alpha_t = lr / (1 - beta_1^t), the step size with the first moment's bias correction."""
     return {"alpha": lr / (1.0 - h.beta_1**t), "gain_1": 1.0 - h.beta_1, "beta_2": h.beta_2}, {}
 
 
 def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
-    """Adamax: Adam with the infinity norm in the place of the second moment.
+    """Adamax: Adam with the infinity norm instead of the second moment.
 
     m <- m + (1 - beta_1)(g - m);  u <- max(beta_2 u, |g|);  w <- w - alpha_t m / (u + epsilon)
 
-    Source: Kingma and Ba (2014), algorithm 2; epsilon, which the paper leaves out, keeps 0 / 0 away.
+    Source: Kingma and Ba (2014), algorithm 2; epsilon, which the paper omits, avoids 0 / 0.
     """
     m = s.momentum + c.rounded(c.gain_1 * (g - s.momentum))
     u = tf.maximum(c.beta_2 * s.norm, tf.abs(g))

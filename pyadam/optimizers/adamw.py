@@ -1,4 +1,4 @@
-"""AdamW: Adam's rule, with weight decay by default."""
+"""AdamW: Adam with decoupled weight decay on by default."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +12,7 @@ __all__ = ["RULE", "AdamW"]
 
 @dataclass(frozen=True, kw_only=True)
 class AdamW(Spec):
-    """AdamW: Adam with weight decay applied to the weights, not mixed into the gradient."""
+    """AdamW: Adam with weight decay applied to the weights instead of the gradient."""
 
     title = "AdamW"
     r_name = "optimizer_adam_w"

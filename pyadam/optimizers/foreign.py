@@ -1,6 +1,6 @@
-"""Arguments under the names that other libraries and older versions use: what a user who writes them is told.
+"""Hints for argument names from other libraries and older versions.
 
-A hint names an argument only where it means the same. Where nothing does, it says what takes its place, or lists the arguments.
+A hint suggests an argument only if it means the same. Otherwise it says what to use instead, or lists the arguments.
 """
 
 import difflib
@@ -13,7 +13,7 @@ from pyadam.optimizers.kinds import shown
 
 __all__ = ["hint", "without_effect"]
 
-# what other libraries call an argument that means the same
+# other libraries' names for arguments with the same meaning
 _SAME: Mapping[str, tuple[str, ...]] = {
     "learning_rate": ("rate", "step_size", "eta"),
     "beta_1": ("b1", "beta_one"),
@@ -35,13 +35,13 @@ _SAME: Mapping[str, tuple[str, ...]] = {
     "inner_optimizer": ("optimizer", "inner"),
     "dynamic_growth_steps": ("growth_interval", "growth_steps"),
     "initial_scale": ("init_scale", "initial_loss_scale"),
-    # of schedules
+    # schedules
     "initial_learning_rate": ("learning_rate", "lr", "rate", "initial_lr", "init_lr", "base_lr", "initial_rate"),
     "decay_steps": ("steps", "total_steps"),
     "boundaries": ("steps", "milestones"),
     "values": ("learning_rate", "learning_rates", "lr", "rates"),
 }
-# those that mean the same for some optimizers only
+# names with the same meaning for some optimizers only
 _SAME_FOR: Mapping[tuple[str, str], str] = {("RMSprop", "alpha"): "rho"}
 
 _INVERSE_TIME = ("decay", "lr_decay", "learning_rate_decay")
@@ -71,14 +71,14 @@ _INSTEAD: Mapping[str, str] = {
 
 
 def hint(owner: str, name: str, value: Any, known: Sequence[str], owners: Mapping[str, Sequence[str]]) -> str:
-    """What follows the words "unknown argument".
+    """The text that follows "unknown argument" in an error.
 
     Args:
         owner: the optimizer or function that has no such argument.
         name: the argument's name.
         value: its value.
-        known: the arguments there are.
-        owners: for the arguments that only some optimizers have, these optimizers.
+        known: the arguments that exist.
+        owners: the optimizers that have each argument not shared by all.
     """
     plain = re.sub(r"[^a-z0-9]+", "_", name.lower())
     for right, others in _SAME.items():
@@ -101,7 +101,7 @@ def hint(owner: str, name: str, value: Any, known: Sequence[str], owners: Mappin
 
 
 def without_effect(name: str, value: Any) -> bool:
-    """Whether an argument of old calls and configs has the value that switches it off."""
+    """Whether an argument from old calls or configs has a value that turns it off."""
     value = plain_number(value)
     off = value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0)
     return name in _INVERSE_TIME and off

@@ -1,4 +1,4 @@
-"""Ftrl."""
+"""Ftrl: follow the regularized leader, per coordinate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ __all__ = ["RULE", "Ftrl"]
 
 @dataclass(frozen=True, kw_only=True)
 class Ftrl(Spec):
-    """Ftrl: follow the regularized leader, whose L1 term sets weights to exactly zero."""
+    """Ftrl: follow the regularized leader; its L1 term sets weights to exactly zero."""
 
     title = "Ftrl"
     r_name = "optimizer_ftrl"
@@ -27,36 +27,34 @@ class Ftrl(Spec):
 
     learning_rate: Any = learning_rate_field(0.001)
     learning_rate_power: float = argument(
-        -0.5, NON_POSITIVE, "Power of the sum of squares that scales the step; 0 for none."
+        -0.5, NON_POSITIVE, "Exponent of the sum of squares in the step size; 0 for no scaling."
     )
     initial_accumulator_value: float = accumulator_field()
-    l1_regularization_strength: float = argument(0.0, NON_NEGATIVE, "Strength of the L1 term of the leader's problem.")
-    l2_regularization_strength: float = argument(0.0, NON_NEGATIVE, "Strength of the L2 term of the leader's problem.")
+    l1_regularization_strength: float = argument(0.0, NON_NEGATIVE, "Strength of the L1 penalty.")
+    l2_regularization_strength: float = argument(0.0, NON_NEGATIVE, "Strength of the L2 penalty.")
     l2_shrinkage_regularization_strength: float = argument(
-        0.0, NON_NEGATIVE, "Strength of an L2 term that enters as a gradient of the weight, and so shrinks it."
+        0.0, NON_NEGATIVE, "Strength of an L2 penalty added to the gradient, which shrinks the weights."
     )
-    beta: float = argument(
-        0.0, NON_NEGATIVE, "The paper's beta, divided by the learning rate and added to the L2 term."
-    )
+    beta: float = argument(0.0, NON_NEGATIVE, "The paper's beta; beta / learning_rate is added to the L2 term.")
 
 
 def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
-    """1 / lr, which the leader's problem is as steep as."""
+    """The inverse learning rate."""
     return {"steepness": 1.0 / lr}, {}
 
 
 def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
     """Follow the regularized leader, per coordinate.
 
-    n' = n + g^2;  z <- z + g + 2 l2_shrinkage w - (n'^-p - n^-p) / lr w, with p the (negative) learning-rate power;
+    n' = n + g^2;  z <- z + g + 2 l2_shrinkage w - (n'^-p - n^-p) / lr w, where p is learning_rate_power;
     w <- (clip(z, -l1, l1) - z) / (n'^-p / lr + 2 l2 + beta / lr);  n <- n'
 
-    Source: McMahan et al. (2013), algorithm 1, with shrinkage-type L2 and any power.
+    Source: McMahan et al. (2013), algorithm 1, generalized to shrinkage-type L2 and any power.
     """
     n, power = s.accumulator + c.rounded(g * g), -h.learning_rate_power
-    # the difference n'^-p - n^-p itself would cancel where g is small
+    # computing n'^-p - n^-p directly would cancel for small g
     is_root = not tf.is_tensor(power) and power == 0.5
-    if is_root:  # it is g^2 over the sum of both roots, which all processors round alike
+    if is_root:  # g^2 over the sum of both roots, which all processors round alike
         root = tf.sqrt(n)
         both = root + tf.sqrt(s.accumulator)
         grown = g * g / tf.where(both > 0.0, both, tf.ones_like(n))
@@ -73,7 +71,7 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
 
 
 def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
-    """n, from its initial value, and z."""
+    """n, starting from its initial value, and z."""
     return ((Slot("accumulator", h.initial_accumulator_value), Slot("linear")),)
 
 

@@ -1,6 +1,6 @@
-"""The kinds of values that arguments take: how each is checked, and the words of its errors.
+"""The kinds of values that arguments take, their checks and error messages.
 
-Standard library only. NumPy and TensorFlow scalars are recognised by what they offer (``item``, ``numpy``), not by type.
+Standard library only. NumPy and TensorFlow scalars are recognised by their methods (``item``, ``numpy``), not by type.
 """
 
 import inspect
@@ -33,7 +33,7 @@ __all__ = [
 
 
 class _Missing:
-    """R's NA, which no argument takes. The R package passes it in NA's place: reticulate would turn NA into True."""
+    """R's NA, which no argument accepts. The R package passes this object because reticulate would turn NA into True."""
 
     def __repr__(self) -> str:
         return "NA"
@@ -43,9 +43,9 @@ NA = _Missing()
 
 
 def plain(value: Any) -> Any:
-    """A NumPy or TensorFlow scalar as the Python number its writer meant; anything else as it is.
+    """Converts a NumPy or TensorFlow scalar to the Python number its author meant; returns anything else unchanged.
 
-    The shortest decimal that names the same float32 is taken, so ``np.float32(0.1)`` is 0.1 and not 0.10000000149011612.
+    It uses the shortest decimal that gives the same float32: ``np.float32(0.1)`` becomes 0.1, not 0.10000000149011612.
     """
     if isinstance(value, (bool, int, float, str, _Missing)) or value is None or callable(value):
         return value
@@ -63,17 +63,17 @@ def plain(value: Any) -> Any:
 
 
 def is_variable(value: Any) -> bool:
-    """Whether a value is a variable of TensorFlow or of either Keras: its value may be another one at the next step."""
+    """Whether a value is a variable of TensorFlow or either Keras, which may change between steps."""
     return hasattr(value, "assign") and hasattr(value, "dtype") and hasattr(value, "shape")
 
 
 def is_off(value: Any) -> bool:
-    """Whether a hyperparameter is left out for good: None or the number 0, but no variable or function that may give 0."""
+    """Whether a hyperparameter is permanently off: None or the number 0, but not a variable or function that may be 0."""
     return value is None or (isinstance(value, (int, float)) and value == 0)
 
 
 def shown(value: Any) -> str:
-    """How an error quotes a value: short, on one line, with its type where the value alone would mislead."""
+    """A value as errors show it: short, on one line, with its type where the value alone would mislead."""
     text = " ".join(repr(value).split())
     text = text if len(text) <= 80 else text[:77] + "..."
     return (
@@ -94,16 +94,16 @@ def needs_arguments(function: Any) -> bool:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of values. ``check`` returns the value in its plain form or raises TypeError or ValueError."""
+    """A kind of value. ``check`` returns the normalized value or raises TypeError or ValueError."""
 
     optional: bool = False
 
     def allowed(self) -> str:
-        """The allowed values, in words, as errors and reference tables say it."""
+        """The allowed values in words, for errors and reference tables."""
         raise NotImplementedError
 
     def convert(self, value: Any) -> Any:
-        """The value in its plain form; TypeError for the wrong type, ValueError for one out of range."""
+        """The normalized value; raises TypeError for a wrong type and ValueError for a value out of range."""
         raise NotImplementedError
 
     def described(self) -> str:
@@ -121,7 +121,7 @@ class Kind:
             raise type(error)(f"{owner}: {name} must be {self.described()}, got {shown(value)}") from None
 
     def check_variable(self, owner: str, name: str, variable: Any) -> Any:
-        """The variable, if its value is read at every step; TypeError where it would be read once."""
+        """The variable, if its value is read at every step; raises TypeError if it would be read only once."""
         raise TypeError(
             f"{owner}: {name} must be {self.described()}, got the variable {shown(variable)}, which can't be followed here; "
             "give its value"
@@ -158,13 +158,13 @@ class Number(Kind):
 
 @dataclass(frozen=True)
 class DynamicNumber(Number):
-    """A number, or what gives one at every step: a variable or a function without arguments."""
+    """A number, or a variable or function without arguments that gives one at every step."""
 
     def allowed(self) -> str:
         return f"{super().allowed()}, a variable that holds one or a function without arguments"
 
     def check_variable(self, owner: str, name: str, variable: Any) -> Any:
-        """The variable itself; the value that it has now, where it has one already, is in the range."""
+        """The variable itself; its current value, if it already has one, is checked against the range."""
         dtype = str(getattr(variable.dtype, "name", variable.dtype))
         if tuple(variable.shape) != () or "float" not in dtype:
             raise TypeError(
@@ -184,7 +184,7 @@ class DynamicNumber(Number):
         return super().convert(value)
 
     def value(self) -> Number:
-        """The kind of what such a function may return."""
+        """The kind of number such a function may return."""
         return Number(low=self.low, high=self.high, low_open=self.low_open, high_open=self.high_open)
 
 
@@ -204,7 +204,7 @@ class LearningRate(DynamicNumber):
 
 @dataclass(frozen=True)
 class Count(Kind):
-    """A whole number; 2.0, as R writes it, is one."""
+    """A whole number, including R's 2.0."""
 
     at_least: int = 0
 
@@ -234,7 +234,7 @@ class Flag(Kind):
 
 @dataclass(frozen=True)
 class Inner(Kind):
-    """An optimizer, to be wrapped by another; ``fits`` says which objects are one."""
+    """An optimizer to be wrapped by another; ``fits`` says whether an object is one."""
 
     fits: Callable[[Any], bool] = lambda value: hasattr(value, "apply_gradients") and hasattr(value, "build")
 
@@ -249,7 +249,7 @@ class Inner(Kind):
 
 @dataclass(frozen=True)
 class Name(Kind):
-    """A string; empty for the optimizer's own name."""
+    """A string; empty for the optimizer's default name."""
 
     def allowed(self) -> str:
         return "a string"
@@ -262,7 +262,7 @@ class Name(Kind):
 
 @dataclass(frozen=True)
 class Choice(Name):
-    """One of some strings."""
+    """One of a set of strings."""
 
     choices: tuple[str, ...] = ()
 
@@ -277,7 +277,7 @@ class Choice(Name):
 
 @dataclass(frozen=True)
 class ListOf(Kind):
-    """Values of one kind; a single one, as R passes a vector of length one, is a list of one."""
+    """A list of values of one kind; a single value, such as R's vectors of length one, becomes a list of one."""
 
     item: Kind = Kind()
 

@@ -1,4 +1,4 @@
-"""Lamb."""
+"""Lamb: Adam with steps scaled to each variable's norm."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ __all__ = ["RULE", "Lamb"]
 
 @dataclass(frozen=True, kw_only=True)
 class Lamb(Spec):
-    """Lamb: Adam's direction, in every variable as long as the variable itself."""
+    """Lamb: Adam's direction, scaled in each variable to the norm of the weights."""
 
     title = "Lamb"
     r_name = "optimizer_lamb"
@@ -31,7 +31,7 @@ class Lamb(Spec):
 
 
 def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
-    """the bias corrections 1 / (1 - beta_1^t) and 1 / (1 - beta_2^t)."""
+    """m_hat = m / (1 - beta_1^t) and v_hat = v / (1 - beta_2^t), the bias-corrected moments."""
     c = {
         "lr": lr,
         "gain_1": 1.0 - h.beta_1,
@@ -43,11 +43,11 @@ def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Sca
 
 
 def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
-    """Lamb: Adam's direction, as long as the variable's own norm.
+    """Lamb: Adam's direction, scaled to the norm of the weights.
 
-    m and v as in Adam;  r = m_hat / (sqrt(v_hat) + epsilon);  w <- w - lr (|w| / |r|) r, with 1 for the ratio where a norm is 0
+    m and v as in Adam;  r = m_hat / (sqrt(v_hat) + epsilon);  w <- w - lr (|w| / |r|) r, with a ratio of 1 if either norm is 0
 
-    Source: You et al. (2019), algorithm 2, with the decay taken off the weight beforehand.
+    Source: You et al. (2019), algorithm 2, with weight decay applied beforehand.
     """
     m, v = moments(c, g, s)
     r = m * c.correction_1 / (tf.sqrt(v * c.correction_2) + h.epsilon)

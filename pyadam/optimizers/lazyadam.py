@@ -1,4 +1,4 @@
-"""LazyAdam: Adam's rule, which leaves the other rows of an embedding alone."""
+"""LazyAdam: Adam that updates only the embedding rows that have a gradient."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,17 +20,17 @@ __all__ = ["RULE", "LazyAdam"]
 
 @dataclass(frozen=True, kw_only=True)
 class LazyAdam(Spec):
-    """LazyAdam: Adam that moves only those rows of an embedding that have a gradient.
+    """LazyAdam: Adam that updates only the rows of an embedding that have a gradient.
 
-    For dense gradients it is Adam, to the bit. For sparse gradients (``tf.IndexedSlices``) it is another algorithm: Adam moves
-    every row at every step. Here rows that name the same index are summed first. Then m, v, weight decay and the weight follow
-    Adam's formulas in these rows alone; t is the number of the update, not of the row's own updates. All other rows of weight
-    and state keep their bits. Clipping sees the summed rows; in a norm the others count as zeros. The cost of a step grows
-    with the rows that it moves.
+    For dense gradients it matches Adam to the bit. For sparse gradients (``tf.IndexedSlices``) it is a different algorithm,
+    since Adam moves every row at every step. Rows with the same index are summed first. Then m, v, weight decay and the weight
+    follow Adam's formulas in these rows only; t counts all updates, not those of the row. All other rows of the weight and its
+    slots stay as they are, to the bit. Clipping sees the summed rows; in a norm the others count as zeros. The cost of a step
+    grows with the number of rows it updates.
 
     A sparse gradient can't be combined with {conflicts},
-    with a constraint of its variable, or with a train step that is compiled as a whole (``jit_compile=True`` in ``compile()``).
-    An error at the step says what to change.
+    with a constraint on its variable, or with a train step that is compiled as a whole (``jit_compile=True`` in ``compile()``).
+    The step then raises an error that says what to change.
     """
 
     title = "LazyAdam"

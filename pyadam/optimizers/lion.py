@@ -1,4 +1,4 @@
-"""Lion."""
+"""Lion: sign updates from an interpolation between momentum and gradient."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ __all__ = ["RULE", "Lion"]
 
 @dataclass(frozen=True, kw_only=True)
 class Lion(Spec):
-    """Lion: steps of one size, in the sign of momentum and gradient together."""
+    """Lion: steps of fixed size, along the sign of an interpolation between momentum and gradient."""
 
     title = "Lion"
     r_name = "optimizer_lion"
@@ -24,12 +24,12 @@ class Lion(Spec):
     )
 
     learning_rate: Any = learning_rate_field(0.001)
-    beta_1: Any = argument(0.9, DECAY_RATE, "Share of the momentum in the direction of the step.")
+    beta_1: Any = argument(0.9, DECAY_RATE, "Weight of the momentum in the step direction.")
     beta_2: Any = argument(0.99, DECAY_RATE, "Decay rate of the momentum.")
 
 
 def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
-    """the learning rate and both decay rates."""
+    """The learning rate and both decay rates."""
     return {"lr": lr, "gain_1": 1.0 - h.beta_1, "gain_2": 1.0 - h.beta_2}, {}
 
 

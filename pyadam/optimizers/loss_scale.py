@@ -1,4 +1,4 @@
-"""The spec of the loss-scale optimizer, which has another optimizer inside and none of the common arguments."""
+"""The spec of the loss-scale optimizer, which wraps another optimizer and has none of the common arguments."""
 
 import dataclasses
 import inspect
@@ -15,17 +15,17 @@ __all__ = ["LossScaleOptimizer"]
 
 @dataclass(frozen=True, kw_only=True)
 class LossScaleOptimizer:
-    """Loss scaling: another optimizer's steps, with the loss multiplied by a factor that follows the gradients.
+    """Loss scaling: wraps another optimizer and multiplies the loss by a factor that adapts to the gradients.
 
-    A step whose gradients are not all finite is skipped and halves the factor, which stays at 1 at least; it leaves the other
-    optimizer as it was. After dynamic_growth_steps finite steps in a row the factor doubles. The other optimizer gets the
-    gradients divided by the factor. So small gradients of 16-bit layers are not lost to underflow.
+    A step whose gradients are not all finite is skipped, leaves the inner optimizer unchanged and halves the factor, down to 1
+    at the least. After dynamic_growth_steps finite steps in a row the factor doubles. The inner optimizer gets the gradients
+    divided by the factor. This keeps small gradients of 16-bit layers from underflowing.
 
     Attributes:
         title: its name in prose.
         r_name: the name of its function, in Python and in R.
         reference: the paper and section it comes from.
-        elsewhere: what Keras' class once took and old configs hold, with the only values that are taken.
+        elsewhere: arguments that Keras' class used to take and old configs contain, with the only value accepted for each.
     """
 
     title: ClassVar[str] = "LossScaleOptimizer"
@@ -44,12 +44,12 @@ class LossScaleOptimizer:
         }
     )
 
-    inner_optimizer: Any = argument(dataclasses.MISSING, Inner(), "The optimizer that takes the steps.")
-    initial_scale: float = argument(2.0**15, Number(low=1.0), "First value of the factor.")
+    inner_optimizer: Any = argument(dataclasses.MISSING, Inner(), "The optimizer to wrap.")
+    initial_scale: float = argument(2.0**15, Number(low=1.0), "Initial factor.")
     dynamic_growth_steps: int = argument(
-        2000, Count(at_least=1), "Finite steps in a row after which the factor doubles."
+        2000, Count(at_least=1), "Number of finite steps in a row after which the factor doubles."
     )
-    name: str | None = argument(None, optional(Name()), "Name of the optimizer; without one, Keras' own.")
+    name: str | None = argument(None, optional(Name()), "Name of the optimizer; by default, the one Keras gives it.")
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -61,18 +61,18 @@ class LossScaleOptimizer:
 
     @classmethod
     def signature(cls) -> inspect.Signature:
-        """Keras 3's signature, the class's and the function's."""
+        """Keras 3's signature, used by both the class and the function."""
         return signature_of({name: default_of(field) for name, field in cls.arguments().items()})
 
     @classmethod
     def bind(
         cls, args: tuple[Any, ...], kwargs: Mapping[str, Any], fits: Callable[[Any], bool]
     ) -> "LossScaleOptimizer":
-        """The spec of a call; ``fits`` says whether an object is an optimizer of the Keras in question.
+        """The spec for a call; ``fits`` says whether an object is an optimizer of the right Keras.
 
         Raises:
-            TypeError: an unknown name (the nearest known one is named), a missing argument, or a value of the wrong type.
-            ValueError: a value out of its range, or an argument that belongs on the optimizer inside.
+            TypeError: an unknown name (the error suggests the closest), a missing argument, or a value of the wrong type.
+            ValueError: a value out of range, or an argument that belongs on the inner optimizer.
         """
         owner, kwargs = cls.__name__, dict(kwargs)
         for name, only in cls.elsewhere.items():
@@ -84,21 +84,21 @@ class LossScaleOptimizer:
                     + " on the `inner_optimizer`"
                 )
         values = laid_on(cls.signature(), owner, args, kwargs)
-        if values["initial_scale"] is None:  # tf_keras' word for the default
+        if values["initial_scale"] is None:  # tf_keras' way of asking for the default
             values["initial_scale"] = cls.initial_scale
         Inner(fits=fits).check(owner, "inner_optimizer", values["inner_optimizer"])
         return cls(**values)
 
     @classmethod
     def documentation(cls) -> str:
-        """The docstring of its class and function."""
+        """The docstring of the class and the function."""
         lines = [(inspect.getdoc(cls) or "").partition("\n\nAttributes:")[0], "", *described(cls.arguments())]
         lines += [
             "",
-            "Gradients may be float16, bfloat16, float32 or float64; 16-bit ones are divided in float32.",
+            "Gradients may be float16, bfloat16, float32 or float64; 16-bit gradients are divided in float32.",
             "",
             "Raises:",
-            "    ValueError: a value out of its range, or an argument that belongs on the optimizer inside.",
+            "    ValueError: a value out of range, or an argument that belongs on the inner optimizer.",
             "    TypeError: a value of the wrong type, a missing or an unknown argument.",
             "",
             f"Source: {cls.reference}",

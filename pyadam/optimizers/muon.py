@@ -1,4 +1,4 @@
-"""Muon."""
+"""Muon: orthogonalized momentum for matrices, Adam for everything else."""
 
 import re
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ __all__ = ["RULE", "Muon"]
 
 @dataclass(frozen=True, kw_only=True)
 class Muon(Spec):
-    """Muon: momentum made nearly orthogonal for matrices, Adam for everything else."""
+    """Muon: orthogonalized momentum for matrices, Adam for everything else."""
 
     title = "Muon"
     r_name = "optimizer_muon"
@@ -41,15 +41,15 @@ class Muon(Spec):
     )
 
     learning_rate: Any = learning_rate_field(0.001)
-    adam_beta_1: Any = argument(0.9, DECAY_RATE, "Adam's beta_1, for the variables that Adam updates.")
+    adam_beta_1: Any = argument(0.9, DECAY_RATE, "Adam's beta_1, for the variables it updates.")
     adam_beta_2: Any = argument(0.999, DECAY_RATE, "Adam's beta_2.")
     adam_weight_decay: float | None = argument(
-        0.004, optional(NON_NEGATIVE), "Decoupled decay of the variables that Adam updates."
+        0.004, optional(NON_NEGATIVE), "Decoupled weight decay of the variables that Adam updates."
     )
     epsilon: float = argument(1e-7, NON_NEGATIVE, "Adam's epsilon.")
     weight_decay: float | None = weight_decay_field(0.004)
     exclude_layers: list[str] | None = argument(
-        None, optional(Patterns()), "Matrices whose path one of them matches are left to Adam."
+        None, optional(Patterns()), "Matrices whose path matches one of these are left to Adam."
     )
     exclude_embeddings: bool = argument(
         True, Flag(), 'Whether matrices with "embedding" in their path are left to Adam.'
@@ -58,22 +58,22 @@ class Muon(Spec):
     muon_b: float = argument(-4.7750, ANY_NUMBER, "Second coefficient of the Newton-Schulz polynomial.")
     muon_c: float = argument(2.0315, ANY_NUMBER, "Third coefficient of the Newton-Schulz polynomial.")
     adam_lr_ratio: float = argument(1.0, NON_NEGATIVE, "Adam's learning rate, as a multiple of learning_rate.")
-    momentum: float = argument(0.95, UNIT_INTERVAL, "Share of the old momentum.")
-    ns_steps: int = argument(5, Count(at_least=0), "Iterations of Newton and Schulz.")
+    momentum: float = argument(0.95, UNIT_INTERVAL, "Decay rate of the momentum.")
+    ns_steps: int = argument(5, Count(at_least=0), "Number of Newton-Schulz iterations.")
     nesterov: bool = argument(True, Flag(), "Whether to look one momentum step ahead.")
     rms_rate: float | None = argument(
-        0.2, optional(NON_NEGATIVE), "Steps are scaled by rms_rate * sqrt(max(rows, columns)); without it not at all."
+        0.2, optional(NON_NEGATIVE), "Steps are scaled by rms_rate * sqrt(max(rows, columns)); None turns this off."
     )
 
 
 def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
-    """the learning rate, and alpha_t of Adam for the variables that Adam updates, times adam_lr_ratio."""
+    """alpha_t = lr * adam_lr_ratio * sqrt(1 - adam_beta_2^t) / (1 - adam_beta_1^t), the step size of Adam's updates."""
     alpha = lr * h.adam_lr_ratio * tf.sqrt(1.0 - h.adam_beta_2**t) / (1.0 - h.adam_beta_1**t)
     return {"lr": lr, "alpha": alpha, "gain_1": 1.0 - h.adam_beta_1, "gain_2": 1.0 - h.adam_beta_2}, {}
 
 
 def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
-    """Muon for matrices: momentum, made nearly orthogonal; Adam for everything else.
+    """Muon for matrices: momentum, approximately orthogonalized; Adam for everything else.
 
     m <- momentum m + g;  x = g + momentum m (Nesterov) or m;  x / (|x| + 1e-7), then ns_steps times
     x <- a x + (b A + c A^2) x with A = x x^T;  w <- w - lr rms_rate sqrt(max(rows, columns)) x
@@ -90,7 +90,7 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
 
 
 def _orthogonal(h: Any, c: SimpleNamespace, x: Tensor) -> Tensor:
-    """The nearest orthogonal matrix, approximately: the quintic Newton-Schulz iteration on the shorter side."""
+    """Approximates the nearest orthogonal matrix by the quintic Newton-Schulz iteration on the shorter side."""
     tall = x.shape[0] > x.shape[1]
     x = tf.transpose(x) if tall else x
     x = x / (tf.sqrt(sum_of_squares(x)) + 1e-7)
@@ -102,19 +102,19 @@ def _orthogonal(h: Any, c: SimpleNamespace, x: Tensor) -> Tensor:
 
 
 def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
-    """The momentum; for the variables that Adam updates its second moment as well."""
+    """The momentum; for the variables that Adam updates, also the second moment."""
     embedding = h.exclude_embeddings and "embedding" in path.lower()
     adam_updates = len(shape) != 2 or embedding or any(re.search(name, path) for name in h.exclude_layers or ())
     return ((Slot("momentum"), Slot("velocity")) if adam_updates else (Slot("momentum"),),)
 
 
 def decay(h: Any, s: SimpleNamespace) -> float | None:
-    """Adam's variables have their own weight decay."""
+    """The weight decay, which is separate for the variables that Adam updates."""
     return h.adam_weight_decay if hasattr(s, "velocity") else h.weight_decay
 
 
 def magnified(h: Any) -> float:
-    """Each iteration rounds, and multiplies what was rounded before by its polynomial's slope: a at 0, where it is steepest."""
+    """Each iteration rounds, and amplifies earlier rounding errors by the polynomial's slope: a at 0, where it is steepest."""
     return sum(abs(h.muon_a) ** k for k in range(h.ns_steps + 1))
 
 

@@ -1,4 +1,4 @@
-"""Nadam."""
+"""Nadam: Adam with Nesterov momentum on Dozat's schedule."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ __all__ = ["RULE", "Nadam"]
 
 @dataclass(frozen=True, kw_only=True)
 class Nadam(Spec):
-    """Nadam: Adam with Nesterov's look-ahead momentum on Dozat's schedule."""
+    """Nadam: Adam with Nesterov momentum on Dozat's schedule."""
 
     title = "Nadam"
     r_name = "optimizer_nadam"
@@ -30,7 +30,7 @@ class Nadam(Spec):
 
 
 def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
-    """Dozat's momentum schedule mu_t = beta_1 (1 - 0.96^t / 2), and its running product u_t = mu_1 ... mu_t."""
+    """mu_t = beta_1 (1 - 0.96^t / 2), Dozat's momentum schedule, and u_t = mu_1 ... mu_t, its running product."""
 
     def mu(k: Tensor) -> Tensor:
         return h.beta_1 * (1.0 - 0.5 * 0.96**k)
@@ -48,7 +48,7 @@ def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Sca
 
 
 def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
-    """Nadam: Adam whose step looks one momentum step ahead.
+    """Nadam: Adam with a one-step look-ahead in the momentum.
 
     m and v as in Adam;  m_hat = mu_{t+1} m / (1 - u_{t+1}) + (1 - mu_t) g / (1 - u_t);  v_hat = v / (1 - beta_2^t);
     w <- w - lr m_hat / (sqrt(v_hat) + epsilon)

@@ -1,4 +1,4 @@
-"""Operations that say to compilers what plain arithmetic leaves open: where to round, and what comes in which order."""
+"""Operations that fix what plain arithmetic leaves to compilers: where to round, and in which order to compute."""
 
 from typing import Any
 
@@ -10,41 +10,41 @@ _NEIGHBOURS = 16
 
 
 def scalar(value: Any, dtype: Any) -> Any:
-    """A number or scalar tensor in a dtype; ``tf.cast`` would take a Python number through float32, whatever the dtype."""
+    """Casts a number or scalar tensor to a dtype; ``tf.cast`` alone would round Python numbers to float32 first."""
     return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)
 
 
 def rounded(value: Any, t: Any) -> Any:
-    """The value itself, rounded before it goes on, whatever follows; no compiler knows it to be equal to another ``rounded``.
+    """Rounds the value here, whatever follows; compilers can't tell that the result equals the value or another ``rounded``.
 
-    Processors with such an operation contract a product and a sum into one that rounds once, others don't; and XLA does so here
-    and not there. The number would depend on the machine, and on what else a loop computes. What is taken off here is 0, of
-    which a compiler can't know that it is; a product contracted with that is what it was. (A factor of 1 would not do, for XLA
-    moves constant factors past it.) It costs nothing that could be measured, since the update waits for memory. ``t`` is a
-    scalar tensor that is not negative, such as the number of the update.
+    With fused multiply-add, a product and a sum become one operation that rounds once. Not all processors have it, and XLA uses
+    it only in places, so results would depend on the machine and on what else a loop computes. This function subtracts a 0
+    that compilers don't know to be 0; a product fused with that keeps its value. (Multiplying by 1 would not work, since XLA
+    moves constant factors past it.) There is no measurable cost, as the update is memory-bound. ``t`` is a non-negative scalar
+    tensor, such as the number of the update.
     """
     return value - tf.cast(tf.minimum(t, tf.zeros_like(t)), value.dtype)
 
 
 def quotient(value: Any, divisor: float, t: Any) -> Any:
-    """The value over a number; a compiler that knew the number would multiply with its reciprocal, and contract that."""
+    """Divides by a number that compilers can't see, lest they multiply by its reciprocal and fuse the product."""
     return value / rounded(scalar(divisor, value.dtype), t)
 
 
 def root(value: Any, t: Any) -> Any:
-    """The square root, `rounded`, so that one can divide by it.
+    """The square root, `rounded`, so that it is safe to divide by.
 
-    From a quotient by a plain root compilers make a product with its reciprocal, which they have from an instruction that is
-    an approximation, another one on every processor, and a step of Newton's. Roots and quotients are rounded right everywhere.
+    Compilers turn division by a plain root into multiplication by a reciprocal root, from an approximate instruction that
+    differs between processors and a Newton step. Roots and quotients themselves are correctly rounded everywhere.
     """
     return rounded(tf.sqrt(value), t)
 
 
 def sequenced(t: Any, value: Any) -> Any:
-    """``t``, once the value is there: what is computed from it comes later, of which XLA can't know that it needs not.
+    """Returns ``t`` with a dependency on the value that XLA can't remove: whatever uses the result is computed later.
 
-    State is overwritten in place. A loop that reads an old value has to be over by then, or XLA copies it. What is asked of the
-    value is asked in a conditional, since outside of one XLA would compute the one element anew and not wait for the others.
+    State is overwritten in place. Loops that read an old value must be done by then, or XLA makes a copy. The value is tested
+    inside a conditional; outside of one, XLA would recompute the single element instead of waiting for all of them.
     """
 
     def beyond() -> Any:
@@ -55,12 +55,12 @@ def sequenced(t: Any, value: Any) -> Any:
 
 
 def sum_of_squares(x: Any) -> Any:
-    """The sum of all elements' squares, a scalar: in float64, of 16 neighbours each, and then of those.
+    """The sum of squares over all elements, a scalar: in float64, over groups of 16 neighbours and then over the groups.
 
-    XLA's own sum over a whole tensor on a CPU first writes all squares to memory, then sums windows of 32 by 32 element by
-    element. It also takes its terms in an order that depends on what else the loop computes; in float64, where the square of
-    a float32 number is exact, that does not show in a float32 result. The absolute values, which change nothing, keep XLA
-    from making one sum of both.
+    On CPUs, XLA's own sum over a whole tensor first writes all squares to memory, then sums windows of 32 by 32 element by
+    element. Its order of summation also depends on what else the loop computes. In float64, where the square of a float32
+    number is exact, that does not affect a float32 result. The absolute values change nothing but keep XLA from merging the
+    two sums into one.
     """
     if not x.shape.num_elements():
         return tf.reduce_sum(x * x)
@@ -72,5 +72,5 @@ def sum_of_squares(x: Any) -> Any:
 
 
 def mean(x: Any, axis: int, keepdims: bool = False) -> Any:
-    """The mean along an axis, summed in float64 like `sum_of_squares`, and for the same reason."""
+    """The mean along an axis, summed in float64 for the same reason as in `sum_of_squares`."""
     return tf.cast(tf.reduce_mean(tf.cast(x, tf.float64), axis, keepdims), x.dtype)

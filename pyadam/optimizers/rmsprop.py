@@ -1,4 +1,4 @@
-"""RMSprop."""
+"""RMSprop: the gradient divided by the root of a running mean of its square."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ __all__ = ["RULE", "RMSprop"]
 
 @dataclass(frozen=True, kw_only=True)
 class RMSprop(Spec):
-    """RMSprop: the gradient over the root of a running mean of its square."""
+    """RMSprop: the gradient divided by the root of a running mean of its square."""
 
     title = "RMSprop"
     r_name = "optimizer_rmsprop"
@@ -28,28 +28,26 @@ class RMSprop(Spec):
 
     learning_rate: Any = learning_rate_field(0.001)
     rho: float = rho_field(0.9)
-    momentum: float = argument(0.0, UNIT_INTERVAL, "Share of the last step in the next.")
+    momentum: float = argument(0.0, UNIT_INTERVAL, "Share of the last step that is added to the next.")
     epsilon: float = epsilon_in_root_field()
-    centered: bool = argument(
-        False, Flag(), "Whether to divide by an estimate of the variance, not of the second moment."
-    )
+    centered: bool = argument(False, Flag(), "Whether to use an estimate of the variance instead of the second moment.")
 
 
 def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
-    """RMSprop: the gradient over the root of a running mean of its square; with momentum and centring if asked for.
+    """RMSprop: the gradient divided by the root of a running mean of its square; optional momentum and centring.
 
     v <- rho v + (1 - rho) g^2;  d = lr g / sqrt(v + epsilon);  with momentum p: d <- p d_before + d;  w <- w - d
 
-    Centred, the square of a running mean m of g is taken off v under the root: a variance in the place of the second moment.
+    If centred, v - m^2 replaces v under the root, where m is a running mean of g: a variance instead of the second moment.
 
     Source: Tieleman and Hinton (2012), lecture 6.5; centred: Graves (2013), equations 38 to 45.
     """
     v = s.velocity + c.rounded(c.gain * (c.rounded(g * g) - s.velocity))
     new, spread = {"velocity": v}, v
     if hasattr(s, "average_gradient"):
-        # The variance is had as rho ((v - m^2) + (1 - rho) (g - m)^2) from the old v and m, the same number: where m^2 is most
-        # of v, the difference of the new ones would be little but the rounding of both. The minimum of m^2 and v, which is m^2
-        # but for rounding, keeps the root real.
+        # The variance is computed from the old v and m as rho ((v - m^2) + (1 - rho) (g - m)^2), the same number: where m^2
+        # makes up most of v, the difference of the new ones would be mostly rounding error. The minimum of m^2 and v, which
+        # is m^2 up to rounding, keeps the root real.
         mean, apart = s.average_gradient, g - s.average_gradient
         new["average_gradient"] = mean + c.rounded(c.gain * apart)
         old = s.velocity - tf.minimum(c.rounded(mean * mean), s.velocity)
@@ -61,7 +59,7 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
 
 
 def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
-    """The second moment; momentum and mean gradient where they are asked for."""
+    """The second moment, plus momentum and mean gradient if enabled."""
     momentum = ((Slot("momentum"),),) if not is_off(h.momentum) else ()
     centred = ((Slot("average_gradient"),),) if h.centered else ()
     return ((Slot("velocity"),), *momentum, *centred)

@@ -1,4 +1,4 @@
-"""What a rule is: the mathematics of one optimizer, as pure functions of one tensor."""
+"""Rules: the mathematics of an optimizer as pure functions of one variable's tensors."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,19 +9,19 @@ from pyadam.optimizers.spec import Spec
 
 __all__ = ["Rule", "Scalars", "Slot", "Slots", "Tensor", "alike"]
 
-Tensor = Any  # tf.Tensor; TensorFlow ships no types that a checker could use
+Tensor = Any  # tf.Tensor; TensorFlow ships no usable types
 Scalars = dict[str, Tensor]
 Slots = dict[str, Tensor]
 
 
 class Slot(NamedTuple):
-    """A variable that a rule keeps beside each weight.
+    """A slot variable: state that a rule keeps for each weight.
 
     Attributes:
         name: its name among the rule's slots.
-        start: its first value.
-        shape: its shape, if it is not the weight's.
-        dtype: set for a placeholder, which Keras' files hold and no rule reads; it has this dtype.
+        start: its initial value.
+        shape: its shape, if not the weight's.
+        dtype: the dtype of a placeholder, which Keras' files contain and no rule reads; otherwise None.
     """
 
     name: str
@@ -34,7 +34,7 @@ Layout = Callable[[Any, Sequence[int], str], tuple[tuple[Slot, ...], ...]]
 
 
 def alike(*groups: Sequence[str]) -> Layout:
-    """The layout of slots that are the same for all variables and start from zero."""
+    """A layout with the same slots for all variables, all starting from zero."""
     made = tuple(tuple(Slot(name) for name in group) for group in groups)
     return lambda h, shape, path: made
 
@@ -47,33 +47,33 @@ def _weight_decay(h: Any, s: SimpleNamespace) -> float | None:
 class Rule:
     """An optimizer's mathematics.
 
-    In the functions ``h`` holds the hyperparameters of the spec (those that may differ from step to step as scalar tensors:
+    In these functions, ``h`` holds the hyperparameters of the spec (those that may change between steps as scalar tensors:
     in float64 in ``scalars`` and ``decay``, in the dtype of ``w`` in ``update``), ``t`` is the number of the update (from
-    1), ``lr`` the learning rate, ``c`` what ``scalars`` returned, in the dtype of ``w``. ``w``, ``g`` and the slots ``s``
-    are tensors of one dtype: float32, or float64 for float64 weights. ``c`` has two functions as well, for bits that no
-    compiler changes: ``c.rounded(product)`` where a product is part of a sum, ``c.root(x)`` for a root that something is
-    divided by.
+    1), ``lr`` the learning rate, and ``c`` what ``scalars`` returned, in the dtype of ``w``. ``w``, ``g`` and the slots
+    ``s`` are tensors of one dtype: float32, or float64 for float64 weights. ``c`` also has two functions that make results
+    independent of the compiler: ``c.rounded(product)`` for a product inside a sum, ``c.root(x)`` for a root in a divisor.
 
     Attributes:
         spec: the arguments.
-        layout: name of the state layout; optimizers with the same layout can load each other's state.
-        scalars: ``(h, t, lr, shared) -> (c, shared)``: what is the same for all variables, once a step, in float64.
-        update: ``(h, c, w, g, s) -> (w, slots)``: the new weight and slots of one variable; no slot's new value comes from the
-            old one of a slot behind it.
+        layout: name of the state layout; optimizers that share one can load each other's state.
+        scalars: ``(h, t, lr, shared) -> (c, shared)``: what all variables share, computed once per step in float64. If its
+            docstring defines symbols of the formulas, as in "alpha_t = ...", users see it after them.
+        update: ``(h, c, w, g, s) -> (w, slots)``: the new weight and slots of one variable; no slot's new value depends
+            on the old value of a later slot.
         slots: ``(h, shape, path) -> groups``: the slots of a variable. Saved state holds the first group of all variables,
-            then the second; within a group the slots of a variable stand side by side.
-        shared: names and first values of the scalar variables that belong to the optimizer as a whole.
-        decay: ``(h, s) -> number or None``: the weight decay of the variable with these slots.
-        magnified: ``(h) -> factor``: how many times the rounding of its largest element the step inherits beside that of the
-            weight, at most. Each sum over the variable counts as one, for its rounding reaches every element.
-        elementwise: whether each element's update depends on that element alone; then variables may be laid end to end.
-        single_pass: whether XLA makes one loop of all its new values where it may, with the bits of separate loops. For that no
-            two products may meet in a sum, which compilers round as they like.
-        idle: ``(h) -> bool``: whether a gradient of 0 leaves weight and slots as they are, to the bit.
-        weight_first: ``(h) -> bool``: whether the new weight comes from slots' old values; a loop of its own reads them before
-            they are overwritten.
-        lists: the names under which Keras' class keeps its lists of slots, each with the name of the slot.
-        lazy: whether a sparse gradient moves its rows alone even where a gradient of 0 would move the others.
+            then the second; within a group, each variable's slots are adjacent.
+        shared: names and initial values of scalar variables that belong to the optimizer as a whole.
+        decay: ``(h, s) -> number or None``: the weight decay for a variable with these slots.
+        magnified: ``(h) -> factor``: an upper bound on the rounding errors that the step adds to the weight's own, in units
+            of its largest element's. Each sum over the variable counts as one, as its rounding reaches every element.
+        elementwise: whether each element's update depends on that element alone; if so, variables may be concatenated.
+        single_pass: whether XLA may compute all new values in one fused loop, with the same bits as separate loops. This
+            requires that no two products meet in a sum, which compilers round as they like.
+        idle: ``(h) -> bool``: whether a zero gradient leaves weight and slots unchanged, to the bit.
+        weight_first: ``(h) -> bool``: whether the new weight depends on old slot values; a separate loop reads them before they
+            are overwritten.
+        lists: the attributes in which Keras' class keeps its lists of slots, each with the name of the slot.
+        lazy: whether a sparse gradient updates only its own rows, even if a zero gradient would move the others.
     """
 
     spec: type[Spec]

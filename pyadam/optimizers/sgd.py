@@ -1,4 +1,4 @@
-"""SGD."""
+"""SGD: gradient descent with optional momentum."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ __all__ = ["RULE", "SGD"]
 
 @dataclass(frozen=True, kw_only=True)
 class SGD(Spec):
-    """SGD: gradient descent, with momentum if asked for."""
+    """SGD: gradient descent with optional momentum."""
 
     title = "SGD"
     r_name = "optimizer_sgd"
@@ -27,16 +27,16 @@ class SGD(Spec):
     ignored_after = "nesterov"
 
     learning_rate: Any = learning_rate_field(0.01)
-    momentum: float = argument(0.0, UNIT_INTERVAL, "Share of the last step in the next.")
+    momentum: float = argument(0.0, UNIT_INTERVAL, "Share of the last step that is added to the next.")
     nesterov: bool = argument(False, Flag(), "Whether to look one momentum step ahead.")
 
 
 def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
-    """Gradient descent, with momentum p if asked for.
+    """Gradient descent, with optional momentum p.
 
     w <- w - lr g;  with momentum: m <- p m - lr g, w <- w + m;  Nesterov's form: w <- w + p m - lr g with the new m
 
-    Source: Sutskever et al. (2013), equations 1 to 4, the lookahead taken into the weight.
+    Source: Sutskever et al. (2013), equations 1 to 4, with the look-ahead folded into the weight.
     """
     move = c.rounded(c.lr * g)
     if not hasattr(s, "momentum"):

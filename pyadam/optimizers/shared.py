@@ -1,4 +1,4 @@
-"""What several optimizers have in common: arguments, slots, and parts of their mathematics."""
+"""Arguments, slots and formulas shared by several optimizers."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -38,7 +38,7 @@ KINGMA_BA = "Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, h
 def learning_rate_field(default: float) -> Any:
     """The field ``learning_rate``."""
     kind = LearningRate(low=0.0)
-    return argument(default, kind, "Step size. A variable is read and a function called at every step.")
+    return argument(default, kind, "Step size. Variables are read and functions are called at every step.")
 
 
 def beta_1_field() -> Any:
@@ -52,13 +52,13 @@ def beta_2_field() -> Any:
 
 
 def epsilon_field() -> Any:
-    """The field ``epsilon`` of the rules that divide by sqrt(v) + epsilon."""
-    doc = 'Added to the root of v, outside the bias correction ("epsilon hat" of the paper).'
+    """The field ``epsilon`` of rules that divide by sqrt(v) + epsilon."""
+    doc = 'Added to the root of v, outside the bias correction ("epsilon hat" in the paper).'
     return argument(1e-7, NON_NEGATIVE, doc)
 
 
 def epsilon_in_root_field() -> Any:
-    """The field ``epsilon`` of the rules that divide by sqrt(v + epsilon)."""
+    """The field ``epsilon`` of rules that divide by sqrt(v + epsilon)."""
     return argument(1e-7, NON_NEGATIVE, "Added to the mean of squares, inside the root.")
 
 
@@ -69,12 +69,12 @@ def amsgrad_field() -> Any:
 
 def rho_field(default: float) -> Any:
     """The field ``rho``."""
-    return argument(default, UNIT_INTERVAL, "Share of the old value in the running mean of squared gradients.")
+    return argument(default, UNIT_INTERVAL, "Decay rate of the running mean of squared gradients.")
 
 
 def accumulator_field() -> Any:
     """The field ``initial_accumulator_value``."""
-    return argument(0.1, Number(low=0.0), "First value of the sums of squared gradients.")
+    return argument(0.1, Number(low=0.0), "Initial value of the sums of squared gradients.")
 
 
 # --- slots and mathematics -----------------------------------------------------------------------------------------------
@@ -90,10 +90,10 @@ def moments(c: SimpleNamespace, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, 
 
 
 def rate_alone(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
-    """The learning rate, for the rules that need nothing else."""
+    """The learning rate, for rules that need nothing else."""
     return {"lr": lr}, {}
 
 
 def mean_scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
-    """The learning rate, and the share 1 - rho of the new value in a running mean."""
+    """The learning rate, and the weight 1 - rho of the new value in a running mean."""
     return {"lr": lr, "gain": 1.0 - h.rho}, {}

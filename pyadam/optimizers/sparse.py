@@ -1,4 +1,4 @@
-"""Sparse gradients: which rows of a weight a step reads and writes, decided in one table."""
+"""Sparse gradients: one table decides which rows of a weight a step reads and writes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ __all__ = ["LAZY_CONFLICTS", "POLICY", "Conflict", "Policy", "Situation", "Way"]
 
 
 class Way(Enum):
-    """What a gradient becomes in a step."""
+    """How a step handles a gradient."""
 
     DENSE = "a tensor of the variable's shape"
     ROWS = "its rows; the other rows keep their values"
-    ALL_ROWS = "its rows; the other rows move as they do without a gradient"
+    ALL_ROWS = "its rows; the other rows move as they would with a zero gradient"
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,15 @@ class Situation:
 
     Attributes:
         sparse: the gradient is a tf.IndexedSlices for a variable whose shape is known.
-        lazy: the rule moves nothing but the rows of a sparse gradient.
-        elementwise: the update of an element depends on that element alone.
-        idle: a gradient of zero leaves weight and slots as they are: no decay, no averages.
-        norms: gradients are clipped by a norm.
+        lazy: the rule updates only the rows of a sparse gradient.
+        elementwise: each element's update depends on that element alone.
+        idle: a zero gradient leaves weight and slots unchanged: no decay, no averages.
+        norms: gradients are clipped by norm.
         accumulates: several calls make one update.
         rounded_slots: slots are stored in bfloat16.
         small: the variable is updated together with other small ones.
         inside_xla: the whole train step is compiled by XLA.
-        separate_loops: each new value can be computed in a loop of its own, from old values.
+        separate_loops: each new value can be computed in its own loop, from old values.
         few_rows: the gradient has at most a quarter of the variable's rows.
     """
 
@@ -51,9 +51,9 @@ class Policy(NamedTuple):
     """One row of the table.
 
     Attributes:
-        holds: whether the row applies; the first one that does decides.
-        way: what it decides.
-        reason: when it applies, and why that is the way.
+        holds: whether the row applies; the first that does decides.
+        way: how the gradient is handled then.
+        reason: when the row applies, and why.
     """
 
     holds: Callable[[Situation], bool]
@@ -63,24 +63,24 @@ class Policy(NamedTuple):
 
 POLICY: tuple[Policy, ...] = (
     Policy(lambda s: not s.sparse, Way.DENSE, "The gradient is dense."),
-    Policy(lambda s: s.lazy, Way.ROWS, "The optimizer is lazy: that is its definition."),
+    Policy(lambda s: s.lazy, Way.ROWS, "The optimizer is lazy, by definition."),
+    Policy(lambda s: not s.elementwise, Way.DENSE, "The rule needs the whole variable, for a sum or a matrix product."),
     Policy(
-        lambda s: not s.elementwise, Way.DENSE, "The rule needs the whole variable: it sums over it or multiplies it."
+        lambda s: s.norms, Way.DENSE, "A norm over rows sums in a different order than one over the whole gradient."
     ),
-    Policy(lambda s: s.norms, Way.DENSE, "A norm over rows sums in another order than one over the whole gradient."),
-    Policy(lambda s: s.accumulates, Way.DENSE, "Each call brings other rows; their sum is dense."),
+    Policy(lambda s: s.accumulates, Way.DENSE, "Each call may bring different rows; their sum is dense."),
     Policy(lambda s: s.rounded_slots, Way.DENSE, "Stochastic rounding moves every row."),
     Policy(lambda s: s.small, Way.DENSE, "The variable is small and shares a loop with others."),
     Policy(
         lambda s: s.inside_xla,
         Way.DENSE,
-        "The whole train step is compiled, and the number of rows is not known there.",
+        "The whole train step is compiled, so the number of rows is unknown.",
     ),
-    Policy(lambda s: s.idle, Way.ROWS, "Without a gradient nothing moves, to the bit."),
+    Policy(lambda s: s.idle, Way.ROWS, "A zero gradient changes nothing, to the bit."),
     Policy(
         lambda s: s.separate_loops and s.few_rows,
         Way.ALL_ROWS,
-        "At most a quarter of the rows has a gradient, and every new value can have a loop of its own.",
+        "At most a quarter of the rows have a gradient, and each new value can have its own loop.",
     ),
     Policy(lambda s: True, Way.DENSE, "Otherwise."),
 )
@@ -91,8 +91,8 @@ class Conflict(NamedTuple):
 
     Attributes:
         argument: its name.
-        words: what of it conflicts, in documentation.
-        holds: whether a spec has a value of it that conflicts.
+        words: the conflicting use, as documentation puts it.
+        holds: whether a spec's value conflicts.
         remedy: what to set it to.
     """
 

@@ -1,9 +1,9 @@
-"""What every optimizer is called and what it takes, written once.
+"""Specs: the single definition of each optimizer's name and arguments.
 
-A spec is a frozen dataclass: one field an argument, with its default, its range and one line of documentation. The Python
-signatures, the R formals, the checks and their words, ``get_config`` and the reference tables are all read off the specs.
+A spec is a frozen dataclass with one field per argument: its default, range and one line of documentation. Python signatures,
+R formals, checks and their messages, ``get_config`` and the reference tables are all derived from the specs.
 
-Only the standard library is imported here: signatures, R generation and docs work in milliseconds, without TensorFlow.
+Only the standard library is imported here, so signatures, R generation and docs take milliseconds, without TensorFlow.
 """
 
 import dataclasses
@@ -40,17 +40,17 @@ UNIT_INTERVAL = DynamicNumber(low=0.0, high=1.0)
 
 
 def argument(default: Any, kind: Kind, doc: str) -> Any:
-    """A field of a spec: its default, the values it takes, and one line of documentation."""
+    """A field of a spec: its default, allowed values, and one line of documentation."""
     return dataclasses.field(default=default, metadata={"kind": kind, "doc": doc})
 
 
 def optional(kind: Kind) -> Kind:
-    """The same kind, where None (R: NULL) is allowed as well and means "off"."""
+    """The same kind, but also allowing None (R: NULL), which means "off"."""
     return dataclasses.replace(kind, optional=True)
 
 
 def check_fields(spec: Any) -> None:
-    """Replaces the value of each field by what its kind makes of it.
+    """Checks each field and replaces its value with the normalized one.
 
     Raises:
         TypeError: a value of the wrong type.
@@ -62,24 +62,24 @@ def check_fields(spec: Any) -> None:
 
 
 def weight_decay_field(default: float | None, kind: Kind = optional(NON_NEGATIVE)) -> Any:  # noqa: B008
-    """The field ``weight_decay``, for the specs whose default is their own."""
+    """The field ``weight_decay``, for specs with their own default."""
     doc = "Decoupled decay: weights shrink by learning_rate * weight_decay before each update."
     return argument(default, kind, doc)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """The arguments that every optimizer has; a subclass declares its own, which come first in its signatures.
+    """The arguments common to all optimizers; subclasses declare their own, which come first in signatures.
 
     Attributes:
         title: its name in prose.
         r_name: the name of its function, in Python and in R.
         reference: the papers and equations it comes from.
         in_keras: whether Keras has an optimizer of that name.
-        last: those of its own arguments that come after ``name``.
-        function_defaults: the defaults that its function has, where they differ from the class's.
-        ignored: arguments that only its function has, with their defaults; they are accepted and do nothing but warn.
-            They stand behind the argument that ``ignored_after`` names.
+        last: its own arguments that come after ``name``.
+        function_defaults: defaults of its function that differ from the class's.
+        ignored: arguments that only its function has, with their defaults; they have no effect other than a warning, and come
+            after the argument named by ``ignored_after``.
     """
 
     title: ClassVar[str] = ""
@@ -95,37 +95,39 @@ class Spec:
     clipnorm: float | None = argument(
         None,
         optional(POSITIVE),
-        "Largest Euclidean norm of each variable's gradient; a larger one is scaled down to it.",
+        "Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it.",
     )
     clipvalue: float | None = argument(
-        None, optional(POSITIVE), "Largest absolute value of a gradient's element; a larger one is cut to it."
+        None, optional(POSITIVE), "Maximum absolute value of each gradient element; larger ones are clipped to it."
     )
     global_clipnorm: float | None = argument(
-        None, optional(POSITIVE), "Largest Euclidean norm of all gradients taken together; scaled down as one vector."
+        None,
+        optional(POSITIVE),
+        "Maximum Euclidean norm of all gradients together, which are scaled down as one vector.",
     )
     use_ema: bool = argument(False, Flag(), "Whether to keep an exponential moving average of the weights.")
     ema_momentum: float = argument(
-        0.99, UNIT_INTERVAL, "Share of the old average in average = momentum * average + (1 - momentum) * weight."
+        0.99, UNIT_INTERVAL, "Decay rate of the average: average = momentum * average + (1 - momentum) * weight."
     )
     ema_overwrite_frequency: int | None = argument(
         None,
         optional(Count(at_least=1)),
-        "Updates between two overwrites of the weights by their averages; without it they are overwritten at the end of fit.",
+        "Number of updates after which the weights are overwritten by their averages; if None, only at the end of fit.",
     )
     loss_scale_factor: float | None = argument(
         None,
         optional(POSITIVE),
-        "The loss is multiplied by it and the gradients are divided by it, against 16-bit underflow.",
+        "Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow.",
     )
     gradient_accumulation_steps: int | None = argument(
-        None, optional(Count(at_least=1)), "Calls whose gradients are averaged into one update."
+        None, optional(Count(at_least=1)), "Number of calls whose gradients are averaged into one update."
     )
-    name: str = argument("", Name(), "Name of the optimizer, and prefix of its variables' names.")
-    jit_compile: bool = argument(True, Flag(), "Whether to compile the step with XLA into one program.")
+    name: str = argument("", Name(), "Name of the optimizer, and prefix of its variable names.")
+    jit_compile: bool = argument(True, Flag(), "Whether to compile the step into one program with XLA.")
     slot_dtype: str | None = argument(
         None,
         optional(Choice(choices=("bfloat16",))),
-        "Dtype in which the slots are kept, with stochastic rounding; without it that of the arithmetic.",
+        "Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.",
     )
 
     def __post_init__(self) -> None:
@@ -141,17 +143,17 @@ class Spec:
 
     @property
     def calls_per_update(self) -> int:
-        """Calls whose gradients make one update."""
+        """The number of calls whose gradients make one update."""
         return self.gradient_accumulation_steps or 1
 
 
-# Arguments that come after the common ones: those that Keras' classes have not, and those that R keras 2.11 had not.
+# Keyword-only arguments: those missing from Keras' classes, and those missing from R keras 2.11.
 NEW_TO_KERAS = ("jit_compile", "slot_dtype")
 _NEW_TO_R = ("loss_scale_factor", "gradient_accumulation_steps", "slot_dtype")
 
 
 def arguments(spec: type[Spec]) -> dict[str, "dataclasses.Field[Any]"]:
-    """The arguments of a spec in the order of its signatures: its own, the common ones, and those that come last."""
+    """The arguments of a spec in signature order: its own, the common ones, and those that come last."""
     fields = {field.name: field for field in dataclasses.fields(spec)}
     own = [name for name in spec.__annotations__ if name in fields and name not in spec.last]
     common = [name for name in fields if name not in spec.last]
@@ -159,7 +161,7 @@ def arguments(spec: type[Spec]) -> dict[str, "dataclasses.Field[Any]"]:
 
 
 def described(fields: Mapping[str, "dataclasses.Field[Any]"], **defaults: str) -> list[str]:
-    """The section "Args" of a docstring, in lines; ``defaults`` are words for those that no value tells."""
+    """The lines of a docstring's "Args" section; ``defaults`` describes defaults that have no literal value."""
     lines = ["Args:"]
     for name, field in fields.items():
         takes = field.metadata["kind"].described()
@@ -172,12 +174,12 @@ def described(fields: Mapping[str, "dataclasses.Field[Any]"], **defaults: str) -
 
 
 def default_of(field: "dataclasses.Field[Any]") -> Any:
-    """The default of a field as a signature has it."""
+    """The default of a field, as used in signatures."""
     return inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
 
 
 def dressed(function: Callable[..., Any], name: str, doc: str, signature: inspect.Signature) -> Callable[..., Any]:
-    """The function with the name, docstring and signature that ``help`` and ``inspect`` show."""
+    """Sets the name, docstring and signature that ``help`` and ``inspect`` show."""
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
     function.__signature__ = signature  # type: ignore[attr-defined]
@@ -203,7 +205,7 @@ def function_signature(spec: type[Spec]) -> inspect.Signature:
 
 
 def signature_of(defaults: Mapping[str, Any], keyword_only: Iterable[str] = ()) -> inspect.Signature:
-    """The signature with these defaults, which takes any other names as well, for `laid_on` to tell which are known."""
+    """The signature with these defaults; it also accepts any other name, so that `laid_on` can report unknown ones."""
     late = list(keyword_only)
     parameters = [
         inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
@@ -215,10 +217,10 @@ def signature_of(defaults: Mapping[str, Any], keyword_only: Iterable[str] = ()) 
 
 
 def bind(spec: type[Spec], signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Spec:
-    """The spec of a call: positional and keyword arguments laid on the signature, aliases resolved, values checked.
+    """The spec for a call: arguments bound to the signature, aliases resolved, values checked.
 
     Raises:
-        TypeError: an unknown name (the error says what takes its place), a name given twice, or a value of the wrong type.
+        TypeError: an unknown name (the error says what to use instead), a name given twice, or a value of the wrong type.
         ValueError: a value out of its range.
     """
     kwargs = dict(kwargs)
@@ -238,7 +240,7 @@ def bind(spec: type[Spec], signature: inspect.Signature, args: tuple[Any, ...], 
     for name, default in spec.ignored.items():
         if values.pop(name, default) != default:
             warnings.warn(f"{spec.__name__}: argument {name} does nothing and is ignored", UserWarning, stacklevel=4)
-    for name in ("epsilon", "name"):  # for which Keras 2 took None as "the default"
+    for name in ("epsilon", "name"):  # Keras 2 took None as "the default" for these
         if name in values and values[name] is None:
             values[name] = signature.parameters[name].default
     return spec(**values)
@@ -247,10 +249,10 @@ def bind(spec: type[Spec], signature: inspect.Signature, args: tuple[Any, ...], 
 def laid_on(
     signature: inspect.Signature, owner: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The values of a call's arguments, defaults included, by name.
+    """The values of a call's arguments by name, including defaults.
 
     Raises:
-        TypeError: an unknown name (the nearest known one is named), a name given twice, or a missing argument.
+        TypeError: an unknown name (the error suggests the closest), a name given twice, or a missing argument.
     """
     known = [name for name in signature.parameters if name != "kwargs"]
     for name, value in kwargs.items():
@@ -266,7 +268,7 @@ def laid_on(
 
 
 def _owners() -> dict[str, list[str]]:
-    """The optimizers that have an argument, for those that not all have."""
+    """The optimizers that have each argument."""
     specs = Spec.__subclasses__()
     return {
         name: [spec.__name__ for spec in specs if name in arguments(spec)]

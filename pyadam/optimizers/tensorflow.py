@@ -1,4 +1,4 @@
-"""TensorFlow, imported by the first thing that is computed: signatures, R generation and docs work in milliseconds."""
+"""TensorFlow, imported on first use, so that signatures, R generation and docs take milliseconds."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,7 @@ __all__ = ["tf"]
 
 
 class _AtFirstUse:
-    """A module that is imported when something in it is asked for."""
+    """A module that is imported on first attribute access."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -1,14 +1,12 @@
-# What compile(), fit(), evaluate() and predict() are given: checked, and as Python takes it.
+# Checks the arguments of compile(), fit(), evaluate() and predict() and converts them for Python.
 
-# The smallest values of the arguments that Python wants as whole numbers, where R writes 10 and
-# means a double.
+# The minimum of each argument that Python requires as an integer; 10 is a double in R.
 smallest <- c(
   batch_size = 1, epochs = 0, initial_epoch = 0, steps = 1, steps_per_epoch = 1,
   steps_per_execution = 1, validation_batch_size = 1, validation_steps = 1
 )
 
-# The arguments that the user gave, checked, without those that are NULL, so that Python's own
-# defaults hold.
+# The user's arguments, checked and without NULLs, so that Python's own defaults apply.
 given <- function(owner, model, ...) {
   arguments <- list(...)
   refuse_unnamed(owner, arguments)
@@ -32,7 +30,7 @@ given <- function(owner, model, ...) {
   change(arguments, "callbacks", as_callbacks)
 }
 
-# Applies a function to the arguments of these names.
+# Applies a function to the arguments with these names.
 change <- function(arguments, names, how, ...) {
   chosen <- names(arguments) %in% names
   arguments[chosen] <- lapply(arguments[chosen], how, ...)
@@ -45,7 +43,7 @@ refuse_gone <- function(owner, ...) {
   }
 }
 
-# A Python object that was written by saveRDS() or save() comes back empty.
+# A Python object saved with saveRDS() or save() comes back empty.
 refuse_lost <- function(owner, name, value) {
   if (inherits(value, "python.builtin.object") && reticulate::py_is_null_xptr(value)) {
     stop(
@@ -117,7 +115,7 @@ as_callbacks <- function(value) {
   if (is.list(value)) unname(value) else list(value)
 }
 
-# What is one number for a model of one output is a list, or a dictionary, for several.
+# One number for a model with one output becomes a list or dictionary for several outputs.
 as_list_of_several <- function(value) {
   if (is.atomic(value) && (length(value) > 1 || !is.null(names(value)))) as.list(value) else value
 }

@@ -1,7 +1,7 @@
 # R functions that make batches.
 
-# An R function that makes batches, as Python reads them; `kind` is the kind of step that uses them,
-# `steps` how many of these are asked for, or NULL.
+# Wraps an R function that makes batches for Python. `kind` is the kind of step that uses them, and
+# `steps` the number of steps requested, or NULL.
 batches_of <- function(make, owner, model, kind, steps) {
   first <- NULL
   draw <- function() {
@@ -25,13 +25,13 @@ batches_module <- function() {
   )
 }
 
-# The argument that tells how many steps a function's batches are for.
+# The argument that sets the number of steps for a function's batches.
 steps_for <- function(owner, name) {
   of_fit <- c(x = "steps_per_epoch", validation_data = "validation_steps")
   if (owner == "fit") of_fit[[name]] else "steps"
 }
 
-# What belongs to each observation comes in the batches.
+# Per-observation values must come in the batches.
 refuse_beside_function <- function(owner, arguments) {
   for (name in intersect(names(arguments), c("y", "sample_weight", "class_weight"))) {
     stop(
@@ -49,8 +49,8 @@ refuse_beside_function <- function(owner, arguments) {
   }
 }
 
-# Calls a method of the model. Keras warns of every end of batches; NULL is one that was asked for,
-# unless it comes before the number of steps that the user told.
+# Calls a method of the model. Keras warns whenever batches run out, but NULL is a deliberate end
+# unless it comes before the number of steps that the user set.
 call_model <- function(method, arguments) {
   made <- attr(arguments, "batches")
   if (is.null(made)) {

@@ -1,7 +1,7 @@
-# What R calls data, as Python takes it.
+# Converts R data for Python.
 
-# The arguments of fit(), evaluate() and predict() with their data converted; `batches` names those
-# that may be functions which make batches, with the kind of step that uses them.
+# Converts the data arguments of fit(), evaluate() and predict(). `batches` names the arguments that
+# may be functions making batches, with the kind of step that uses each.
 with_data <- function(owner, model, arguments, batches) {
   for (name in intersect(names(batches), names(arguments))) {
     if (is_r_function(arguments[[name]])) {
@@ -50,7 +50,7 @@ is_plain_list <- function(value) is.list(value) && !is.object(value)
 
 batch_names <- c("x", "y", "sample_weight")
 
-# The values of a batch by these names, in this order. Other names say nothing, as in Python.
+# The values of a batch by these names, in this order. Other names are ignored, as in Python.
 placed <- function(values, owner, least = 1) {
   if (length(values) < least || length(values) > length(batch_names)) {
     stop(
@@ -70,7 +70,7 @@ placed <- function(values, owner, least = 1) {
   stats::setNames(lapply(wanted, function(name) values[[name]]), wanted)
 }
 
-# Values that are `placed` as Python's tuple.
+# Converts `placed` values to a Python tuple.
 as_batch <- function(values, owner) {
   values <- Map(
     function(value, name) as_data(value, paste0(owner, ": ", name), name),
@@ -79,8 +79,8 @@ as_batch <- function(values, owner) {
   do.call(reticulate::tuple, unname(values))
 }
 
-# A vector, matrix, array, data frame, or list of these, as reticulate makes arrays of it. `role` is
-# the one of `batch_names` that it is for: factors are for y, and words are for x.
+# Converts a vector, matrix, array, data frame or list of these so that reticulate makes arrays of
+# it. `role` is one of `batch_names`: only y may be a factor, and only x may hold strings.
 as_data <- function(value, name, role) {
   if (role == "y") value <- target_of(value)
   if (is.factor(value)) {
@@ -96,7 +96,7 @@ as_data <- function(value, name, role) {
     return(as_sparse(value, name))
   }
   if (is.null(value) || !is.atomic(value)) {
-    return(value) # Python's own
+    return(value) # already Python's
   }
   refuse_odd(value, name, role)
   attributes(value) <- list(dim = if (is.null(dim(value))) length(value) else dim(value))
@@ -105,7 +105,7 @@ as_data <- function(value, name, role) {
 
 keys_of <- function(values) if (is.null(names(values))) seq_along(values) else names(values)
 
-# A sparse matrix of the package Matrix, in the form whose rows can be taken.
+# Converts a sparse matrix from package Matrix to CSR, whose rows can be selected.
 as_sparse <- function(value, name) {
   if (!inherits(value, c("dgCMatrix", "dgRMatrix", "dgTMatrix"))) {
     stop(
@@ -137,7 +137,7 @@ refuse_odd <- function(value, name, role) {
   refuse_missing(value, name)
 }
 
-# Is it numbers to Python too? 64-bit integers hide in doubles.
+# Does Python see the same values? bit64 stores its integers in doubles.
 is_plain_number <- function(value) {
   (is.numeric(value) || is.logical(value) || is.character(value)) && !inherits(value, "integer64")
 }
@@ -159,7 +159,7 @@ as_numbers <- function(frame, name) {
   as.matrix(frame)
 }
 
-# reticulate makes True, or a large negative number, of NA. NaN is a number to R and Python.
+# reticulate turns NA into True or a large negative number. NaN is a number in both R and Python.
 refuse_missing <- function(value, name) {
   if (!anyNA(value)) {
     return(invisible())

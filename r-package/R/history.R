@@ -1,7 +1,7 @@
-# What fit() returns.
+# The history that fit() returns.
 
-# Keras' history object as R's; scripts of R keras read `metrics` and `params`, those that take
-# Keras' own object for it `history` and `epoch`.
+# Converts Keras' history object to R. Scripts for R keras read `metrics` and `params`; those for
+# Keras' own object read `history` and `epoch`.
 as_history <- function(history, model, validation_freq = NULL) {
   metrics <- in_order_of(model, history$history)
   structure(
@@ -15,23 +15,23 @@ as_history <- function(history, model, validation_freq = NULL) {
   )
 }
 
-#' The history of a training
+#' Training history
 #'
-#' What [fit()][training] returns is a list: `metrics` holds a vector for the loss and each metric,
-#' with one number an epoch, the loss first and those of validation last. `params` holds what the
-#' training was asked for. `history` is `metrics`, and `epoch` the epochs from 0, as in Keras' own
-#' object.
+#' [fit()][training] returns a list. `metrics` holds a vector for the loss and for each metric, with
+#' one number per epoch; the loss comes first, validation metrics last. `params` holds the training
+#' parameters. As in Keras' own object, `history` is the same as `metrics`, and `epoch` counts the
+#' epochs from 0.
 #'
 #' @param x,object A history.
 #' @param y Not used.
-#' @param metrics Names of the metrics to draw, without `val_`; `NULL` draws all.
-#' @param method,smooth,theme_bw Taken for scripts of R keras, and without effect: base graphics
-#'   draw.
+#' @param metrics Names of the metrics to plot, without `val_`; `NULL` plots all.
+#' @param method,smooth,theme_bw Accepted for compatibility with R keras and ignored; plots use base
+#'   graphics.
 #' @param row.names,optional Not used.
-#' @param ... For `plot()` passed to [graphics::matplot()]; not used by the others.
+#' @param ... Passed to [graphics::matplot()] by `plot()`; not used by the others.
 #' @return `as.data.frame()` returns a data frame with a row for each epoch, metric and kind of
-#'   data: `epoch` from 1, `value`, `metric`, and `data`, which is `training` or `validation`. A
-#'   training that stopped early has `NA` from there on. `plot()` and `print()` return the history,
+#'   data: `epoch` from 1, `value`, `metric`, and `data`, which is `training` or `validation`. After
+#'   an early stop, the remaining values are `NA`. `plot()` and `print()` return the history,
 #'   invisibly.
 #' @examplesIf is_pyadam_available()
 #' keras <- reticulate::import("keras")
@@ -81,7 +81,7 @@ draw_metric <- function(frame, metric, ...) {
   }
 }
 
-# nolint start: object_name_linter. The generic function has this name of an argument.
+# nolint start: object_name_linter. The generic has an argument of this name.
 
 #' @rdname plot.pyadam_history
 #' @method as.data.frame pyadam_history
@@ -90,7 +90,7 @@ as.data.frame.pyadam_history <- function(x, row.names = NULL, optional = FALSE, 
   # nolint end
   metrics <- Filter(is.numeric, x$metrics)
   epochs <- max(x$params$epochs, x$epoch + 1L, 0L)
-  names <- as.character(names(metrics)) # without an epoch, there are none
+  names <- as.character(names(metrics)) # NULL if there are no epochs
   name <- sub("^val_", "", names)
   is_validation <- startsWith(names, "val_")
   values <- Map(function(values, is_validation) {

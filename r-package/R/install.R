@@ -1,10 +1,10 @@
-# The Python side: installing it, asking whether it is there, and what it consists of.
+# Installing the Python package, checking for it, and reporting versions.
 
-# What pip calls the Python package, and whether PyPI has it yet.
+# The Python package's name on PyPI, and whether it is published there yet.
 distribution <- "pyadam-keras"
 is_published <- FALSE
 
-# The folder of the source that `folder` is in, or NULL.
+# The root of the checkout that contains `folder`, or NULL.
 checkout_around <- function(folder) {
   project <- file.path(folder, "pyproject.toml")
   if (file.exists(project) && any(grepl('^name *= *"pyadam(-keras)?"', readLines(project)))) {
@@ -13,28 +13,28 @@ checkout_around <- function(folder) {
   if (dirname(folder) != folder) checkout_around(dirname(folder))
 }
 
-# R CMD INSTALL evaluates this in the folder that it was given: the package knows its own checkout.
+# R CMD INSTALL evaluates this in the source folder, so the package knows its own checkout.
 own_checkout <- checkout_around(getwd())
 
 #' Install the Python package
 #'
-#' Installs the Python package pyadam together with TensorFlow and Keras. PyPI's `pyadam` is another
-#' project's, and this one's name there, `pyadam-keras`, is not published yet. So it comes from a
-#' checkout of the repository: the one that the working directory is in, or else the one that
-#' the R package was installed from by `R CMD INSTALL`. The Python package goes into a Python
-#' environment of its own, which reticulate then prefers whenever pyadam is attached. Restart R
+#' Installs the Python package pyadam together with TensorFlow and Keras. The `pyadam` on PyPI is a
+#' different project; this one's name there is `pyadam-keras`, and it is not published yet. So it is
+#' installed from a checkout of the repository: the one that contains the working directory, or else
+#' the one that the R package was installed from with `R CMD INSTALL`. The package gets its own
+#' Python environment, which reticulate then prefers whenever pyadam is attached. Restart R
 #' afterwards if Python was already running.
 #'
-#' Where another Python is chosen by `RETICULATE_PYTHON` or [reticulate::use_python()], that one is
-#' used whatever is installed elsewhere: then name its environment in `envname`. The error of the
-#' first call, and [pyadam_info()], say which Python is in use and what to run for it.
+#' If `RETICULATE_PYTHON` or [reticulate::use_python()] selects another Python, that one is always
+#' used; in this case, pass its environment as `envname`. [pyadam_info()], and the error of the
+#' first call, say which Python is in use and what to run for it.
 #'
-#' @param method,envname,... Passed to [reticulate::py_install()]. A `method` that is none of
-#'   `"auto"`, `"virtualenv"` and `"conda"` is taken for the `package`, so that
-#'   `install_pyadam("~/pyadam")` does what it says.
-#' @param package What pip is to install: a folder with the source, such as `"~/pyadam"`, a file, or
-#'   an address. `NULL` means the checkout. Other words, such as the `"cpu"` and `"gpu"` of
-#'   `install_keras()`, are errors.
+#' @param method,envname,... Passed to [reticulate::py_install()]. A `method` other than `"auto"`,
+#'   `"virtualenv"` or `"conda"` is taken as the `package`, so that `install_pyadam("~/pyadam")`
+#'   works.
+#' @param package What pip should install: a source folder such as `"~/pyadam"`, a file, or a URL.
+#'   `NULL` means the checkout. Anything else, such as `"cpu"` or `"gpu"` for `install_keras()`, is
+#'   an error.
 #' @return `NULL`, invisibly.
 #' @examples
 #' \dontrun{
@@ -71,7 +71,7 @@ install_pyadam <- function(method = c("auto", "virtualenv", "conda"),
   invisible(NULL)
 }
 
-# What there is to install where the user names nothing, or NULL.
+# What to install by default, or NULL.
 default_package <- function() {
   if (is_published) {
     return(distribution)
@@ -80,8 +80,8 @@ default_package <- function() {
   if (!is.null(here) || is.null(own_checkout)) here else checkout_around(own_checkout)
 }
 
-# What the user names, as pip takes it, which knows no "~" and runs in another folder. A folder may
-# have extras behind it, as in "~/pyadam[tf-keras]".
+# Converts `package` for pip, which doesn't expand "~" and runs in another folder. A folder may be
+# followed by extras, as in "~/pyadam[tf-keras]".
 as_package <- function(package) {
   if (!is.character(package) || length(package) == 0 || anyNA(package)) {
     stop(
@@ -120,7 +120,7 @@ refuse_package <- function(package, problem) {
   )
 }
 
-# What install_keras() and install_tensorflow() take, and this does not.
+# Refuses arguments that only install_keras() and install_tensorflow() have.
 refuse_choices <- function(...) {
   why <- c(
     version = "give the source of the version that you want as package",
@@ -135,19 +135,19 @@ refuse_choices <- function(...) {
   }
 }
 
-# NumPy 2 came with TensorFlow 2.18, and with reticulate 1.38.
+# NumPy 2 is supported from TensorFlow 2.18 and reticulate 1.38 on.
 numpy_requirement <- function(reticulate = utils::packageVersion("reticulate")) {
   if (reticulate < "1.38") "numpy<2"
 }
 
-#' What pyadam runs on
+#' Versions and availability
 #'
-#' `pyadam_info()` collects the versions that a bug report should tell; `is_pyadam_available()` says
-#' whether the Python package can be used, which examples and tests ask first. Both start Python.
+#' `pyadam_info()` collects the versions to include in a bug report; `is_pyadam_available()` says
+#' whether the Python package can be used, for examples and tests to check first. Both start Python.
 #'
-#' @return `pyadam_info()` returns a list of class `pyadam_info`, with a string for each entry.
-#'   `python_path` is the Python in use, and `python_because` why reticulate chose it. Where the
-#'   Python side is missing, the entry `problem` says why and what to run, and no error is raised.
+#' @return `pyadam_info()` returns a list of strings of class `pyadam_info`. `python_path` is the
+#'   Python in use, and `python_because` why reticulate chose it. If the Python package is missing,
+#'   there is no error; the entry `problem` says why and what to run.
 #' @examples
 #' pyadam_info()
 #' @export

@@ -1,7 +1,7 @@
-# Metrics: those that compile() is given, and the order of their values.
+# Metrics: those passed to compile(), and the order of their values.
 
-# Keras wants a list, where R writes one metric. Names are those of outputs, or else they name R
-# functions, as does the attribute that R keras' custom_metric() sets.
+# Keras wants a list, even for one metric. Names refer to outputs or else name R functions, as does
+# the attribute set by R keras' custom_metric().
 as_metrics <- function(value, model) {
   if (inherits(value, c("python.builtin.dict", "python.builtin.list", "python.builtin.tuple"))) {
     return(value)
@@ -17,7 +17,7 @@ as_metrics <- function(value, model) {
   }
 }
 
-# Python takes the name of a function from it. Those without one are called as in R keras 2.11.
+# Sets the functions' Python names. Unnamed ones get the same name as in R keras 2.11.
 name_functions <- function(metrics) {
   functions <- which(vapply(metrics, is_r_function, logical(1)))
   names <- vapply(functions, function(i) {
@@ -31,7 +31,7 @@ name_functions <- function(metrics) {
   metrics
 }
 
-# A list of Python's, also one that reticulate leaves as it is, such as the lists that Keras tracks.
+# A Python list as an R list, even one that reticulate doesn't convert, such as Keras' tracked ones.
 items_of <- function(value) {
   if (inherits(value, "python.builtin.object")) {
     reticulate::iterate(value, simplify = FALSE)
@@ -40,8 +40,8 @@ items_of <- function(value) {
   }
 }
 
-# Values by name, which reticulate sorts, in the order of the list that Keras' evaluate() returns:
-# the loss, the metrics as the model lists them, and the rest by name. Those of validation follow.
+# Puts named values, which reticulate sorts by name, in the order of Keras' evaluate(): the loss,
+# the metrics as the model lists them, and the rest by name. Validation values come last.
 in_order_of <- function(model, values) {
   if (is.null(names(values))) {
     return(values)
@@ -55,7 +55,7 @@ in_order_of <- function(model, values) {
 metric_names <- function(model) {
   tryCatch(
     unlist(lapply(items_of(model$metrics), function(metric) {
-      of_compile <- any(endsWith(class(metric), ".CompileMetrics")) # Keras 3 puts them in one
+      of_compile <- any(endsWith(class(metric), ".CompileMetrics")) # Keras 3 bundles them in one
       metrics <- if (of_compile) items_of(metric$metrics) else list(metric)
       lapply(metrics, function(metric) metric$name)
     })),

@@ -2,37 +2,37 @@
 
 #' Adadelta: step sizes from running means of squared gradients and squared steps
 #'
-#' @param learning_rate Step size. A variable is read and a function called at every step. Takes a
-#'   number in `[0, Inf)`, a variable that holds one, a learning-rate schedule or a function
+#' @param learning_rate Step size. Variables are read and functions are called at every step. Takes
+#'   a number in `[0, Inf)`, a variable that holds one, a learning-rate schedule or a function
 #'   without arguments.
-#' @param rho Share of the old value in the running mean of squared gradients. Takes a number in
-#'   `[0, 1]`, a variable that holds one or a function without arguments.
-#' @param epsilon Added to both means of squares, inside their roots. Takes a number in `[0, Inf)`,
-#'   a variable that holds one or a function without arguments.
+#' @param rho Decay rate of the running mean of squared gradients. Takes a number in `[0, 1]`, a
+#'   variable that holds one or a function without arguments.
+#' @param epsilon Added to both means of squares, inside the roots. Takes a number in `[0, Inf)`, a
+#'   variable that holds one or a function without arguments.
 #' @param weight_decay Decoupled decay: weights shrink by learning_rate * weight_decay before each
 #'   update. Takes a number in `[0, Inf)`, a variable that holds one or a function without
 #'   arguments, or `NULL`.
-#' @param clipnorm Largest Euclidean norm of each variable's gradient; a larger one is scaled down
-#'   to it. Takes a number in `(0, Inf)`, or `NULL`.
-#' @param clipvalue Largest absolute value of a gradient's element; a larger one is cut to it.
+#' @param clipnorm Maximum Euclidean norm of each variable's gradient; larger gradients are scaled
+#'   down to it. Takes a number in `(0, Inf)`, or `NULL`.
+#' @param clipvalue Maximum absolute value of each gradient element; larger ones are clipped to it.
 #'   Takes a number in `(0, Inf)`, or `NULL`.
-#' @param global_clipnorm Largest Euclidean norm of all gradients taken together; scaled down as
-#'   one vector. Takes a number in `(0, Inf)`, or `NULL`.
+#' @param global_clipnorm Maximum Euclidean norm of all gradients together, which are scaled down
+#'   as one vector. Takes a number in `(0, Inf)`, or `NULL`.
 #' @param use_ema Whether to keep an exponential moving average of the weights. Takes `TRUE` or
 #'   `FALSE`.
-#' @param ema_momentum Share of the old average in average = momentum * average + (1 - momentum) *
+#' @param ema_momentum Decay rate of the average: average = momentum * average + (1 - momentum) *
 #'   weight. Takes a number in `[0, 1]`, a variable that holds one or a function without arguments.
-#' @param ema_overwrite_frequency Updates between two overwrites of the weights by their averages;
-#'   without it they are overwritten at the end of fit. Takes a whole number >= 1, or `NULL`.
-#' @param jit_compile Whether to compile the step with XLA into one program. Takes `TRUE` or
+#' @param ema_overwrite_frequency Number of updates after which the weights are overwritten by
+#'   their averages; if None, only at the end of fit. Takes a whole number >= 1, or `NULL`.
+#' @param jit_compile Whether to compile the step into one program with XLA. Takes `TRUE` or
 #'   `FALSE`.
-#' @param name Name of the optimizer, and prefix of its variables' names. Takes a string.
-#' @param loss_scale_factor The loss is multiplied by it and the gradients are divided by it,
-#'   against 16-bit underflow. Takes a number in `(0, Inf)`, or `NULL`.
-#' @param gradient_accumulation_steps Calls whose gradients are averaged into one update. Takes a
-#'   whole number >= 1, or `NULL`.
-#' @param slot_dtype Dtype in which the slots are kept, with stochastic rounding; without it that
-#'   of the arithmetic. Takes "bfloat16", or `NULL`.
+#' @param name Name of the optimizer, and prefix of its variable names. Takes a string.
+#' @param loss_scale_factor Factor that multiplies the loss and divides the gradients, to avoid
+#'   16-bit underflow. Takes a number in `(0, Inf)`, or `NULL`.
+#' @param gradient_accumulation_steps Number of calls whose gradients are averaged into one update.
+#'   Takes a whole number >= 1, or `NULL`.
+#' @param slot_dtype Dtype in which slots are stored, with stochastic rounding; by default, that of
+#'   the arithmetic. Takes "bfloat16", or `NULL`.
 #' @param ... No further arguments, but for `lr`, the old name of `learning_rate`, which draws a
 #'   warning. Any other name is an error that tells the nearest valid one.
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
@@ -68,18 +68,18 @@ optimizer_adadelta <- function(
   )
 }
 
-#' Adafactor: the second moment of a matrix kept as the means of its rows and columns
+#' Adafactor: stores the second moment of a matrix as row and column means
 #'
-#' @param beta_2_decay Power of the step number by which the mean of squares forgets. Takes a
-#'   number in `(-Inf, 0]`, a variable that holds one or a function without arguments.
+#' @param beta_2_decay Exponent in the decay rate beta_t = 1 - t^beta_2_decay. Takes a number in
+#'   `(-Inf, 0]`, a variable that holds one or a function without arguments.
 #' @param epsilon_1 Added to the squared gradient. Takes a number in `[0, Inf)`, a variable that
 #'   holds one or a function without arguments.
-#' @param epsilon_2 Least root mean square of a weight that its step is scaled by. Takes a number
+#' @param epsilon_2 Lower bound on the weight's root mean square in the step size. Takes a number
 #'   in `[0, Inf)`, a variable that holds one or a function without arguments.
-#' @param clip_threshold Largest root mean square of an update before the step size. Takes a number
-#'   in `(0, Inf)`, a variable that holds one or a function without arguments.
-#' @param relative_step Whether a constant learning rate is limited to 1 / sqrt(t) at the update of
-#'   number t. Takes `TRUE` or `FALSE`.
+#' @param clip_threshold Updates with a larger root mean square are scaled down to it. Takes a
+#'   number in `(0, Inf)`, a variable that holds one or a function without arguments.
+#' @param relative_step Whether to cap a constant learning rate at 1 / sqrt(t) in update number t.
+#'   Takes `TRUE` or `FALSE`.
 #' @inheritParams optimizer_adadelta
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
 #'   a Keras optimizer.
@@ -117,12 +117,12 @@ optimizer_adafactor <- function(
   )
 }
 
-#' Adagrad: each element's steps shrink with the squares of all its gradients so far
+#' Adagrad: each element's steps shrink with the sum of its squared gradients so far
 #'
 #' @param epsilon Added to the mean of squares, inside the root. Takes a number in `[0, Inf)`, a
 #'   variable that holds one or a function without arguments.
-#' @param initial_accumulator_value First value of the sums of squared gradients. Takes a number in
-#'   `[0, Inf)`.
+#' @param initial_accumulator_value Initial value of the sums of squared gradients. Takes a number
+#'   in `[0, Inf)`.
 #' @inheritParams optimizer_adadelta
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
 #'   a Keras optimizer.
@@ -159,7 +159,7 @@ optimizer_adagrad <- function(
 
 #' Adam: steps scaled by bias-corrected running means of the gradient and of its square
 #'
-#' @param epsilon Added to the root of v, outside the bias correction ("epsilon hat" of the paper).
+#' @param epsilon Added to the root of v, outside the bias correction ("epsilon hat" in the paper).
 #'   Takes a number in `[0, Inf)`, a variable that holds one or a function without arguments.
 #' @param beta_1 Decay rate of the first moment m. Takes a number in `[0, 1)`, a variable that
 #'   holds one or a function without arguments.
@@ -204,12 +204,12 @@ optimizer_adam <- function(
   )
 }
 
-#' AdamW: Adam with weight decay applied to the weights, not mixed into the gradient
+#' AdamW: Adam with weight decay applied to the weights instead of the gradient
 #'
 #' @param weight_decay Decoupled decay: weights shrink by learning_rate * weight_decay before each
 #'   update. Takes a number in `[0, Inf)`, a variable that holds one or a function without
 #'   arguments.
-#' @param epsilon Added to the root of v, outside the bias correction ("epsilon hat" of the paper).
+#' @param epsilon Added to the root of v, outside the bias correction ("epsilon hat" in the paper).
 #'   Takes a number in `[0, Inf)`, a variable that holds one or a function without arguments.
 #' @inheritParams optimizer_adadelta
 #' @inheritParams optimizer_adam
@@ -248,7 +248,7 @@ optimizer_adam_w <- function(
   )
 }
 
-#' Adamax: Adam with the infinity norm in the place of the second moment
+#' Adamax: Adam with the infinity norm instead of the second moment
 #'
 #' @param beta_2 Decay rate of the infinity norm u. Takes a number in `[0, 1)`, a variable that
 #'   holds one or a function without arguments.
@@ -290,19 +290,19 @@ optimizer_adamax <- function(
   )
 }
 
-#' Ftrl: follow the regularized leader, whose L1 term sets weights to exactly zero
+#' Ftrl: follow the regularized leader; its L1 term sets weights to exactly zero
 #'
-#' @param learning_rate_power Power of the sum of squares that scales the step; 0 for none. Takes a
-#'   number in `(-Inf, 0]`, a variable that holds one or a function without arguments.
-#' @param l1_regularization_strength Strength of the L1 term of the leader's problem. Takes a
-#'   number in `[0, Inf)`, a variable that holds one or a function without arguments.
-#' @param l2_regularization_strength Strength of the L2 term of the leader's problem. Takes a
-#'   number in `[0, Inf)`, a variable that holds one or a function without arguments.
-#' @param l2_shrinkage_regularization_strength Strength of an L2 term that enters as a gradient of
-#'   the weight, and so shrinks it. Takes a number in `[0, Inf)`, a variable that holds one or a
+#' @param learning_rate_power Exponent of the sum of squares in the step size; 0 for no scaling.
+#'   Takes a number in `(-Inf, 0]`, a variable that holds one or a function without arguments.
+#' @param l1_regularization_strength Strength of the L1 penalty. Takes a number in `[0, Inf)`, a
+#'   variable that holds one or a function without arguments.
+#' @param l2_regularization_strength Strength of the L2 penalty. Takes a number in `[0, Inf)`, a
+#'   variable that holds one or a function without arguments.
+#' @param l2_shrinkage_regularization_strength Strength of an L2 penalty added to the gradient,
+#'   which shrinks the weights. Takes a number in `[0, Inf)`, a variable that holds one or a
 #'   function without arguments.
-#' @param beta The paper's beta, divided by the learning rate and added to the L2 term. Takes a
-#'   number in `[0, Inf)`, a variable that holds one or a function without arguments.
+#' @param beta The paper's beta; beta / learning_rate is added to the L2 term. Takes a number in
+#'   `[0, Inf)`, a variable that holds one or a function without arguments.
 #' @inheritParams optimizer_adadelta
 #' @inheritParams optimizer_adagrad
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
@@ -342,7 +342,7 @@ optimizer_ftrl <- function(
   )
 }
 
-#' Lamb: Adam's direction, in every variable as long as the variable itself
+#' Lamb: Adam's direction, scaled in each variable to the norm of the weights
 #'
 #' @param epsilon Added to the root of the bias-corrected v. Takes a number in `[0, Inf)`, a
 #'   variable that holds one or a function without arguments.
@@ -382,20 +382,21 @@ optimizer_lamb <- function(
   )
 }
 
-#' LazyAdam: Adam that moves only those rows of an embedding that have a gradient
+#' LazyAdam: Adam that updates only the rows of an embedding that have a gradient
 #'
-#' For dense gradients it is Adam, to the bit. For sparse gradients (`tf.IndexedSlices`) it is
-#' another algorithm: Adam moves every row at every step. Here rows that name the same index are
-#' summed first. Then m, v, weight decay and the weight follow Adam's formulas in these rows alone;
-#' t is the number of the update, not of the row's own updates. All other rows of weight and state
-#' keep their bits. Clipping sees the summed rows; in a norm the others count as zeros. The cost of
-#' a step grows with the rows that it moves.
+#' For dense gradients it matches Adam to the bit. For sparse gradients (`tf.IndexedSlices`) it is
+#' a different algorithm, since Adam moves every row at every step. Rows with the same index are
+#' summed first. Then m, v, weight decay and the weight follow Adam's formulas in these rows only;
+#' t counts all updates, not those of the row. All other rows of the weight and its slots stay as
+#' they are, to the bit. Clipping sees the summed rows; in a norm the others count as zeros. The
+#' cost of a step grows with the number of rows it updates.
 #'
 #' A sparse gradient can't be combined with `use_ema`, `gradient_accumulation_steps` above 1,
-#' `slot_dtype`, with a constraint of its variable, or with a train step that is compiled as a
-#' whole (`jit_compile=True` in `compile()`). An error at the step says what to change.
+#' `slot_dtype`, with a constraint on its variable, or with a train step that is compiled as a
+#' whole (`jit_compile=True` in `compile()`). The step then raises an error that says what to
+#' change.
 #'
-#' @param epsilon Added to the root of v, outside the bias correction ("epsilon hat" of the paper).
+#' @param epsilon Added to the root of v, outside the bias correction ("epsilon hat" in the paper).
 #'   Takes a number in `[0, Inf)`, a variable that holds one or a function without arguments.
 #' @inheritParams optimizer_adadelta
 #' @inheritParams optimizer_adam
@@ -436,9 +437,9 @@ optimizer_lazy_adam <- function(
   )
 }
 
-#' Lion: steps of one size, in the sign of momentum and gradient together
+#' Lion: steps of fixed size, along the sign of an interpolation between momentum and gradient
 #'
-#' @param beta_1 Share of the momentum in the direction of the step. Takes a number in `[0, 1)`, a
+#' @param beta_1 Weight of the momentum in the step direction. Takes a number in `[0, 1)`, a
 #'   variable that holds one or a function without arguments.
 #' @param beta_2 Decay rate of the momentum. Takes a number in `[0, 1)`, a variable that holds one
 #'   or a function without arguments.
@@ -476,17 +477,17 @@ optimizer_lion <- function(
   )
 }
 
-#' Muon: momentum made nearly orthogonal for matrices, Adam for everything else
+#' Muon: orthogonalized momentum for matrices, Adam for everything else
 #'
 #' @param epsilon Adam's epsilon. Takes a number in `[0, Inf)`, a variable that holds one or a
 #'   function without arguments.
-#' @param adam_beta_1 Adam's beta_1, for the variables that Adam updates. Takes a number in
-#'   `[0, 1)`, a variable that holds one or a function without arguments.
+#' @param adam_beta_1 Adam's beta_1, for the variables it updates. Takes a number in `[0, 1)`, a
+#'   variable that holds one or a function without arguments.
 #' @param adam_beta_2 Adam's beta_2. Takes a number in `[0, 1)`, a variable that holds one or a
 #'   function without arguments.
-#' @param adam_weight_decay Decoupled decay of the variables that Adam updates. Takes a number in
-#'   `[0, Inf)`, a variable that holds one or a function without arguments, or `NULL`.
-#' @param exclude_layers Matrices whose path one of them matches are left to Adam. Takes a vector
+#' @param adam_weight_decay Decoupled weight decay of the variables that Adam updates. Takes a
+#'   number in `[0, Inf)`, a variable that holds one or a function without arguments, or `NULL`.
+#' @param exclude_layers Matrices whose path matches one of these are left to Adam. Takes a vector
 #'   of regular expressions, or `NULL`.
 #' @param exclude_embeddings Whether matrices with "embedding" in their path are left to Adam.
 #'   Takes `TRUE` or `FALSE`.
@@ -498,11 +499,11 @@ optimizer_lion <- function(
 #'   `(-Inf, Inf)`, a variable that holds one or a function without arguments.
 #' @param adam_lr_ratio Adam's learning rate, as a multiple of learning_rate. Takes a number in
 #'   `[0, Inf)`, a variable that holds one or a function without arguments.
-#' @param momentum Share of the old momentum. Takes a number in `[0, 1]`, a variable that holds one
-#'   or a function without arguments.
-#' @param ns_steps Iterations of Newton and Schulz. Takes a whole number >= 0.
+#' @param momentum Decay rate of the momentum. Takes a number in `[0, 1]`, a variable that holds
+#'   one or a function without arguments.
+#' @param ns_steps Number of Newton-Schulz iterations. Takes a whole number >= 0.
 #' @param nesterov Whether to look one momentum step ahead. Takes `TRUE` or `FALSE`.
-#' @param rms_rate Steps are scaled by rms_rate * sqrt(max(rows, columns)); without it not at all.
+#' @param rms_rate Steps are scaled by rms_rate * sqrt(max(rows, columns)); None turns this off.
 #'   Takes a number in `[0, Inf)`, a variable that holds one or a function without arguments, or
 #'   `NULL`.
 #' @inheritParams optimizer_adadelta
@@ -552,9 +553,9 @@ optimizer_muon <- function(
   )
 }
 
-#' Nadam: Adam with Nesterov's look-ahead momentum on Dozat's schedule
+#' Nadam: Adam with Nesterov momentum on Dozat's schedule
 #'
-#' @param epsilon Added to the root of v, outside the bias correction ("epsilon hat" of the paper).
+#' @param epsilon Added to the root of v, outside the bias correction ("epsilon hat" in the paper).
 #'   Takes a number in `[0, Inf)`, a variable that holds one or a function without arguments.
 #' @inheritParams optimizer_adadelta
 #' @inheritParams optimizer_adam
@@ -593,14 +594,14 @@ optimizer_nadam <- function(
   )
 }
 
-#' RMSprop: the gradient over the root of a running mean of its square
+#' RMSprop: the gradient divided by the root of a running mean of its square
 #'
-#' @param momentum Share of the last step in the next. Takes a number in `[0, 1]`, a variable that
-#'   holds one or a function without arguments.
+#' @param momentum Share of the last step that is added to the next. Takes a number in `[0, 1]`, a
+#'   variable that holds one or a function without arguments.
 #' @param epsilon Added to the mean of squares, inside the root. Takes a number in `[0, Inf)`, a
 #'   variable that holds one or a function without arguments.
-#' @param centered Whether to divide by an estimate of the variance, not of the second moment.
-#'   Takes `TRUE` or `FALSE`.
+#' @param centered Whether to use an estimate of the variance instead of the second moment. Takes
+#'   `TRUE` or `FALSE`.
 #' @inheritParams optimizer_adadelta
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
 #'   a Keras optimizer.
@@ -637,10 +638,10 @@ optimizer_rmsprop <- function(
   )
 }
 
-#' SGD: gradient descent, with momentum if asked for
+#' SGD: gradient descent with optional momentum
 #'
-#' @param momentum Share of the last step in the next. Takes a number in `[0, 1]`, a variable that
-#'   holds one or a function without arguments.
+#' @param momentum Share of the last step that is added to the next. Takes a number in `[0, 1]`, a
+#'   variable that holds one or a function without arguments.
 #' @param amsgrad Ignored; a value of it draws a warning. Takes anything.
 #' @inheritParams optimizer_adadelta
 #' @inheritParams optimizer_muon
@@ -678,21 +679,22 @@ optimizer_sgd <- function(
   )
 }
 
-#' Loss scaling: another optimizer's steps, with the loss multiplied by a factor that follows the
+#' Loss scaling: wraps another optimizer and multiplies the loss by a factor that adapts to the
 #' gradients
 #'
-#' A step whose gradients are not all finite is skipped and halves the factor, which stays at 1 at
-#' least; it leaves the other optimizer as it was. After dynamic_growth_steps finite steps in a row
-#' the factor doubles. The other optimizer gets the gradients divided by the factor. So small
-#' gradients of 16-bit layers are not lost to underflow.
+#' A step whose gradients are not all finite is skipped, leaves the inner optimizer unchanged and
+#' halves the factor, down to 1 at the least. After dynamic_growth_steps finite steps in a row the
+#' factor doubles. The inner optimizer gets the gradients divided by the factor. This keeps small
+#' gradients of 16-bit layers from underflowing.
 #'
-#' @param name Name of the optimizer; without one, Keras' own. Takes a string, or `NULL`.
+#' @param name Name of the optimizer; by default, the one Keras gives it. Takes a string, or
+#'   `NULL`.
 #' @param ... No further arguments: any other name is an error that tells the nearest valid one.
-#' @param inner_optimizer The optimizer that takes the steps. Takes an optimizer of the same Keras,
-#'   without a loss scale around it.
-#' @param initial_scale First value of the factor. Takes a number in `[1, Inf)`.
-#' @param dynamic_growth_steps Finite steps in a row after which the factor doubles. Takes a whole
-#'   number >= 1.
+#' @param inner_optimizer The optimizer to wrap. Takes an optimizer of the same Keras, without a
+#'   loss scale around it.
+#' @param initial_scale Initial factor. Takes a number in `[1, Inf)`.
+#' @param dynamic_growth_steps Number of finite steps in a row after which the factor doubles.
+#'   Takes a whole number >= 1.
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
 #'   a Keras optimizer.
 #' @references Micikevicius et al. (2018), Mixed Precision Training,

@@ -1,9 +1,9 @@
-# The way to Python: which one, how a call is forwarded, what becomes of NA and of warnings.
+# Calling Python: choosing the environment, forwarding calls, and converting NA and warnings.
 
-# The environment that install_pyadam() makes.
+# The environment that install_pyadam() creates.
 default_environment <- "r-pyadam"
 
-# reticulate takes most of a second to load, so attaching pyadam leaves that to the first use.
+# reticulate takes most of a second to load, so it is loaded on first use, not when attaching.
 .onLoad <- function(libname, pkgname) {
   when_loaded("reticulate", prefer_environment)
   for (package in kerases) when_loaded(package, join_theirs)
@@ -14,8 +14,8 @@ when_loaded <- function(package, f) {
   if (isNamespaceLoaded(package)) f() else setHook(packageEvent(package, "onLoad"), f)
 }
 
-# Python's pyadam makes its classes known to each Keras that is loaded, so that saved models load.
-# The names are those of the hooks that reticulate runs when Python has loaded a module.
+# The Python package registers its classes with each loaded Keras, so that saved models load. The
+# names are those of the hooks that reticulate runs when Python has loaded a module.
 register_classes <- function() {
   load <- function(...) {
     tryCatch(reticulate::import("pyadam"), error = function(error) NULL)
@@ -28,16 +28,16 @@ register_classes <- function() {
   }
 }
 
-# Tells reticulate which environment to prefer once it starts Python. Where Python runs already, it
-# is too late for that, and import() would fail at once if pyadam is not there.
+# Tells reticulate which environment to prefer when it starts Python. If Python is already running,
+# it is too late for that, and import() would fail at once without pyadam.
 prefer_environment <- function(...) {
   if (!reticulate::py_available()) {
     reticulate::import("pyadam", delay_load = list(environment = default_environment))
   }
 }
 
-# What is called `name` in the Python package, which is loaded by the first call. `$` is used since
-# `[[` does not tell why an attribute cannot be had, for example that TensorFlow is missing.
+# Attribute `name` of the Python package, which the first call loads. `$` is used because `[[` hides
+# why an attribute is unavailable, for example that TensorFlow is missing.
 from_pyadam <- function(name) {
   tryCatch(do.call("$", list(reticulate::import("pyadam"), name)), error = function(error) {
     stop(
@@ -48,10 +48,10 @@ from_pyadam <- function(name) {
   })
 }
 
-# Calls a function of pyadam with the arguments that the user wrote: those that `call` names, found
-# in `frame`, and those in `...`. Defaults are left out, so that Python's own hold. `call` is the
-# wrapper's match.call(expand.dots = FALSE), because missing() also says TRUE of an argument that a
-# caller passes on from a default of its own.
+# Calls a function of pyadam with the arguments that the user wrote: those named in `call`, found in
+# `frame`, and those in `...`. Defaults are left out so that Python's own apply. `call` is the
+# wrapper's match.call(expand.dots = FALSE), because missing() is also TRUE for an argument that a
+# caller passes on from its own default.
 call_python <- function(name, call, frame, ...) {
   written <- setdiff(as.character(names(call)), c("", "..."))
   arguments <- c(mget(written, envir = frame), list(...))
@@ -61,16 +61,16 @@ call_python <- function(name, call, frame, ...) {
   with_python_warnings(do.call(python_function, arguments, quote = TRUE))
 }
 
-# What is behind the last argument that a function names goes on by its name.
+# Arguments beyond a function's formals must be named.
 refuse_unnamed <- function(owner, arguments) {
   if (!all(nzchar(names(arguments)))) {
     stop(owner, ": too many arguments without a name", call. = FALSE)
   }
 }
 
-# A value such that Python can see what is wrong with it. reticulate turns NA into True, so pyadam
-# has an NA of its own, also for what an R function returns. And to Python an R function takes any
-# arguments, so one that needs some is wrapped to show it.
+# Converts a value so that Python can see what is wrong with it. reticulate turns NA into True, so
+# pyadam has its own NA, also for values returned by R functions. To Python, an R function takes any
+# arguments, so one that requires some is wrapped to show it.
 show_to_python <- function(value, na) {
   if (is_r_function(value) && needs_arguments(value)) {
     reticulate::py_func(function(argument) value(argument))
@@ -85,9 +85,9 @@ show_to_python <- function(value, na) {
   }
 }
 
-# So that an error shows NA, which optimizer$learning_rate <- NA would hand to Python as True.
+# Lets errors show NA: optimizer$learning_rate <- NA would otherwise reach Python as True.
 
-# nolint start: object_name_linter. Python's class is called so.
+# nolint start: object_name_linter. The names are those of Python classes.
 set_attribute <- function(x, name, value) {
   if (!is.atomic(value) || !anyNA(value)) {
     return(NextMethod())
@@ -100,9 +100,9 @@ set_attribute <- function(x, name, value) {
 #' @export
 `$<-.pyadam.hosts.base.BaseOptimizer` <- set_attribute
 
-#' @method $<- pyadam.loss_scale.LossScale
+#' @method $<- pyadam.hosts.loss_scale.LossScale
 #' @export
-`$<-.pyadam.loss_scale.LossScale` <- set_attribute
+`$<-.pyadam.hosts.loss_scale.LossScale` <- set_attribute
 # nolint end
 
 is_r_function <- function(value) {
@@ -115,7 +115,7 @@ needs_arguments <- function(f) {
   any(no_default[names(defaults) != "..."])
 }
 
-# Python's warnings during `expr` as R's. Python would hide a DeprecationWarning whose caller is R.
+# Turns Python warnings in `expr` into R warnings. Python hides DeprecationWarnings caused by R.
 with_python_warnings <- function(expr) {
   warnings <- reticulate::import("warnings", convert = FALSE)
   builtins <- reticulate::import_builtins(convert = FALSE)

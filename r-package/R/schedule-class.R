@@ -1,32 +1,31 @@
-# Schedules that are written in R.
+# Schedules written in R.
 
 #' Write a learning-rate schedule in R
 #'
-#' Makes a class of schedules from R functions, as in R keras 2.11. The class is called with the
-#' arguments of `initialize`, and what it returns is a learning rate for every optimizer.
+#' Creates a schedule class from R functions, as in R keras 2.11. Call the class with the arguments
+#' of `initialize` to get a schedule, which any optimizer takes as its learning rate.
 #'
-#' The methods find three names in their scope. `self` is the object, a Python object whose
-#' attributes are set by `self$rate <- 0.1`. `private` is an environment of the object, for values
-#' that Python need not see. `super` reaches the methods of the class above, as `super$get_config()`
-#' or `super()$get_config()`. A method may also name `self` as its first argument.
+#' Methods can use three names. `self` is the object, a Python object whose attributes are set by
+#' `self$rate <- 0.1`. `private` is an environment for values that Python need not see. `super`
+#' reaches the parent class's methods, as `super$get_config()` or `super()$get_config()`. A method
+#' may also take `self` as its first argument.
 #'
-#' The step is a TensorFlow tensor. While a model trains it has no value: `call` runs once, when the
-#' train function is traced, and what it did with the step runs from then on without R. So `call`
-#' must compute with functions of TensorFlow or Keras, as in the example. R's own operators take
-#' tensors with reticulate from version 1.37, or with the R package tensorflow. Where R itself has
-#' to compute the rate at every step, give the optimizer a function without arguments.
+#' The step is a TensorFlow tensor, which has no value during training: `call` runs once, when the
+#' train function is traced, and the traced operations then run without R. So `call` must compute
+#' with TensorFlow or Keras functions, as in the example. R's own operators work on tensors with
+#' reticulate 1.37 or later, or with the R package tensorflow. To compute the rate in R at every
+#' step, give the optimizer a function without arguments instead.
 #'
-#' A class with `get_config` can be saved with its model; the class is registered with Keras under
-#' its name, so a later session loads the model once it has made the class.
+#' A class with `get_config` can be saved with its model. It is registered with Keras under its
+#' name, so a later session can load the model after defining the class.
 #'
 #' @param classname Name of the class, a string.
 #' @param ... Further methods and values of the class, by name.
-#' @param initialize Function that is called with the arguments of a new object; without it there
-#'   are none.
-#' @param call Function of the step, the number of steps before this one, an integer tensor. It
-#'   returns the rate: a number or a scalar tensor.
-#' @param get_config Function that returns a named list, the arguments of an equal object.
-#' @return The class, a Python object and a function that makes schedules.
+#' @param initialize Function called with the arguments of a new object; without it, there are none.
+#' @param call Function of the step, an integer tensor with the number of steps so far. Returns the
+#'   rate: a number or a scalar tensor.
+#' @param get_config Function that returns the arguments of an equal object as a named list.
+#' @return The class: a Python object that can be called as a function to create schedules.
 #' @family schedules
 #' @examplesIf is_pyadam_available()
 #' tf <- reticulate::import("tensorflow")
@@ -58,7 +57,7 @@ new_learning_rate_schedule_class <- function(classname,
   )
 }
 
-# What Python calls for each object of the class: it makes the object's environment, and returns
+# Python calls this for each object of the class: it creates the object's environment and returns
 # the function that runs a method in it.
 new_object <- function(methods) {
   function() {
@@ -72,7 +71,7 @@ new_object <- function(methods) {
   }
 }
 
-# Both super$initialize() and super()$initialize() are written in R.
+# Allows both super$initialize() and super()$initialize().
 super_of <- function(parent) {
   structure(function() super_of(parent), class = "pyadam_super", parent = parent)
 }

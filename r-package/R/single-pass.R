@@ -1,15 +1,14 @@
-# A choice about XLA that belongs to the whole process.
+# A process-wide XLA setting.
 
-#' One pass over memory
+#' Single pass over memory
 #'
-#' Has the compiled steps of this session go over memory once on CPUs: one loop for each variable,
-#' not one for each of its states. An update is bound by memory, so large models gain; results are
-#' the same to the bit. It rests on an option of XLA that is marked experimental and that the whole
-#' process shares, so it is off unless asked for, here or by `PYADAM_SINGLE_PASS=1` in the
-#' environment.
+#' Makes compiled steps on CPUs pass over memory once: one fused loop per variable instead of one
+#' per slot. Updates are memory-bound, so large models gain; results are the same to the bit. This
+#' uses an XLA option that is marked experimental and affects the whole process, so it is off by
+#' default. It can also be turned on by setting the environment variable `PYADAM_SINGLE_PASS=1`.
 #'
-#' XLA reads its options once, before it compiles for the first time: call this before any step and
-#' any compiled function. Later it is an error, which says so.
+#' XLA reads its options once, when it first compiles, so call this before any step or compiled
+#' function. Calling it later is an error.
 #'
 #' @return `NULL`, invisibly.
 #' @examplesIf is_pyadam_available()

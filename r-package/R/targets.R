@@ -1,6 +1,6 @@
-# Targets that are factors, and the weights of their classes.
+# Factor targets and class weights.
 
-# y without the data frame around it, where that has one column, of a factor or of words.
+# Unwraps a data frame with a single factor or string column.
 target_of <- function(value) {
   if (is_plain_list(value)) {
     lapply(value, target_of)
@@ -26,7 +26,7 @@ factor_codes <- function(value, name, role) {
   as.integer(value) - 1L
 }
 
-# The numbers of a factor follow from its levels, so data that belong together have the same ones.
+# A factor's codes depend on its levels, so data used together must have the same levels.
 refuse_other_levels <- function(y, other, name_of_y, name_of_other) {
   if (is_plain_list(y) && is_plain_list(other)) {
     named <- !is.null(names(y)) && !is.null(names(other))
@@ -50,7 +50,7 @@ refuse_other_levels <- function(y, other, name_of_y, name_of_other) {
   }
 }
 
-# Levels without observations keep their numbers, which the model then needs outputs for.
+# Levels without observations keep their codes, so the model needs outputs for them.
 warn_of_unused <- function(y, name) {
   if (is_plain_list(y)) {
     inner <- keys_of(y)
@@ -67,8 +67,8 @@ warn_of_unused <- function(y, name) {
   }
 }
 
-# Python's dictionary of classes. Keras asks it for whole numbers, and takes the weight of a class
-# that it does not find for 1. Where y is a factor, its levels are the classes.
+# The Python dictionary of class weights. Keras looks up integers and uses 1 for missing classes. If
+# y is a factor, its levels are the classes.
 as_class_weight <- function(value, y) {
   if (is.null(value) || inherits(value, "python.builtin.object")) {
     return(value)

@@ -1,63 +1,63 @@
-# compile(), fit(), evaluate() and predict() for any Python model: methods of the least specific
-# class, so that those of R keras and R keras3 come first where these packages are loaded.
+# compile(), fit(), evaluate() and predict() for any Python model: methods for the least specific
+# class, so that those of R keras and R keras3 take precedence when these packages are loaded.
 
-#' Compile, fit, evaluate a Python model, and predict with it
+#' Compile, fit, evaluate and predict with a Python model
 #'
-#' For a Keras model that comes straight from reticulate. The methods have the arguments of R keras
-#' 2.11, in its order and with its defaults, and call the model's own methods. Where R keras or R
-#' keras3 is loaded, their methods for their models are used instead.
+#' Methods for Keras models created through reticulate. They have the arguments of R keras 2.11, in
+#' the same order and with the same defaults, and call the model's own methods. If R keras or R
+#' keras3 is loaded, its methods are used for its models instead.
 #'
 #' @section Data:
-#' `x`, `y`, `sample_weight` and `validation_data` take vectors, matrices and arrays, also of one
-#' row, one column or one number; data frames and tibbles of numbers, which become matrices; lists
-#' of these for models of several inputs or outputs; Python's own arrays and datasets. A vector has
-#' as many observations as elements. A factor as `y` becomes whole numbers from 0, in the order of
-#' its levels, as `"sparse_categorical_crossentropy"` wants them; a data frame of one factor does,
-#' too. The factor in `validation_data` must have the same levels. A level without observations
-#' keeps its number, which `fit()` warns of. A factor among the inputs is an error: it has no order
-#' that a network should see, so turn it into columns with [stats::model.matrix()]. So are strings
-#' as `y`, `NA` anywhere, dates, and data without rows. Sparse matrices of class `dgCMatrix` are
-#' taken as they are, which needs SciPy in Python.
+#' `x`, `y`, `sample_weight` and `validation_data` accept vectors, matrices and arrays, even with
+#' one row, column or element; numeric data frames and tibbles, which become matrices; lists of
+#' these for models with several inputs or outputs; and Python arrays and datasets. Each element of
+#' a vector is an observation. A factor as `y`, or a data frame with a single factor, becomes whole
+#' numbers from 0, in the order of its levels, as `"sparse_categorical_crossentropy"` expects. The
+#' factor in `validation_data` must have the same levels. Levels without observations keep their
+#' numbers; `fit()` warns about them. Factors are not allowed as inputs, since a network should see
+#' no order in them; convert them to columns with [stats::model.matrix()]. Strings as `y`, `NA`,
+#' dates, and data without rows are errors, too. Sparse matrices of class `dgCMatrix` are passed on
+#' as sparse, which requires SciPy in Python.
 #'
-#' Instead of `x`, and of `validation_data`, an R function without arguments may make the batches:
-#' it returns `list(x, y)` or `list(x, y, sample_weight)`, for `predict()` `list(x)`, and `NULL`
-#' where the data end. It is called once a step, when the step begins, on R's own thread. All its
-#' batches have the shapes of the first, but for the number of rows. Where it has no end, tell
-#' `steps_per_epoch`, `validation_steps` or `steps`. After `NULL` it must start again: one that
-#' returns `NULL` where another epoch begins is an error. Weights come in the batches, so
-#' `sample_weight` and `class_weight` are errors beside a function.
+#' `x` and `validation_data` may also be an R function without arguments that generates batches. It
+#' returns `list(x, y)` or `list(x, y, sample_weight)`, or `list(x)` for `predict()`, and `NULL` at
+#' the end of the data. It is called once per step, when the step begins, on R's own thread. All
+#' batches must have the same shapes, except for the number of rows. If the function never ends, set
+#' `steps_per_epoch`, `validation_steps` or `steps`. After returning `NULL` it must start over;
+#' returning `NULL` at the beginning of another epoch is an error. Weights come in the batches, so
+#' `sample_weight` and `class_weight` can't be combined with a function.
 #'
-#' @section Calls of the model's own methods:
-#' `model$fit(...)`, `model$evaluate(...)` and so on are calls of Python, where these methods have
-#' no say: write `batch_size = 8L` there, and vectors as `as.array(y)`.
+#' @section Calling the model's own methods:
+#' `model$fit(...)`, `model$evaluate(...)` and so on call Python directly, without these
+#' conversions: write `batch_size = 8L` there, and vectors as `as.array(y)`.
 #'
 #' @param object A Python model.
 #' @param optimizer,loss,loss_weights,weighted_metrics,run_eagerly,steps_per_execution As in
-#'   Keras. `NULL` leaves Keras' own default.
-#' @param metrics Metrics: names, Keras' objects, R functions of `y_true` and `y_pred`, or a list of
-#'   these. In a named list, a function is called by its name in what is printed and returned;
-#'   names of the model's outputs say which output a metric is for.
-#' @param target_tensors,sample_weight_mode Not in Keras any more: an error unless `NULL`.
-#' @param x,y,sample_weight Inputs, targets and the weights of the observations: see below.
-#' @param batch_size,epochs,initial_epoch,steps_per_epoch,validation_steps,steps Whole numbers; they
-#'   need no `L`.
+#'   Keras. `NULL` means Keras' default.
+#' @param metrics Metrics: names, Keras objects, R functions of `y_true` and `y_pred`, or a list of
+#'   these. In a named list, names set the names of functions in printed and returned results;
+#'   names of the model's outputs assign metrics to outputs.
+#' @param target_tensors,sample_weight_mode No longer in Keras: an error unless `NULL`.
+#' @param x,y,sample_weight Inputs, targets and observation weights: see Data below.
+#' @param batch_size,epochs,initial_epoch,steps_per_epoch,validation_steps,steps Whole numbers,
+#'   without the need for `L`.
 #' @param verbose 0, 1, 2 or `"auto"`; `FALSE` is 0 and `TRUE` is 1.
 #' @param callbacks A Keras callback or a list of them.
-#' @param view_metrics Taken for scripts of R keras, and without effect: there is no viewer.
-#' @param validation_split The fraction of the data, from its end, that is for validation: a number
+#' @param view_metrics Accepted for compatibility with R keras and ignored: there is no viewer.
+#' @param validation_split Fraction of the data, taken from the end, to use for validation: a number
 #'   from 0 to less than 1.
 #' @param validation_data `list(x, y)` or `list(x, y, sample_weight)`, in this order or by these
-#'   names; a dataset; or a function that makes batches.
+#'   names; a dataset; or a function that generates batches.
 #' @param shuffle Whether to shuffle the observations before each epoch; `"batch"` shuffles batches.
 #' @param class_weight A list, named vector or table of weights. The names are classes: whole
-#'   numbers from 0, as in `list("0" = 1, "1" = 50)` or `1 / table(y)`, also `FALSE` and `TRUE`, or
-#'   where `y` is a factor, its levels.
+#'   numbers from 0, as in `list("0" = 1, "1" = 50)` or `1 / table(y)`, `FALSE` and `TRUE`, or, if
+#'   `y` is a factor, its levels.
 #' @param ... Further arguments of the model's own method, by name.
-#' @return `compile()` returns the model; `fit()` the history: a list with `metrics` and `params`,
-#'   which can be printed, plotted and turned into a data frame, see [plot.pyadam_history()]; both
-#'   invisibly. `evaluate()` returns a named vector of the loss and the metrics, in the order of
-#'   Python's `model$evaluate()`: the loss comes first. `predict()` returns an array, or a list of
-#'   arrays for a model of several outputs.
+#' @return `compile()` invisibly returns the model. `fit()` invisibly returns the history: a list
+#'   with `metrics` and `params` that can be printed, plotted and converted to a data frame, see
+#'   [plot.pyadam_history()]. `evaluate()` returns a named vector of the loss and metrics, in the
+#'   order of Python's `model$evaluate()`, loss first. `predict()` returns an array, or a list of
+#'   arrays for a model with several outputs.
 #' @examplesIf is_pyadam_available()
 #' keras <- reticulate::import("keras")
 #' model <- keras$Sequential(list(keras$layers$Dense(1L)))
@@ -138,7 +138,7 @@ fit.python.builtin.object <- function(object,
 
 #' Evaluate a model
 #'
-#' The generic function; for models that come straight from reticulate see
+#' The generic function; for models created through reticulate, see
 #' [evaluate.python.builtin.object()].
 #'
 #' @param object A model.
@@ -155,8 +155,8 @@ evaluate <- function(object, ...) {
   if (is.null(theirs)) UseMethod("evaluate") else theirs(object, ...)
 }
 
-# R keras and R keras3 have a function of this name, to which they add their methods. So do we, and
-# ours hands on to it: then it does not matter which of the two is called.
+# R keras and R keras3 have a generic of the same name with their own methods. We register ours with
+# it and forward calls to it, so it doesn't matter which of the two is called.
 kerases <- c("keras3", "keras", "tensorflow")
 
 their_evaluate <- function() {

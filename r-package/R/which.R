@@ -1,7 +1,6 @@
-# Which Python R uses, why, and what to run where pyadam is missing there.
+# Which Python R uses, why, and what to run if pyadam is missing from it.
 
-# `python_path`, `python_because` and `folder`, where its packages are; empty where R finds no
-# Python.
+# `python_path`, `python_because`, its prefix `folder`, and `is_chosen`; empty if R finds no Python.
 which_python <- function() {
   config <- tryCatch(reticulate::py_config(), error = function(error) NULL)
   if (is.null(config)) {
@@ -22,7 +21,7 @@ which_python <- function() {
   )
 }
 
-# The sentences that follow what is wrong with the Python package.
+# Advice that follows an error about the Python package.
 what_to_run <- function() {
   python <- which_python()
   if (length(python) == 0) {
@@ -38,7 +37,7 @@ what_to_run <- function() {
   )
 }
 
-# What is wrong with the Python that an environment variable of reticulate's names, or NULL.
+# What is wrong with the Python named by one of reticulate's environment variables, or NULL.
 wrong_choice <- function() {
   for (name in c("RETICULATE_PYTHON", "RETICULATE_PYTHON_ENV", "RETICULATE_PYTHON_FALLBACK")) {
     path <- Sys.getenv(name)
@@ -59,8 +58,8 @@ wrong_choice <- function() {
   }
 }
 
-# What installs pyadam where R will find it. Without a choice of the user's, that is an environment
-# of its own; else it is the Python that was chosen.
+# The command that installs pyadam where R will find it: in its own environment, or in the Python
+# that the user chose.
 command_for <- function(python) {
   source <- default_package()
   package <- if (is.null(source)) "\"folder of a checkout\""
@@ -86,7 +85,7 @@ command_for <- function(python) {
   }
 }
 
-# Does the system's package manager keep pip out?
+# Does the system's package manager forbid pip?
 is_externally_managed <- function() {
   folder <- reticulate::import("sysconfig")$get_path("stdlib")
   file.exists(file.path(folder, "EXTERNALLY-MANAGED"))

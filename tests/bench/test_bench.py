@@ -21,7 +21,7 @@ from pyadam.bench.peers import FLOOR, PEERS, REFERENCE
 from pyadam.bench.process import Worker, python
 from pyadam.bench.results import load, save
 from pyadam.bench.worker import answers
-from pyadam.parity.inputs import Rows
+from pyadam.parity.inputs import Slices
 
 DENSE, ROWS = "3x40+2x700", "300x8@160"
 WITH_DECAY = {"adamw", "adamw-clip", "adamw-clip-ema"}
@@ -206,7 +206,7 @@ def test_inputs(name):
     for weight, gradient, again, shape in zip(
         model.weights(), model.gradients(), model.gradients(), model.shapes, strict=True
     ):
-        if isinstance(gradient, Rows):
+        if isinstance(gradient, Slices):
             assert len(set(gradient.indices.tolist())) == model.rows
             gradient, again = gradient.dense(), again.dense()
         assert weight.shape == gradient.shape == shape

@@ -95,7 +95,7 @@ RATES = {number: 0.25, function: 0.5, schedule: 1.0}
     ("host", "module"), [(keras, pyadam), (tf_keras, pyadam.tf_keras)], ids=["Keras 3", "tf_keras"]
 )
 @pytest.mark.parametrize("before", RATES)
-@pytest.mark.parametrize("sequenced", RATES)
+@pytest.mark.parametrize("after", RATES)
 def test_a_rate_of_one_kind_in_the_place_of_another(before, after, host, module):
     optimizer = module.SGD(before(host))
     v = tf.Variable(8.0)

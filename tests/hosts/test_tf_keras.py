@@ -18,7 +18,7 @@ import pyadam
 import pyadam.tf_keras
 from pyadam import specs
 from pyadam.parity.cases import Case
-from pyadam.parity.inputs import Rows, draw, typed
+from pyadam.parity.inputs import Slices, draw, typed
 from pyadam.parity.values import EXERCISED, NEEDS, Clock, PerStep, Schedule, by_kind
 
 SHARED = [name for name in EVERY if hasattr(tf_keras.optimizers, name)]
@@ -69,7 +69,7 @@ def steps_of(case, module, host, make_variable):
         return (lambda: value(clock.step)) if isinstance(value, PerStep) else value
 
     def tensor(g, dtype):
-        if isinstance(g, Rows):
+        if isinstance(g, Slices):
             return tf.IndexedSlices(tf.constant(typed(g.values, dtype)), tf.constant(g.indices), tf.constant(g.shape))
         return None if g is None else tf.constant(typed(g, dtype))
 

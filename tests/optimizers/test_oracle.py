@@ -5,7 +5,7 @@ import pytest
 
 from pyadam.optimizers import SPECS, arguments
 from pyadam.parity.cases import Case, random_cases, table
-from pyadam.parity.inputs import Rows, draw
+from pyadam.parity.inputs import Slices, draw
 from pyadam.parity.oracle import Oracle
 from pyadam.parity.papers import PAPERS
 
@@ -99,7 +99,7 @@ def test_decay_comes_first_and_is_scaled_by_the_learning_rate():
 
 
 def test_rows_that_come_twice_are_summed():
-    rows = Rows(np.array([[1.0], [2.0], [4.0]]), np.array([1, 1, 0]), (3, 1))
+    rows = Slices(np.array([[1.0], [2.0], [4.0]]), np.array([1, 1, 0]), (3, 1))
     start = np.ones((3, 1))
     sparse, dense = oracle(weights=[start]), oracle(weights=[start])
     np.testing.assert_array_equal(stepped(sparse, [rows]), stepped(dense, [np.array([[4.0], [3.0], [0.0]])]))

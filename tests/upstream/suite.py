@@ -24,15 +24,23 @@ WORDS = "wants Keras' words: pyadam refuses the same, with an error that names a
 class Suite:
     """The tests in some folders of the wheel, which a subclass names; it runs the three tests here."""
 
+    host: ClassVar[str] = "keras"
     folders: ClassVar[tuple[str, ...]]
     exceptions: ClassVar[dict[str, str]] = {}  # test id -> why it can't pass; passing anyway is a failure, too
     at_least: ClassVar[int]  # so many tests used one of pyadam's optimizers and passed
     needs: ClassVar[str | None] = None  # a package that they need to be imported
 
     @classmethod
+    def root(cls) -> Path:
+        """The folder that the tests are below."""
+        return WHEEL
+
+    @classmethod
     def files(cls) -> list[str]:
+        """The files of tests, below ``root``."""
+        root = cls.root()
         return sorted(
-            str(path.relative_to(WHEEL)) for folder in cls.folders for path in (WHEEL / folder).rglob("*_test.py")
+            str(path.relative_to(root)) for folder in cls.folders for path in (root / folder).rglob("*_test.py")
         )
 
     @pytest.fixture(scope="class")
@@ -45,12 +53,20 @@ class Suite:
         (folder / "pytest.ini").write_text("[pytest]\n")
         environment = {
             **os.environ,
+            "PYADAM_UPSTREAM_HOST": cls.host,
             "PYADAM_UPSTREAM_RESULTS": str(folder / "results.json"),
             "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
         }
-        options = ["-q", "-c", str(folder / "pytest.ini"), "--rootdir", str(WHEEL), "--continue-on-collection-errors"]
+        options = [
+            "-q",
+            "-c",
+            str(folder / "pytest.ini"),
+            "--rootdir",
+            str(cls.root()),
+            "--continue-on-collection-errors",
+        ]
         plugins = ["-p", "no:cacheprovider", "-p", "swap"]
-        files = [str(WHEEL / name) for name in cls.files()]
+        files = [str(cls.root() / name) for name in cls.files()]
         command = [sys.executable, "-m", "pytest", *options, *plugins, *files]
         run = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
         if not (folder / "results.json").exists():

@@ -1,4 +1,4 @@
-"""A pytest plugin: replaces Keras' classes by pyadam's, and records the results of the tests that use one.
+"""A pytest plugin: replaces Keras' classes with pyadam's, and records the results of the tests that use one.
 
 Loaded with ``-p swap`` before tests are collected. Only tests that may make an optimizer run; the others are the same as
 without pyadam. Results go to the file named by PYADAM_UPSTREAM_RESULTS, one JSON list per test: its id, its outcome, whether
@@ -6,6 +6,7 @@ it made one of pyadam's optimizers, and what went wrong. A test that needs a pac
 and so does a file.
 """
 
+import importlib
 import inspect
 import json
 import os
@@ -13,11 +14,13 @@ import sys
 from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType
 
-import keras
 import pytest
 
 import pyadam
-import pyadam.keras3
+
+HOST = os.environ.get("PYADAM_UPSTREAM_HOST", "keras")
+host = importlib.import_module(HOST)
+ours = importlib.import_module({"keras": "pyadam.keras3", "tf_keras": "pyadam.tf_keras"}[HOST])
 
 _WORDS = {"compile", "optimizer", "optimizers"}  # code with these words may make an optimizer
 _ALL = ("optimizers/", "wrappers/")  # no test is left out there
@@ -26,15 +29,16 @@ _made = 0
 _reports: dict[str, list] = {}
 
 
-def _swap(name: str) -> None:
-    """In every Keras module that has the class of that name, and in Keras' table of names."""
-    ours, original = getattr(pyadam, name), getattr(keras.optimizers, name)
+def _swap(name: str, original: type) -> None:
+    """Replaces the class of that name in every Keras module, and in Keras 3's table of names."""
+    replacement = getattr(ours, name)
     for module_name, module in list(sys.modules.items()):
-        if module_name.split(".")[0] == "keras" and getattr(module, name, None) is original:
-            setattr(module, name, ours)
-    keras.src.optimizers.ALL_OBJECTS_DICT[name.lower()] = ours
-    keras.src.optimizers.ALL_OBJECTS.discard(original)
-    keras.src.optimizers.ALL_OBJECTS.add(ours)
+        if module_name.split(".")[0] == HOST and getattr(module, name, None) is original:
+            setattr(module, name, replacement)
+    if HOST == "keras":
+        host.src.optimizers.ALL_OBJECTS_DICT[name.lower()] = replacement
+        host.src.optimizers.ALL_OBJECTS.discard(original)
+        host.src.optimizers.ALL_OBJECTS.add(replacement)
 
 
 def _count(optimizer: type) -> None:
@@ -49,8 +53,10 @@ def _count(optimizer: type) -> None:
 
 
 for name in (*(name for name, spec in pyadam.specs.SPECS.items() if spec.in_keras), "LossScaleOptimizer"):
-    _swap(name)
-for optimizer in (pyadam.keras3.Optimizer, pyadam.keras3.LossScaleOptimizer):
+    theirs = host.mixed_precision if HOST == "tf_keras" and name == "LossScaleOptimizer" else host.optimizers
+    if hasattr(theirs, name):
+        _swap(name, getattr(theirs, name))
+for optimizer in (ours.Optimizer, ours.LossScaleOptimizer):
     _count(optimizer)
 
 
