@@ -1,8 +1,8 @@
-"""tf_keras' own tests pass with pyadam's classes. TF_KERAS_SOURCE names a checkout of github.com/keras-team/tf-keras:
+"""tf_keras' own tests pass with pyadam's classes, given a checkout of github.com/keras-team/tf-keras.
 
     TF_KERAS_SOURCE=../tf-keras python -m pytest -m "" tests/upstream/test_tf_keras_source.py
 
-without which they are skipped, since no wheel contains these tests.
+No wheel contains these tests; without TF_KERAS_SOURCE they are skipped.
 """
 
 import functools
