@@ -108,8 +108,8 @@ def optimizer_adadelta(
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -121,7 +121,7 @@ def optimizer_adadelta(
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'Adadelta'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Zeiler (2012), ADADELTA: An Adaptive Learning Rate Method, https://arxiv.org/abs/1212.5701, algorithm 1.
@@ -161,7 +161,7 @@ def optimizer_adafactor(
             holds one or a function without arguments. Default: 0.001.
         clip_threshold: Updates with a larger root mean square are scaled down to it. A number in (0, inf), a variable
             that holds one or a function without arguments. Default: 1.0.
-        relative_step: Whether to cap a constant learning rate at 1 / sqrt(t) in update number t. True or False.
+        relative_step: Whether to cap a constant learning rate at 1 / sqrt(t), where t counts updates. True or False.
             Default: True.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
             [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
@@ -169,8 +169,8 @@ def optimizer_adafactor(
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -182,7 +182,7 @@ def optimizer_adafactor(
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'Adafactor'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Shazeer and Stern (2018), Adafactor: Adaptive Learning Rates with Sublinear Memory Cost,
@@ -221,8 +221,8 @@ def optimizer_adagrad(
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -234,7 +234,7 @@ def optimizer_adagrad(
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'Adagrad'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Duchi, Hazan and Singer (2011), Adaptive Subgradient Methods for Online Learning and Stochastic
@@ -279,8 +279,8 @@ def optimizer_adam(
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -292,7 +292,7 @@ def optimizer_adam(
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'Adam'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
@@ -338,8 +338,8 @@ def optimizer_adam_w(
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -351,7 +351,7 @@ def optimizer_adam_w(
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'AdamW'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Loshchilov and Hutter (2019), Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101,
@@ -394,8 +394,8 @@ def optimizer_adamax(
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -407,7 +407,7 @@ def optimizer_adamax(
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'Adamax'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
@@ -458,8 +458,8 @@ def optimizer_ftrl(
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -471,7 +471,7 @@ def optimizer_ftrl(
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'Ftrl'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: McMahan et al. (2013), Ad Click Prediction: a View from the Trenches,
@@ -497,7 +497,7 @@ def optimizer_lamb(
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
 ) -> Lamb:
-    """Lamb: Adam's direction, scaled in each variable to the norm of the weights.
+    """Lamb: Adam's direction, scaled to the norm of each variable's weights.
 
     Args:
         learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
@@ -514,8 +514,8 @@ def optimizer_lamb(
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -527,7 +527,7 @@ def optimizer_lamb(
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'Lamb'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: You et al. (2019), Large Batch Optimization for Deep Learning: Training BERT in 76 minutes,
@@ -557,14 +557,14 @@ def optimizer_lazy_adam(
     """LazyAdam: Adam that updates only the rows of an embedding that have a gradient.
 
     For dense gradients it matches Adam to the bit. For sparse gradients (``tf.IndexedSlices``) it is a different algorithm,
-    since Adam moves every row at every step. Rows with the same index are summed first. Then m, v, weight decay and the weight
-    follow Adam's formulas in these rows only; t counts all updates, not those of the row. All other rows of the weight and its
-    slots stay as they are, to the bit. Clipping sees the summed rows; in a norm the others count as zeros. The cost of a step
-    grows with the number of rows it updates.
+    since Adam moves every row at every step. Rows with the same index are summed first. Then Adam's formulas, and weight decay,
+    apply to these rows of the weight, m and v only; t counts all updates, not those of the row. All other rows of the weight
+    and its slots stay as they are, to the bit. Clipping uses the summed rows; the others count as zeros in a norm. The cost of
+    a step grows with the number of rows it updates.
 
     A sparse gradient can't be combined with ``use_ema``, ``gradient_accumulation_steps`` above 1, ``slot_dtype``,
-    with a constraint on its variable, or with a train step that is compiled as a whole (``jit_compile=True`` in ``compile()``).
-    The step then raises an error that says what to change.
+    a constraint on its variable, or a train step that is compiled as a whole (``jit_compile=True`` in ``compile()``). The step
+    then raises an error that says what to change.
 
     Args:
         learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
@@ -582,8 +582,8 @@ def optimizer_lazy_adam(
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -595,7 +595,7 @@ def optimizer_lazy_adam(
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'LazyAdam'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
@@ -636,8 +636,8 @@ def optimizer_lion(
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -649,7 +649,7 @@ def optimizer_lion(
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'Lion'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Chen et al. (2023), Symbolic Discovery of Optimization Algorithms, https://arxiv.org/abs/2302.06675,
@@ -705,8 +705,8 @@ def optimizer_muon(
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -718,7 +718,7 @@ def optimizer_muon(
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'Muon'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
         exclude_layers: Matrices whose path matches one of these are left to Adam. A list of regular expressions, or
             None (NULL in R). Default: None.
@@ -735,7 +735,7 @@ def optimizer_muon(
         momentum: Decay rate of the momentum. A number in [0, 1], a variable that holds one or a function without
             arguments. Default: 0.95.
         ns_steps: Number of Newton-Schulz iterations. A whole number >= 0. Default: 5.
-        nesterov: Whether to look one momentum step ahead. True or False. Default: True.
+        nesterov: Whether to use Nesterov momentum. True or False. Default: True.
         rms_rate: Steps are scaled by rms_rate * sqrt(max(rows, columns)); None turns this off. A number in [0, inf), a
             variable that holds one or a function without arguments, or None (NULL in R). Default: 0.2.
 
@@ -779,8 +779,8 @@ def optimizer_nadam(
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -792,7 +792,7 @@ def optimizer_nadam(
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'Nadam'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Dozat (2016), Incorporating Nesterov Momentum into Adam,
@@ -826,11 +826,11 @@ def optimizer_rmsprop(
             variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
         rho: Decay rate of the running mean of squared gradients. A number in [0, 1], a variable that holds one or a
             function without arguments. Default: 0.9.
-        momentum: Share of the last step that is added to the next. A number in [0, 1], a variable that holds one or a
-            function without arguments. Default: 0.0.
+        momentum: Fraction of the previous step that is added to the current one. A number in [0, 1], a variable that
+            holds one or a function without arguments. Default: 0.0.
         epsilon: Added to the mean of squares, inside the root. A number in [0, inf), a variable that holds one or a
             function without arguments. Default: 1e-07.
-        centered: Whether to use an estimate of the variance instead of the second moment. True or False. Default:
+        centered: Whether to divide by the estimated variance instead of the second moment. True or False. Default:
             False.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
             [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
@@ -838,8 +838,8 @@ def optimizer_rmsprop(
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -851,10 +851,10 @@ def optimizer_rmsprop(
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'RMSprop'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
-    Source: Tieleman and Hinton (2012), Neural Networks for Machine Learning, lecture 6.5. Centred: Graves (2013),
+    Source: Tieleman and Hinton (2012), Neural Networks for Machine Learning, lecture 6.5. Centered: Graves (2013),
     https://arxiv.org/abs/1308.0850, equations 38 to 45.
     """
 
@@ -882,17 +882,17 @@ def optimizer_sgd(
     Args:
         learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
             variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.01.
-        momentum: Share of the last step that is added to the next. A number in [0, 1], a variable that holds one or a
-            function without arguments. Default: 0.0.
-        nesterov: Whether to look one momentum step ahead. True or False. Default: False.
+        momentum: Fraction of the previous step that is added to the current one. A number in [0, 1], a variable that
+            holds one or a function without arguments. Default: 0.0.
+        nesterov: Whether to use Nesterov momentum. True or False. Default: False.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
             [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -904,9 +904,9 @@ def optimizer_sgd(
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'SGD'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
-        amsgrad: Ignored; a value of it draws a warning.
+        amsgrad: Ignored, with a warning if it is set.
 
     Source: Robbins and Monro (1951), A Stochastic Approximation Method; momentum: Sutskever et al. (2013),
     https://proceedings.mlr.press/v28/sutskever13.html, equations 1 to 4.
@@ -920,14 +920,15 @@ def optimizer_loss_scale(
 ) -> LossScaleOptimizer:
     """Loss scaling: wraps another optimizer and multiplies the loss by a factor that adapts to the gradients.
 
-    A step whose gradients are not all finite is skipped, leaves the inner optimizer unchanged and halves the factor, down to 1
-    at the least. After dynamic_growth_steps finite steps in a row the factor doubles. The inner optimizer gets the gradients
-    divided by the factor. This keeps small gradients of 16-bit layers from underflowing.
+    This keeps small gradients of 16-bit layers from underflowing. The inner optimizer gets the gradients divided by the factor.
+    If any gradient is not finite, the step is skipped: the inner optimizer stays unchanged and the factor is halved, but not
+    below 1. After dynamic_growth_steps finite steps in a row the factor doubles.
 
     Args:
-        inner_optimizer: The optimizer to wrap. An optimizer of the same Keras, without a loss scale around it.
+        inner_optimizer: The optimizer to wrap. An optimizer of the same Keras that is not itself a loss-scale
+            optimizer.
         initial_scale: Initial factor. A number in [1, inf). Default: 32768.0.
-        dynamic_growth_steps: Number of finite steps in a row after which the factor doubles. A whole number >= 1.
+        dynamic_growth_steps: Number of consecutive finite steps after which the factor doubles. A whole number >= 1.
             Default: 2000.
         name: Name of the optimizer; by default, the one Keras gives it. A string, or None (NULL in R). Default: None.
 

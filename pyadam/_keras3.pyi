@@ -37,7 +37,7 @@ class _Optimizer(Optimizer):
     clipvalue: Attribute[float | None, Number | None]
     """Maximum absolute value of each gradient element; larger ones are clipped to it."""
     global_clipnorm: Attribute[float | None, Number | None]
-    """Maximum Euclidean norm of all gradients together, which are scaled down as one vector."""
+    """Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one vector."""
     use_ema: bool
     """Whether to keep an exponential moving average of the weights."""
     ema_momentum: Attribute[Value, DynamicNumber]
@@ -51,7 +51,7 @@ class _Optimizer(Optimizer):
     jit_compile: bool
     """Whether to compile the step into one program with XLA."""
     slot_dtype: Literal["bfloat16"] | None
-    """Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic."""
+    """Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic."""
 
 class Adadelta(_Optimizer):
     """Adadelta: step sizes from running means of squared gradients and squared steps.
@@ -69,8 +69,8 @@ class Adadelta(_Optimizer):
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -82,7 +82,7 @@ class Adadelta(_Optimizer):
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'adadelta'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Zeiler (2012), ADADELTA: An Adaptive Learning Rate Method, https://arxiv.org/abs/1212.5701, algorithm 1.
@@ -126,7 +126,7 @@ class Adafactor(_Optimizer):
             holds one or a function without arguments. Default: 0.001.
         clip_threshold: Updates with a larger root mean square are scaled down to it. A number in (0, inf), a variable
             that holds one or a function without arguments. Default: 1.0.
-        relative_step: Whether to cap a constant learning rate at 1 / sqrt(t) in update number t. True or False.
+        relative_step: Whether to cap a constant learning rate at 1 / sqrt(t), where t counts updates. True or False.
             Default: True.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
             [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
@@ -134,8 +134,8 @@ class Adafactor(_Optimizer):
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -147,7 +147,7 @@ class Adafactor(_Optimizer):
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'adafactor'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Shazeer and Stern (2018), Adafactor: Adaptive Learning Rates with Sublinear Memory Cost,
@@ -163,7 +163,7 @@ class Adafactor(_Optimizer):
     clip_threshold: Attribute[Value, DynamicNumber]
     """Updates with a larger root mean square are scaled down to it."""
     relative_step: bool
-    """Whether to cap a constant learning rate at 1 / sqrt(t) in update number t."""
+    """Whether to cap a constant learning rate at 1 / sqrt(t), where t counts updates."""
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
@@ -202,8 +202,8 @@ class Adagrad(_Optimizer):
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -215,7 +215,7 @@ class Adagrad(_Optimizer):
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'adagrad'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Duchi, Hazan and Singer (2011), Adaptive Subgradient Methods for Online Learning and Stochastic
@@ -265,8 +265,8 @@ class Adam(_Optimizer):
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -278,7 +278,7 @@ class Adam(_Optimizer):
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'adam'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
@@ -335,8 +335,8 @@ class AdamW(_Optimizer):
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -348,7 +348,7 @@ class AdamW(_Optimizer):
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'adamw'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Loshchilov and Hutter (2019), Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101,
@@ -403,8 +403,8 @@ class Adamax(_Optimizer):
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -416,7 +416,7 @@ class Adamax(_Optimizer):
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'adamax'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
@@ -473,8 +473,8 @@ class Ftrl(_Optimizer):
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -486,7 +486,7 @@ class Ftrl(_Optimizer):
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'ftrl'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: McMahan et al. (2013), Ad Click Prediction: a View from the Trenches,
@@ -530,7 +530,7 @@ class Ftrl(_Optimizer):
     ) -> None: ...
 
 class Lamb(_Optimizer):
-    """Lamb: Adam's direction, scaled in each variable to the norm of the weights.
+    """Lamb: Adam's direction, scaled to the norm of each variable's weights.
 
     Args:
         learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
@@ -547,8 +547,8 @@ class Lamb(_Optimizer):
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -560,7 +560,7 @@ class Lamb(_Optimizer):
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'lamb'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: You et al. (2019), Large Batch Optimization for Deep Learning: Training BERT in 76 minutes,
@@ -598,14 +598,14 @@ class LazyAdam(_Optimizer):
     """LazyAdam: Adam that updates only the rows of an embedding that have a gradient.
 
     For dense gradients it matches Adam to the bit. For sparse gradients (``tf.IndexedSlices``) it is a different algorithm,
-    since Adam moves every row at every step. Rows with the same index are summed first. Then m, v, weight decay and the weight
-    follow Adam's formulas in these rows only; t counts all updates, not those of the row. All other rows of the weight and its
-    slots stay as they are, to the bit. Clipping sees the summed rows; in a norm the others count as zeros. The cost of a step
-    grows with the number of rows it updates.
+    since Adam moves every row at every step. Rows with the same index are summed first. Then Adam's formulas, and weight decay,
+    apply to these rows of the weight, m and v only; t counts all updates, not those of the row. All other rows of the weight
+    and its slots stay as they are, to the bit. Clipping uses the summed rows; the others count as zeros in a norm. The cost of
+    a step grows with the number of rows it updates.
 
     A sparse gradient can't be combined with ``use_ema``, ``gradient_accumulation_steps`` above 1, ``slot_dtype``,
-    with a constraint on its variable, or with a train step that is compiled as a whole (``jit_compile=True`` in ``compile()``).
-    The step then raises an error that says what to change.
+    a constraint on its variable, or a train step that is compiled as a whole (``jit_compile=True`` in ``compile()``). The step
+    then raises an error that says what to change.
 
     Args:
         learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
@@ -623,8 +623,8 @@ class LazyAdam(_Optimizer):
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -636,7 +636,7 @@ class LazyAdam(_Optimizer):
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'lazyadam'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
@@ -690,8 +690,8 @@ class Lion(_Optimizer):
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -703,7 +703,7 @@ class Lion(_Optimizer):
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'lion'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Chen et al. (2023), Symbolic Discovery of Optimization Algorithms, https://arxiv.org/abs/2302.06675,
@@ -754,8 +754,8 @@ class Muon(_Optimizer):
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -767,7 +767,7 @@ class Muon(_Optimizer):
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'muon'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
         exclude_layers: Matrices whose path matches one of these are left to Adam. A list of regular expressions, or
             None (NULL in R). Default: None.
@@ -784,7 +784,7 @@ class Muon(_Optimizer):
         momentum: Decay rate of the momentum. A number in [0, 1], a variable that holds one or a function without
             arguments. Default: 0.95.
         ns_steps: Number of Newton-Schulz iterations. A whole number >= 0. Default: 5.
-        nesterov: Whether to look one momentum step ahead. True or False. Default: True.
+        nesterov: Whether to use Nesterov momentum. True or False. Default: True.
         rms_rate: Steps are scaled by rms_rate * sqrt(max(rows, columns)); None turns this off. A number in [0, inf), a
             variable that holds one or a function without arguments, or None (NULL in R). Default: 0.2.
 
@@ -817,7 +817,7 @@ class Muon(_Optimizer):
     ns_steps: Attribute[int, Count]
     """Number of Newton-Schulz iterations."""
     nesterov: bool
-    """Whether to look one momentum step ahead."""
+    """Whether to use Nesterov momentum."""
     rms_rate: Attribute[Value | None, DynamicNumber | None]
     """Steps are scaled by rms_rate * sqrt(max(rows, columns)); None turns this off."""
     def __init__(
@@ -870,8 +870,8 @@ class Nadam(_Optimizer):
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -883,7 +883,7 @@ class Nadam(_Optimizer):
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'nadam'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Dozat (2016), Incorporating Nesterov Momentum into Adam,
@@ -925,11 +925,11 @@ class RMSprop(_Optimizer):
             variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
         rho: Decay rate of the running mean of squared gradients. A number in [0, 1], a variable that holds one or a
             function without arguments. Default: 0.9.
-        momentum: Share of the last step that is added to the next. A number in [0, 1], a variable that holds one or a
-            function without arguments. Default: 0.0.
+        momentum: Fraction of the previous step that is added to the current one. A number in [0, 1], a variable that
+            holds one or a function without arguments. Default: 0.0.
         epsilon: Added to the mean of squares, inside the root. A number in [0, inf), a variable that holds one or a
             function without arguments. Default: 1e-07.
-        centered: Whether to use an estimate of the variance instead of the second moment. True or False. Default:
+        centered: Whether to divide by the estimated variance instead of the second moment. True or False. Default:
             False.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
             [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
@@ -937,8 +937,8 @@ class RMSprop(_Optimizer):
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -950,21 +950,21 @@ class RMSprop(_Optimizer):
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'rmsprop'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
-    Source: Tieleman and Hinton (2012), Neural Networks for Machine Learning, lecture 6.5. Centred: Graves (2013),
+    Source: Tieleman and Hinton (2012), Neural Networks for Machine Learning, lecture 6.5. Centered: Graves (2013),
     https://arxiv.org/abs/1308.0850, equations 38 to 45.
     """
 
     rho: Attribute[Value, DynamicNumber]
     """Decay rate of the running mean of squared gradients."""
     momentum: Attribute[Value, DynamicNumber]
-    """Share of the last step that is added to the next."""
+    """Fraction of the previous step that is added to the current one."""
     epsilon: Attribute[Value, DynamicNumber]
     """Added to the mean of squares, inside the root."""
     centered: bool
-    """Whether to use an estimate of the variance instead of the second moment."""
+    """Whether to divide by the estimated variance instead of the second moment."""
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
@@ -993,17 +993,17 @@ class SGD(_Optimizer):
     Args:
         learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
             variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.01.
-        momentum: Share of the last step that is added to the next. A number in [0, 1], a variable that holds one or a
-            function without arguments. Default: 0.0.
-        nesterov: Whether to look one momentum step ahead. True or False. Default: False.
+        momentum: Fraction of the previous step that is added to the current one. A number in [0, 1], a variable that
+            holds one or a function without arguments. Default: 0.0.
+        nesterov: Whether to use Nesterov momentum. True or False. Default: False.
         weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
             [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
         clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
             in (0, inf), or None (NULL in R). Default: None.
         clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
             or None (NULL in R). Default: None.
-        global_clipnorm: Maximum Euclidean norm of all gradients together, which are scaled down as one vector. A number
-            in (0, inf), or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
@@ -1015,7 +1015,7 @@ class SGD(_Optimizer):
             or None (NULL in R). Default: None.
         name: Name of the optimizer, and prefix of its variable names. A string. Default: 'sgd'.
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
-        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
 
     Source: Robbins and Monro (1951), A Stochastic Approximation Method; momentum: Sutskever et al. (2013),
@@ -1023,9 +1023,9 @@ class SGD(_Optimizer):
     """
 
     momentum: Attribute[Value, DynamicNumber]
-    """Share of the last step that is added to the next."""
+    """Fraction of the previous step that is added to the current one."""
     nesterov: bool
-    """Whether to look one momentum step ahead."""
+    """Whether to use Nesterov momentum."""
     def __init__(
         self,
         learning_rate: LearningRate = 0.01,
@@ -1049,14 +1049,15 @@ class SGD(_Optimizer):
 class LossScaleOptimizer(_LossScaleOptimizer):
     """Loss scaling: wraps another optimizer and multiplies the loss by a factor that adapts to the gradients.
 
-    A step whose gradients are not all finite is skipped, leaves the inner optimizer unchanged and halves the factor, down to 1
-    at the least. After dynamic_growth_steps finite steps in a row the factor doubles. The inner optimizer gets the gradients
-    divided by the factor. This keeps small gradients of 16-bit layers from underflowing.
+    This keeps small gradients of 16-bit layers from underflowing. The inner optimizer gets the gradients divided by the factor.
+    If any gradient is not finite, the step is skipped: the inner optimizer stays unchanged and the factor is halved, but not
+    below 1. After dynamic_growth_steps finite steps in a row the factor doubles.
 
     Args:
-        inner_optimizer: The optimizer to wrap. An optimizer of the same Keras, without a loss scale around it.
+        inner_optimizer: The optimizer to wrap. An optimizer of the same Keras that is not itself a loss-scale
+            optimizer.
         initial_scale: Initial factor. A number in [1, inf). Default: 32768.0.
-        dynamic_growth_steps: Number of finite steps in a row after which the factor doubles. A whole number >= 1.
+        dynamic_growth_steps: Number of consecutive finite steps after which the factor doubles. A whole number >= 1.
             Default: 2000.
         name: Name of the optimizer; by default, the one Keras gives it. A string, or None (NULL in R). Default: None.
 

@@ -45,13 +45,13 @@ class Function:
         return self.fields[name].metadata["kind"].described() if name in self.fields else "anything"
 
     def means(self, name: str) -> str:
-        return self.fields[name].metadata["doc"] if name in self.fields else "Ignored; a value of it draws a warning."
+        return self.fields[name].metadata["doc"] if name in self.fields else "Ignored, with a warning if it is set."
 
 
 OPTIMIZER = (
     "The optimizer, a Python object, for [compile()] and for every Python function that takes a Keras optimizer."
 )
-NO_DOTS = "No further arguments: any other name is an error that tells the nearest valid one."
+NO_DOTS = "No further arguments; an unknown name is an error that suggests the closest valid one."
 
 
 def optimizer(spec: type[specs.Spec]) -> Function:
@@ -61,8 +61,8 @@ def optimizer(spec: type[specs.Spec]) -> Function:
         specs.class_signature(spec),
         specs.arguments(spec),
         family="optimizers",
-        dots="No further arguments, but for `lr`, the old name of `learning_rate`, which draws a warning. "
-        "Any other name is an error that tells the nearest valid one.",
+        dots="No further arguments, except `lr`, the old name of `learning_rate`, which draws a warning. "
+        "An unknown name is an error that suggests the closest valid one.",
         value=OPTIMIZER,
         examples=(
             f"{spec.r_name}(learning_rate = 0.01)",

@@ -4,9 +4,8 @@
     tools/generate.py           brings the stale files up to date and names them
     tools/generate.py --check   writes nothing; names the stale files, and exits with 1 if there are any
 
-It needs the standard library, pyadam/optimizers/ and pyadam/hosts/schedules.py, not TensorFlow. NAMESPACE and the man pages are
-roxygen2's work, which is done where R has roxygen2 in the version that DESCRIPTION names; another version would write
-other pages.
+It needs the standard library, pyadam/optimizers/ and pyadam/hosts/schedules.py, not TensorFlow. roxygen2 writes NAMESPACE and
+the man pages, but only if R has the version that DESCRIPTION names; another version would write other pages.
 """
 
 import argparse
@@ -62,7 +61,7 @@ def from_specs() -> dict[Path, str | None]:
 
 
 def from_roxygen(sources: dict[Path, str | None]) -> dict[Path, str | None]:
-    """NAMESPACE and man pages, which roxygen2 makes from these sources, and the list of pages; None for one to delete."""
+    """NAMESPACE, the man pages and docs/reference/r.md, made by roxygen2 from these sources; None for a page to delete."""
     wanted = re.findall(r"(?m)^RoxygenNote: (.*)$", read(DESCRIPTION) or "")[0]
     if (found := roxygen_version()) != wanted:
         print(

@@ -29,11 +29,11 @@ def sparse() -> str:
     rows = [
         f"| {policy.reason} | {policy.way.value} |" for policy in POLICY if policy.reason != "The gradient is dense."
     ]
-    lines = "\n".join(["| when | the gradient becomes |", "|---|---|", *rows])
+    lines = "\n".join(["| when | the gradient is handled |", "|---|---|", *rows])
     conflicts = ", ".join(conflict.words.replace("``", "`") for conflict in LAZY_CONFLICTS)
     lazy = (
-        f"LazyAdam refuses a sparse gradient under {conflicts},\n"
-        "with a constraint of its variable, and in a train step that is compiled as a whole."
+        f"LazyAdam refuses sparse gradients with {conflicts},\n"
+        "with a constraint on the variable, and in a train step that is compiled as a whole."
     )
     return "\n\n".join([note, "# Sparse gradients", head, lines, lazy]) + "\n"
 
@@ -54,6 +54,6 @@ def table(f: Function) -> str:
 
 def default(parameter: Parameter, written: Callable[[Any], str] = repr) -> str:
     if parameter.default is parameter.empty:
-        return "needed"
+        return "required"
     by_name = parameter.kind is Parameter.KEYWORD_ONLY and written is repr
     return f"`{written(parameter.default)}`" + " (by name only)" * by_name

@@ -1,6 +1,6 @@
-"""The optimizers, one file each, with arguments and mathematics. TensorFlow is imported only once something is computed.
+"""The optimizers: one file each, with arguments and update rule. TensorFlow is imported only when something is computed.
 
-To add an optimizer, add a file with a spec (a frozen dataclass) and a ``RULE`` (its pure functions); it is found automatically.
+To add an optimizer, add a file with a spec (a frozen dataclass) and a ``RULE`` (pure functions); it is found automatically.
 """
 
 import importlib

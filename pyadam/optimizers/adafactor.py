@@ -34,12 +34,12 @@ class Adafactor(Spec):
         1.0, DynamicNumber(low=0.0, low_open=True), "Updates with a larger root mean square are scaled down to it."
     )
     relative_step: bool = argument(
-        True, Flag(), "Whether to cap a constant learning rate at 1 / sqrt(t) in update number t."
+        True, Flag(), "Whether to cap a constant learning rate at 1 / sqrt(t), where t counts updates."
     )
 
 
 def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
-    """rho_t = min(lr, 1 / sqrt(t)), or lr with ``relative_step=False`` or a schedule; and beta_t = 1 - t^beta_2_decay."""
+    """rho_t = min(lr, 1 / sqrt(t)), or just lr with ``relative_step=False`` or a schedule, and beta_t = 1 - t^beta_2_decay."""
     relative = h.relative_step and h.learning_rate_is_constant
     rho = tf.minimum(lr, 1.0 / root(t, t)) if relative else lr
     gain = t**h.beta_2_decay
@@ -78,7 +78,7 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
 def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
     """Row and column means of the last two dimensions, and v.
 
-    A matrix only needs the means and a vector only v; the other slots exist because Keras saves them too.
+    A matrix needs only the means and a vector only v; the other slots exist because Keras saves them too.
     """
     shape = tuple(shape)
     if len(shape) > 1:

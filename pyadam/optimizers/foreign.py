@@ -47,19 +47,19 @@ _SAME_FOR: Mapping[tuple[str, str], str] = {("RMSprop", "alpha"): "rho"}
 _INVERSE_TIME = ("decay", "lr_decay", "learning_rate_decay")
 
 _INSTEAD_FOR: Mapping[tuple[str, str], str] = {
-    ("Nadam", name): "it set the schedule of the momentum, which is that of the paper now; leave the argument out"
+    ("Nadam", name): "it set the momentum schedule, which now follows the paper; leave the argument out"
     for name in ("decay", "schedule_decay", "momentum_decay")
 }
 
 _INSTEAD: Mapping[str, str] = {
     **dict.fromkeys(
         _INVERSE_TIME,
-        "it made the learning rate fall as learning_rate / (1 + decay * step); "
+        "it decayed the learning rate as learning_rate / (1 + decay * step); "
         "use learning_rate = learning_rate_schedule_inverse_time_decay(learning_rate, 1, decay)",
     ),
     **dict.fromkeys(
         ("schedule", "lr_schedule", "lr_scheduler", "learning_rate_schedule"),
-        "give the schedule as learning_rate",
+        "pass the schedule as learning_rate",
     ),
     **dict.fromkeys(("betas", "beta"), "the two decay rates are beta_1 and beta_2"),
     **dict.fromkeys(
@@ -74,7 +74,7 @@ def hint(owner: str, name: str, value: Any, known: Sequence[str], owners: Mappin
     """The text that follows "unknown argument" in an error.
 
     Args:
-        owner: the optimizer or function that has no such argument.
+        owner: the optimizer or function that lacks the argument.
         name: the argument's name.
         value: its value.
         known: the arguments that exist.

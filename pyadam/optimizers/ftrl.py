@@ -54,7 +54,7 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
     n, power = s.accumulator + c.rounded(g * g), -h.learning_rate_power
     # computing n'^-p - n^-p directly would cancel for small g
     is_root = not tf.is_tensor(power) and power == 0.5
-    if is_root:  # g^2 over the sum of both roots, which all processors round alike
+    if is_root:  # g^2 over the sum of both roots, rounded the same on every processor
         root = tf.sqrt(n)
         both = root + tf.sqrt(s.accumulator)
         grown = g * g / tf.where(both > 0.0, both, tf.ones_like(n))

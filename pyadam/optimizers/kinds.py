@@ -1,6 +1,6 @@
 """The kinds of values that arguments take, their checks and error messages.
 
-Standard library only. NumPy and TensorFlow scalars are recognised by their methods (``item``, ``numpy``), not by type.
+Standard library only. NumPy and TensorFlow scalars are recognized by their methods (``item``, ``numpy``), not by type.
 """
 
 import inspect
@@ -123,8 +123,8 @@ class Kind:
     def check_variable(self, owner: str, name: str, variable: Any) -> Any:
         """The variable, if its value is read at every step; raises TypeError if it would be read only once."""
         raise TypeError(
-            f"{owner}: {name} must be {self.described()}, got the variable {shown(variable)}, which can't be followed here; "
-            "give its value"
+            f"{owner}: {name} must be {self.described()}, got the variable {shown(variable)}; variables aren't supported "
+            "here, pass its value"
         )
 
 
@@ -239,7 +239,7 @@ class Inner(Kind):
     fits: Callable[[Any], bool] = lambda value: hasattr(value, "apply_gradients") and hasattr(value, "build")
 
     def allowed(self) -> str:
-        return "an optimizer of the same Keras, without a loss scale around it"
+        return "an optimizer of the same Keras that is not itself a loss-scale optimizer"
 
     def convert(self, value: Any) -> Any:
         if isinstance(value, type) or not self.fits(value):

@@ -15,7 +15,7 @@ __all__ = ["RULE", "Lamb"]
 
 @dataclass(frozen=True, kw_only=True)
 class Lamb(Spec):
-    """Lamb: Adam's direction, scaled in each variable to the norm of the weights."""
+    """Lamb: Adam's direction, scaled to the norm of each variable's weights."""
 
     title = "Lamb"
     r_name = "optimizer_lamb"

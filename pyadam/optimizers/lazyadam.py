@@ -23,14 +23,14 @@ class LazyAdam(Spec):
     """LazyAdam: Adam that updates only the rows of an embedding that have a gradient.
 
     For dense gradients it matches Adam to the bit. For sparse gradients (``tf.IndexedSlices``) it is a different algorithm,
-    since Adam moves every row at every step. Rows with the same index are summed first. Then m, v, weight decay and the weight
-    follow Adam's formulas in these rows only; t counts all updates, not those of the row. All other rows of the weight and its
-    slots stay as they are, to the bit. Clipping sees the summed rows; in a norm the others count as zeros. The cost of a step
-    grows with the number of rows it updates.
+    since Adam moves every row at every step. Rows with the same index are summed first. Then Adam's formulas, and weight decay,
+    apply to these rows of the weight, m and v only; t counts all updates, not those of the row. All other rows of the weight
+    and its slots stay as they are, to the bit. Clipping uses the summed rows; the others count as zeros in a norm. The cost of
+    a step grows with the number of rows it updates.
 
     A sparse gradient can't be combined with {conflicts},
-    with a constraint on its variable, or with a train step that is compiled as a whole (``jit_compile=True`` in ``compile()``).
-    The step then raises an error that says what to change.
+    a constraint on its variable, or a train step that is compiled as a whole (``jit_compile=True`` in ``compile()``). The step
+    then raises an error that says what to change.
     """
 
     title = "LazyAdam"

@@ -17,9 +17,9 @@ __all__ = ["LossScaleOptimizer"]
 class LossScaleOptimizer:
     """Loss scaling: wraps another optimizer and multiplies the loss by a factor that adapts to the gradients.
 
-    A step whose gradients are not all finite is skipped, leaves the inner optimizer unchanged and halves the factor, down to 1
-    at the least. After dynamic_growth_steps finite steps in a row the factor doubles. The inner optimizer gets the gradients
-    divided by the factor. This keeps small gradients of 16-bit layers from underflowing.
+    This keeps small gradients of 16-bit layers from underflowing. The inner optimizer gets the gradients divided by the factor.
+    If any gradient is not finite, the step is skipped: the inner optimizer stays unchanged and the factor is halved, but not
+    below 1. After dynamic_growth_steps finite steps in a row the factor doubles.
 
     Attributes:
         title: its name in prose.
@@ -47,7 +47,7 @@ class LossScaleOptimizer:
     inner_optimizer: Any = argument(dataclasses.MISSING, Inner(), "The optimizer to wrap.")
     initial_scale: float = argument(2.0**15, Number(low=1.0), "Initial factor.")
     dynamic_growth_steps: int = argument(
-        2000, Count(at_least=1), "Number of finite steps in a row after which the factor doubles."
+        2000, Count(at_least=1), "Number of consecutive finite steps after which the factor doubles."
     )
     name: str | None = argument(None, optional(Name()), "Name of the optimizer; by default, the one Keras gives it.")
 
@@ -84,7 +84,7 @@ class LossScaleOptimizer:
                     + " on the `inner_optimizer`"
                 )
         values = laid_on(cls.signature(), owner, args, kwargs)
-        if values["initial_scale"] is None:  # tf_keras' way of asking for the default
+        if values["initial_scale"] is None:  # means the default in tf_keras
             values["initial_scale"] = cls.initial_scale
         Inner(fits=fits).check(owner, "inner_optimizer", values["inner_optimizer"])
         return cls(**values)
@@ -99,7 +99,7 @@ class LossScaleOptimizer:
             "",
             "Raises:",
             "    ValueError: a value out of range, or an argument that belongs on the inner optimizer.",
-            "    TypeError: a value of the wrong type, a missing or an unknown argument.",
+            "    TypeError: a value of the wrong type, or a missing or unknown argument.",
             "",
             f"Source: {cls.reference}",
         ]

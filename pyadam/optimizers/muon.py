@@ -60,7 +60,7 @@ class Muon(Spec):
     adam_lr_ratio: float = argument(1.0, NON_NEGATIVE, "Adam's learning rate, as a multiple of learning_rate.")
     momentum: float = argument(0.95, UNIT_INTERVAL, "Decay rate of the momentum.")
     ns_steps: int = argument(5, Count(at_least=0), "Number of Newton-Schulz iterations.")
-    nesterov: bool = argument(True, Flag(), "Whether to look one momentum step ahead.")
+    nesterov: bool = argument(True, Flag(), "Whether to use Nesterov momentum.")
     rms_rate: float | None = argument(
         0.2, optional(NON_NEGATIVE), "Steps are scaled by rms_rate * sqrt(max(rows, columns)); None turns this off."
     )
@@ -114,7 +114,7 @@ def decay(h: Any, s: SimpleNamespace) -> float | None:
 
 
 def magnified(h: Any) -> float:
-    """Each iteration rounds, and amplifies earlier rounding errors by the polynomial's slope: a at 0, where it is steepest."""
+    """Each iteration rounds, and amplifies earlier rounding errors by at most the polynomial's steepest slope, a at 0."""
     return sum(abs(h.muon_a) ** k for k in range(h.ns_steps + 1))
 
 

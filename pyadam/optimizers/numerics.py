@@ -18,24 +18,24 @@ def rounded(value: Any, t: Any) -> Any:
     """Rounds the value here, whatever follows; compilers can't tell that the result equals the value or another ``rounded``.
 
     With fused multiply-add, a product and a sum become one operation that rounds once. Not all processors have it, and XLA uses
-    it only in places, so results would depend on the machine and on what else a loop computes. This function subtracts a 0
-    that compilers don't know to be 0; a product fused with that keeps its value. (Multiplying by 1 would not work, since XLA
-    moves constant factors past it.) There is no measurable cost, as the update is memory-bound. ``t`` is a non-negative scalar
-    tensor, such as the number of the update.
+    it only in some places, so results would depend on the machine and on what else a loop computes. This function subtracts a
+    zero that compilers can't recognize as one, so fusing the product with the subtraction leaves its value unchanged.
+    (Multiplying by 1 would not work, since XLA moves constant factors past it.) There is no measurable cost, as the update is
+    memory-bound. ``t`` is a non-negative scalar tensor, such as the number of the update.
     """
     return value - tf.cast(tf.minimum(t, tf.zeros_like(t)), value.dtype)
 
 
 def quotient(value: Any, divisor: float, t: Any) -> Any:
-    """Divides by a number that compilers can't see, lest they multiply by its reciprocal and fuse the product."""
+    """Divides by a number hidden from compilers, which would otherwise multiply by its reciprocal and fuse the product."""
     return value / rounded(scalar(divisor, value.dtype), t)
 
 
 def root(value: Any, t: Any) -> Any:
     """The square root, `rounded`, so that it is safe to divide by.
 
-    Compilers turn division by a plain root into multiplication by a reciprocal root, from an approximate instruction that
-    differs between processors and a Newton step. Roots and quotients themselves are correctly rounded everywhere.
+    Compilers turn division by a plain root into multiplication by a reciprocal root, computed by an approximate instruction,
+    which differs between processors, and a Newton step. Roots and quotients themselves are correctly rounded everywhere.
     """
     return rounded(tf.sqrt(value), t)
 
@@ -43,8 +43,8 @@ def root(value: Any, t: Any) -> Any:
 def sequenced(t: Any, value: Any) -> Any:
     """Returns ``t`` with a dependency on the value that XLA can't remove: whatever uses the result is computed later.
 
-    State is overwritten in place. Loops that read an old value must be done by then, or XLA makes a copy. The value is tested
-    inside a conditional; outside of one, XLA would recompute the single element instead of waiting for all of them.
+    State is overwritten in place. Loops that read an old value must finish first, or XLA makes a copy. The value is tested
+    inside a conditional; without one, XLA would recompute the single element instead of waiting for all of them.
     """
 
     def beyond() -> Any:
@@ -55,12 +55,12 @@ def sequenced(t: Any, value: Any) -> Any:
 
 
 def sum_of_squares(x: Any) -> Any:
-    """The sum of squares over all elements, a scalar: in float64, over groups of 16 neighbours and then over the groups.
+    """The sum of squares over all elements, a scalar: in float64, over groups of 16 neighbors and then over the groups.
 
     On CPUs, XLA's own sum over a whole tensor first writes all squares to memory, then sums windows of 32 by 32 element by
     element. Its order of summation also depends on what else the loop computes. In float64, where the square of a float32
-    number is exact, that does not affect a float32 result. The absolute values change nothing but keep XLA from merging the
-    two sums into one.
+    number is exact, the order does not affect a float32 result. Taking absolute values changes nothing; it keeps XLA from
+    merging the two sums into one.
     """
     if not x.shape.num_elements():
         return tf.reduce_sum(x * x)

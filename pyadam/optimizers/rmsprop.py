@@ -21,33 +21,35 @@ class RMSprop(Spec):
     title = "RMSprop"
     r_name = "optimizer_rmsprop"
     reference = (
-        "Tieleman and Hinton (2012), Neural Networks for Machine Learning, lecture 6.5. Centred: Graves (2013), "
+        "Tieleman and Hinton (2012), Neural Networks for Machine Learning, lecture 6.5. Centered: Graves (2013), "
         "https://arxiv.org/abs/1308.0850, equations 38 to 45."
     )
     function_defaults = MappingProxyType({"ema_overwrite_frequency": 100})
 
     learning_rate: Any = learning_rate_field(0.001)
     rho: float = rho_field(0.9)
-    momentum: float = argument(0.0, UNIT_INTERVAL, "Share of the last step that is added to the next.")
+    momentum: float = argument(0.0, UNIT_INTERVAL, "Fraction of the previous step that is added to the current one.")
     epsilon: float = epsilon_in_root_field()
-    centered: bool = argument(False, Flag(), "Whether to use an estimate of the variance instead of the second moment.")
+    centered: bool = argument(
+        False, Flag(), "Whether to divide by the estimated variance instead of the second moment."
+    )
 
 
 def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
-    """RMSprop: the gradient divided by the root of a running mean of its square; optional momentum and centring.
+    """RMSprop: the gradient divided by the root of a running mean of its square; optionally centered, with momentum.
 
     v <- rho v + (1 - rho) g^2;  d = lr g / sqrt(v + epsilon);  with momentum p: d <- p d_before + d;  w <- w - d
 
-    If centred, v - m^2 replaces v under the root, where m is a running mean of g: a variance instead of the second moment.
+    If centered, v - m^2 replaces v under the root, where m is a running mean of g: a variance instead of the second moment.
 
-    Source: Tieleman and Hinton (2012), lecture 6.5; centred: Graves (2013), equations 38 to 45.
+    Source: Tieleman and Hinton (2012), lecture 6.5; centered: Graves (2013), equations 38 to 45.
     """
     v = s.velocity + c.rounded(c.gain * (c.rounded(g * g) - s.velocity))
     new, spread = {"velocity": v}, v
     if hasattr(s, "average_gradient"):
-        # The variance is computed from the old v and m as rho ((v - m^2) + (1 - rho) (g - m)^2), the same number: where m^2
-        # makes up most of v, the difference of the new ones would be mostly rounding error. The minimum of m^2 and v, which
-        # is m^2 up to rounding, keeps the root real.
+        # The variance is computed from the old v and m as rho ((v - m^2) + (1 - rho) (g - m)^2), which is equivalent: where
+        # m^2 makes up most of v, the difference of the new ones would be mostly rounding error. The minimum of m^2 and v,
+        # which is m^2 up to rounding, keeps the root real.
         mean, apart = s.average_gradient, g - s.average_gradient
         new["average_gradient"] = mean + c.rounded(c.gain * apart)
         old = s.velocity - tf.minimum(c.rounded(mean * mean), s.velocity)

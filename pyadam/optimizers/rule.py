@@ -21,7 +21,7 @@ class Slot(NamedTuple):
         name: its name among the rule's slots.
         start: its initial value.
         shape: its shape, if not the weight's.
-        dtype: the dtype of a placeholder, which Keras' files contain and no rule reads; otherwise None.
+        dtype: the dtype, if the slot is a placeholder that Keras' files contain but no rule reads; otherwise None.
     """
 
     name: str
@@ -47,32 +47,32 @@ def _weight_decay(h: Any, s: SimpleNamespace) -> float | None:
 class Rule:
     """An optimizer's mathematics.
 
-    In these functions, ``h`` holds the hyperparameters of the spec (those that may change between steps as scalar tensors:
-    in float64 in ``scalars`` and ``decay``, in the dtype of ``w`` in ``update``), ``t`` is the number of the update (from
-    1), ``lr`` the learning rate, and ``c`` what ``scalars`` returned, in the dtype of ``w``. ``w``, ``g`` and the slots
+    In these functions, ``h`` holds the hyperparameters of the spec, ``t`` is the number of the update (from 1), ``lr`` the
+    learning rate, and ``c`` what ``scalars`` returned, in the dtype of ``w``. Hyperparameters that may change between steps
+    are scalar tensors: float64 in ``scalars`` and ``decay``, the dtype of ``w`` in ``update``. ``w``, ``g`` and the slots
     ``s`` are tensors of one dtype: float32, or float64 for float64 weights. ``c`` also has two functions that make results
     independent of the compiler: ``c.rounded(product)`` for a product inside a sum, ``c.root(x)`` for a root in a divisor.
 
     Attributes:
         spec: the arguments.
         layout: name of the state layout; optimizers that share one can load each other's state.
-        scalars: ``(h, t, lr, shared) -> (c, shared)``: what all variables share, computed once per step in float64. If its
-            docstring defines symbols of the formulas, as in "alpha_t = ...", users see it after them.
+        scalars: ``(h, t, lr, shared) -> (c, shared)``: values that all variables share, computed once per step in float64.
+            If its docstring defines symbols, as in "alpha_t = ...", it is shown to users after the formulas.
         update: ``(h, c, w, g, s) -> (w, slots)``: the new weight and slots of one variable; no slot's new value depends
             on the old value of a later slot.
-        slots: ``(h, shape, path) -> groups``: the slots of a variable. Saved state holds the first group of all variables,
-            then the second; within a group, each variable's slots are adjacent.
+        slots: ``(h, shape, path) -> groups``: the slots of a variable. Saved state holds the first group for all variables,
+            then the second, and so on; within a group, each variable's slots are adjacent.
         shared: names and initial values of scalar variables that belong to the optimizer as a whole.
         decay: ``(h, s) -> number or None``: the weight decay for a variable with these slots.
-        magnified: ``(h) -> factor``: an upper bound on the rounding errors that the step adds to the weight's own, in units
+        magnified: ``(h) -> factor``: an upper bound on the rounding error that the step adds to the weight's own, in units
             of its largest element's. Each sum over the variable counts as one, as its rounding reaches every element.
         elementwise: whether each element's update depends on that element alone; if so, variables may be concatenated.
-        single_pass: whether XLA may compute all new values in one fused loop, with the same bits as separate loops. This
-            requires that no two products meet in a sum, which compilers round as they like.
+        single_pass: whether XLA may compute all new values in one fused loop, with the same bits as separate loops. No sum
+            may then add two products, since compilers choose which of them to round.
         idle: ``(h) -> bool``: whether a zero gradient leaves weight and slots unchanged, to the bit.
         weight_first: ``(h) -> bool``: whether the new weight depends on old slot values; a separate loop reads them before they
             are overwritten.
-        lists: the attributes in which Keras' class keeps its lists of slots, each with the name of the slot.
+        lists: maps each attribute in which Keras' class keeps a list of slots to the name of the slot.
         lazy: whether a sparse gradient updates only its own rows, even if a zero gradient would move the others.
     """
 

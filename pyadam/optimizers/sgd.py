@@ -27,8 +27,8 @@ class SGD(Spec):
     ignored_after = "nesterov"
 
     learning_rate: Any = learning_rate_field(0.01)
-    momentum: float = argument(0.0, UNIT_INTERVAL, "Share of the last step that is added to the next.")
-    nesterov: bool = argument(False, Flag(), "Whether to look one momentum step ahead.")
+    momentum: float = argument(0.0, UNIT_INTERVAL, "Fraction of the previous step that is added to the current one.")
+    nesterov: bool = argument(False, Flag(), "Whether to use Nesterov momentum.")
 
 
 def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:

@@ -11,14 +11,14 @@ __all__ = ["LAZY_CONFLICTS", "POLICY", "Conflict", "Policy", "Situation", "Way"]
 class Way(Enum):
     """How a step handles a gradient."""
 
-    DENSE = "a tensor of the variable's shape"
-    ROWS = "its rows; the other rows keep their values"
-    ALL_ROWS = "its rows; the other rows move as they would with a zero gradient"
+    DENSE = "made dense"
+    ROWS = "by rows; the other rows keep their values"
+    ALL_ROWS = "by rows; the other rows move as they would with a zero gradient"
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What the choice depends on.
+    """The facts that decide how a gradient is handled.
 
     Attributes:
         sparse: the gradient is a tf.IndexedSlices for a variable whose shape is known.
@@ -51,8 +51,8 @@ class Policy(NamedTuple):
     """One row of the table.
 
     Attributes:
-        holds: whether the row applies; the first that does decides.
-        way: how the gradient is handled then.
+        holds: whether the row applies; the first row that does decides.
+        way: how the gradient is then handled.
         reason: when the row applies, and why.
     """
 
@@ -63,12 +63,14 @@ class Policy(NamedTuple):
 
 POLICY: tuple[Policy, ...] = (
     Policy(lambda s: not s.sparse, Way.DENSE, "The gradient is dense."),
-    Policy(lambda s: s.lazy, Way.ROWS, "The optimizer is lazy, by definition."),
+    Policy(lambda s: s.lazy, Way.ROWS, "A lazy optimizer updates only these rows, by definition."),
     Policy(lambda s: not s.elementwise, Way.DENSE, "The rule needs the whole variable, for a sum or a matrix product."),
     Policy(
-        lambda s: s.norms, Way.DENSE, "A norm over rows sums in a different order than one over the whole gradient."
+        lambda s: s.norms,
+        Way.DENSE,
+        "A norm over rows would sum in a different order than one over the whole gradient.",
     ),
-    Policy(lambda s: s.accumulates, Way.DENSE, "Each call may bring different rows; their sum is dense."),
+    Policy(lambda s: s.accumulates, Way.DENSE, "Accumulated gradients may have different rows; their sum is dense."),
     Policy(lambda s: s.rounded_slots, Way.DENSE, "Stochastic rounding moves every row."),
     Policy(lambda s: s.small, Way.DENSE, "The variable is small and shares a loop with others."),
     Policy(
@@ -91,7 +93,7 @@ class Conflict(NamedTuple):
 
     Attributes:
         argument: its name.
-        words: the conflicting use, as documentation puts it.
+        words: the conflicting use, as the documentation puts it.
         holds: whether a spec's value conflicts.
         remedy: what to set it to.
     """

@@ -3,7 +3,7 @@
 A spec is a frozen dataclass with one field per argument: its default, range and one line of documentation. Python signatures,
 R formals, checks and their messages, ``get_config`` and the reference tables are all derived from the specs.
 
-Only the standard library is imported here, so signatures, R generation and docs take milliseconds, without TensorFlow.
+Only the standard library is imported here, so signatures, R code and docs are generated in milliseconds, without TensorFlow.
 """
 
 import dataclasses
@@ -78,8 +78,8 @@ class Spec:
         in_keras: whether Keras has an optimizer of that name.
         last: its own arguments that come after ``name``.
         function_defaults: defaults of its function that differ from the class's.
-        ignored: arguments that only its function has, with their defaults; they have no effect other than a warning, and come
-            after the argument named by ``ignored_after``.
+        ignored: arguments that only its function has, with their defaults. They come after the argument named by
+            ``ignored_after`` and do nothing but warn.
     """
 
     title: ClassVar[str] = ""
@@ -103,7 +103,7 @@ class Spec:
     global_clipnorm: float | None = argument(
         None,
         optional(POSITIVE),
-        "Maximum Euclidean norm of all gradients together, which are scaled down as one vector.",
+        "Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one vector.",
     )
     use_ema: bool = argument(False, Flag(), "Whether to keep an exponential moving average of the weights.")
     ema_momentum: float = argument(
@@ -127,7 +127,7 @@ class Spec:
     slot_dtype: str | None = argument(
         None,
         optional(Choice(choices=("bfloat16",))),
-        "Dtype in which slots are stored, with stochastic rounding; by default, that of the arithmetic.",
+        "Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.",
     )
 
     def __post_init__(self) -> None:
@@ -233,7 +233,7 @@ def bind(spec: type[Spec], signature: inspect.Signature, args: tuple[Any, ...], 
         kwargs["learning_rate"] = kwargs.pop("lr")
     for name in [name for name, value in kwargs.items() if without_effect(name, value)]:
         warnings.warn(
-            f"{spec.__name__}: argument {name} is gone; at 0 it did nothing", DeprecationWarning, stacklevel=4
+            f"{spec.__name__}: argument {name} no longer exists and is ignored", DeprecationWarning, stacklevel=4
         )
         del kwargs[name]
     values = laid_on(signature, spec.__name__, args, kwargs)

@@ -1,4 +1,4 @@
-"""TensorFlow, imported on first use, so that signatures, R generation and docs take milliseconds."""
+"""TensorFlow, imported on first use, so that signatures, R code and docs are generated in milliseconds."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

@@ -16,8 +16,8 @@
 #'   down to it. Takes a number in `(0, Inf)`, or `NULL`.
 #' @param clipvalue Maximum absolute value of each gradient element; larger ones are clipped to it.
 #'   Takes a number in `(0, Inf)`, or `NULL`.
-#' @param global_clipnorm Maximum Euclidean norm of all gradients together, which are scaled down
-#'   as one vector. Takes a number in `(0, Inf)`, or `NULL`.
+#' @param global_clipnorm Maximum Euclidean norm of all gradients together; larger gradients are
+#'   scaled down as one vector. Takes a number in `(0, Inf)`, or `NULL`.
 #' @param use_ema Whether to keep an exponential moving average of the weights. Takes `TRUE` or
 #'   `FALSE`.
 #' @param ema_momentum Decay rate of the average: average = momentum * average + (1 - momentum) *
@@ -31,10 +31,10 @@
 #'   16-bit underflow. Takes a number in `(0, Inf)`, or `NULL`.
 #' @param gradient_accumulation_steps Number of calls whose gradients are averaged into one update.
 #'   Takes a whole number >= 1, or `NULL`.
-#' @param slot_dtype Dtype in which slots are stored, with stochastic rounding; by default, that of
-#'   the arithmetic. Takes "bfloat16", or `NULL`.
-#' @param ... No further arguments, but for `lr`, the old name of `learning_rate`, which draws a
-#'   warning. Any other name is an error that tells the nearest valid one.
+#' @param slot_dtype Dtype in which slots are stored, with stochastic rounding; by default, the
+#'   dtype of the arithmetic. Takes "bfloat16", or `NULL`.
+#' @param ... No further arguments, except `lr`, the old name of `learning_rate`, which draws a
+#'   warning. An unknown name is an error that suggests the closest valid one.
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
 #'   a Keras optimizer.
 #' @references Zeiler (2012), ADADELTA: An Adaptive Learning Rate Method,
@@ -78,8 +78,8 @@ optimizer_adadelta <- function(
 #'   in `[0, Inf)`, a variable that holds one or a function without arguments.
 #' @param clip_threshold Updates with a larger root mean square are scaled down to it. Takes a
 #'   number in `(0, Inf)`, a variable that holds one or a function without arguments.
-#' @param relative_step Whether to cap a constant learning rate at 1 / sqrt(t) in update number t.
-#'   Takes `TRUE` or `FALSE`.
+#' @param relative_step Whether to cap a constant learning rate at 1 / sqrt(t), where t counts
+#'   updates. Takes `TRUE` or `FALSE`.
 #' @inheritParams optimizer_adadelta
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
 #'   a Keras optimizer.
@@ -342,7 +342,7 @@ optimizer_ftrl <- function(
   )
 }
 
-#' Lamb: Adam's direction, scaled in each variable to the norm of the weights
+#' Lamb: Adam's direction, scaled to the norm of each variable's weights
 #'
 #' @param epsilon Added to the root of the bias-corrected v. Takes a number in `[0, Inf)`, a
 #'   variable that holds one or a function without arguments.
@@ -386,15 +386,14 @@ optimizer_lamb <- function(
 #'
 #' For dense gradients it matches Adam to the bit. For sparse gradients (`tf.IndexedSlices`) it is
 #' a different algorithm, since Adam moves every row at every step. Rows with the same index are
-#' summed first. Then m, v, weight decay and the weight follow Adam's formulas in these rows only;
-#' t counts all updates, not those of the row. All other rows of the weight and its slots stay as
-#' they are, to the bit. Clipping sees the summed rows; in a norm the others count as zeros. The
-#' cost of a step grows with the number of rows it updates.
+#' summed first. Then Adam's formulas, and weight decay, apply to these rows of the weight, m and v
+#' only; t counts all updates, not those of the row. All other rows of the weight and its slots
+#' stay as they are, to the bit. Clipping uses the summed rows; the others count as zeros in a
+#' norm. The cost of a step grows with the number of rows it updates.
 #'
 #' A sparse gradient can't be combined with `use_ema`, `gradient_accumulation_steps` above 1,
-#' `slot_dtype`, with a constraint on its variable, or with a train step that is compiled as a
-#' whole (`jit_compile=True` in `compile()`). The step then raises an error that says what to
-#' change.
+#' `slot_dtype`, a constraint on its variable, or a train step that is compiled as a whole
+#' (`jit_compile=True` in `compile()`). The step then raises an error that says what to change.
 #'
 #' @param epsilon Added to the root of v, outside the bias correction ("epsilon hat" in the paper).
 #'   Takes a number in `[0, Inf)`, a variable that holds one or a function without arguments.
@@ -502,7 +501,7 @@ optimizer_lion <- function(
 #' @param momentum Decay rate of the momentum. Takes a number in `[0, 1]`, a variable that holds
 #'   one or a function without arguments.
 #' @param ns_steps Number of Newton-Schulz iterations. Takes a whole number >= 0.
-#' @param nesterov Whether to look one momentum step ahead. Takes `TRUE` or `FALSE`.
+#' @param nesterov Whether to use Nesterov momentum. Takes `TRUE` or `FALSE`.
 #' @param rms_rate Steps are scaled by rms_rate * sqrt(max(rows, columns)); None turns this off.
 #'   Takes a number in `[0, Inf)`, a variable that holds one or a function without arguments, or
 #'   `NULL`.
@@ -596,17 +595,17 @@ optimizer_nadam <- function(
 
 #' RMSprop: the gradient divided by the root of a running mean of its square
 #'
-#' @param momentum Share of the last step that is added to the next. Takes a number in `[0, 1]`, a
-#'   variable that holds one or a function without arguments.
+#' @param momentum Fraction of the previous step that is added to the current one. Takes a number
+#'   in `[0, 1]`, a variable that holds one or a function without arguments.
 #' @param epsilon Added to the mean of squares, inside the root. Takes a number in `[0, Inf)`, a
 #'   variable that holds one or a function without arguments.
-#' @param centered Whether to use an estimate of the variance instead of the second moment. Takes
+#' @param centered Whether to divide by the estimated variance instead of the second moment. Takes
 #'   `TRUE` or `FALSE`.
 #' @inheritParams optimizer_adadelta
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
 #'   a Keras optimizer.
 #' @references Tieleman and Hinton (2012), Neural Networks for Machine Learning, lecture 6.5.
-#'   Centred: Graves (2013), <https://arxiv.org/abs/1308.0850>, equations 38 to 45.
+#'   Centered: Graves (2013), <https://arxiv.org/abs/1308.0850>, equations 38 to 45.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_rmsprop(learning_rate = 0.01)
@@ -640,9 +639,9 @@ optimizer_rmsprop <- function(
 
 #' SGD: gradient descent with optional momentum
 #'
-#' @param momentum Share of the last step that is added to the next. Takes a number in `[0, 1]`, a
-#'   variable that holds one or a function without arguments.
-#' @param amsgrad Ignored; a value of it draws a warning. Takes anything.
+#' @param momentum Fraction of the previous step that is added to the current one. Takes a number
+#'   in `[0, 1]`, a variable that holds one or a function without arguments.
+#' @param amsgrad Ignored, with a warning if it is set. Takes anything.
 #' @inheritParams optimizer_adadelta
 #' @inheritParams optimizer_muon
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
@@ -682,18 +681,19 @@ optimizer_sgd <- function(
 #' Loss scaling: wraps another optimizer and multiplies the loss by a factor that adapts to the
 #' gradients
 #'
-#' A step whose gradients are not all finite is skipped, leaves the inner optimizer unchanged and
-#' halves the factor, down to 1 at the least. After dynamic_growth_steps finite steps in a row the
-#' factor doubles. The inner optimizer gets the gradients divided by the factor. This keeps small
-#' gradients of 16-bit layers from underflowing.
+#' This keeps small gradients of 16-bit layers from underflowing. The inner optimizer gets the
+#' gradients divided by the factor. If any gradient is not finite, the step is skipped: the inner
+#' optimizer stays unchanged and the factor is halved, but not below 1. After dynamic_growth_steps
+#' finite steps in a row the factor doubles.
 #'
 #' @param name Name of the optimizer; by default, the one Keras gives it. Takes a string, or
 #'   `NULL`.
-#' @param ... No further arguments: any other name is an error that tells the nearest valid one.
-#' @param inner_optimizer The optimizer to wrap. Takes an optimizer of the same Keras, without a
-#'   loss scale around it.
+#' @param ... No further arguments; an unknown name is an error that suggests the closest valid
+#'   one.
+#' @param inner_optimizer The optimizer to wrap. Takes an optimizer of the same Keras that is not
+#'   itself a loss-scale optimizer.
 #' @param initial_scale Initial factor. Takes a number in `[1, Inf)`.
-#' @param dynamic_growth_steps Number of finite steps in a row after which the factor doubles.
+#' @param dynamic_growth_steps Number of consecutive finite steps after which the factor doubles.
 #'   Takes a whole number >= 1.
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
 #'   a Keras optimizer.

@@ -8,7 +8,8 @@
 #' @param decay_steps Steps until the lowest rate, which then stays. Takes a whole number >= 1.
 #' @param alpha Lowest rate, as a fraction of initial_learning_rate. Takes a number in `[0, 1]`.
 #' @param name Name of the schedule; without one, Keras' own. Takes a string, or `NULL`.
-#' @param ... No further arguments: any other name is an error that tells the nearest valid one.
+#' @param ... No further arguments; an unknown name is an error that suggests the closest valid
+#'   one.
 #' @return The schedule, a Python object of the Keras in use, for the argument `learning_rate` of
 #'   every optimizer.
 #' @references Loshchilov and Hutter (2017), SGDR: Stochastic Gradient Descent with Warm Restarts,

@@ -142,7 +142,7 @@ BAD = [
         lambda: tf.Variable(1.0),
         "clipnorm",
         TypeError,
-        r"must be a number in \(0, inf\).*can't be followed here; give its",
+        r"must be a number in \(0, inf\).*variables aren't supported here, pass its",
     ),
 ]
 

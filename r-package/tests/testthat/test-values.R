@@ -110,7 +110,7 @@ test_that("arguments of old are refused with what takes their place, or ignored 
   need_pyadam()
   words <- "SGD: unknown argument decay: .* use learning_rate = learning_rate_schedule_inverse_time"
   expect_error(optimizer_sgd(0.01, decay = 1e-6), words)
-  expect_warning(optimizer_adam(decay = 0), "argument decay is gone; at 0 it did nothing")
+  expect_warning(optimizer_adam(decay = 0), "argument decay no longer exists and is ignored")
   expect_error(optimizer_nadam(schedule_decay = 0.004), "Nadam: unknown argument schedule_decay")
   expect_error(optimizer_adam(momentum = 0.9), "which only Muon, RMSprop and SGD have")
 })
