@@ -105,7 +105,7 @@ def attributes(fields: dict[str, Any]) -> Iterator[str]:
 
 
 def parameters(f: Function, signature: inspect.Signature) -> Iterator[str]:
-    """All parameters but the last, which accepts any name only to report the known ones."""
+    """All parameters but the last, which accepts any name only so that errors can list the known ones."""
     star = ["    *,"]
     for parameter in signature.parameters.values():
         if parameter.kind is parameter.VAR_KEYWORD:
@@ -135,7 +135,7 @@ def types(kind: kinds.Kind) -> tuple[str, str]:
 
 
 def documentation(f: Function, signature: inspect.Signature) -> list[str]:
-    """The docstring without the mathematics, which comes from the rules, and those need TensorFlow."""
+    """The docstring without the mathematics, which comes from the rules and needs TensorFlow."""
     defaults = {p.name: repr(p.default) for p in signature.parameters.values() if p.default is not p.empty}
     purpose = (inspect.getdoc(f.spec) or "").partition("\n\nAttributes:")[0]
     ignored = [

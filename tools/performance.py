@@ -1,9 +1,9 @@
 """Writes what `pyadam bench` measured into the documentation: `make performance` runs it.
 
     python tools/performance.py            # from benchmarks/results/*.json into docs/performance.md and README.md
-    python tools/performance.py --check    # fails if these files have other numbers
+    python tools/performance.py --check    # fails if the numbers in these files differ
 
-Measured parts stand between the lines `<!-- bench: NAME -->` and `<!-- end -->`. Without results a part stays as it is.
+Measured parts are between the lines `<!-- bench: NAME -->` and `<!-- end -->`. Without results a part stays as it is.
 """
 
 import re
@@ -20,9 +20,9 @@ PAGES = [ROOT / "docs" / "performance.md", ROOT / "README.md"]
 SHOWN = {  # value: the line above its table
     "ms": "Milliseconds a step:",
     "ratio": "Time of a step as a multiple of pyadam's, the median of the rounds (above 1: slower than pyadam):",
-    "share of the floor": "How near a step is to the floor:",
+    "share of the floor": "How close a step is to the floor:",
     "first step, s": "Seconds of the first step:",
-    "memory, MB": "Memory beyond the library itself, the most that was in use:",
+    "memory, MB": "Peak memory beyond the library itself:",
 }
 
 
@@ -51,7 +51,7 @@ def models(file):
     shown = dense(file)
     peers = max((cell.results for cell in shown), key=len)
     turns = [len(cell.results[name].turns) for cell in shown for name in cell.results]
-    measured = f"Adam on {len(shown)} models and with up to {len(peers)} peers, {min(turns)} rounds or more."
+    measured = f"Adam on {len(shown)} models with up to {len(peers)} peers, at least {min(turns)} rounds."
     return [measured, machine(file), picture, *tables(shown, SHOWN)]
 
 
@@ -111,7 +111,7 @@ def stale():
 if __name__ == "__main__":
     if sys.argv[1:] == ["--check"]:
         if found := stale():
-            sys.exit(f"other numbers than in benchmarks/results: {', '.join(found)}; run python tools/performance.py")
+            sys.exit(f"numbers differ from benchmarks/results: {', '.join(found)}; run python tools/performance.py")
     else:
         for page in PAGES:
             page.write_text(written(page.read_text()))

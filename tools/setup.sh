@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up what the targets of the Makefile need and is still missing:
+# Installs what the targets of the Makefile need and is still missing:
 #   tools/setup.sh EXTRA   R with its packages, .venv with pyadam-keras[EXTRA], .r-lib with the R package.
 #                          EXTRA: bench, demo, docs or test
 # System packages come through apt, as root or with sudo; without either, one line says what is missing.
@@ -102,7 +102,7 @@ system_packages() {
         die "missing, and there is no apt to install them: ${missing[*]} (names as in Debian)"
     if ((EUID != 0)); then
         command -v sudo >/dev/null ||
-            die "missing: run as root 'apt-get install --no-install-recommends ${missing[*]}', then again this"
+            die "missing: run 'apt-get install --no-install-recommends ${missing[*]}' as root, then run this again"
         sudo -v # asks for the password here, while the prompt is visible
     fi
     step "system packages (apt, ${#missing[@]} and what they need)" install_packages "${missing[@]}"

@@ -12,7 +12,7 @@ _ADAM = {
     "beta_1": 0.9,
     "beta_2": 0.999,
     "epsilon": 1e-10,
-}  # a negligible epsilon: each library puts it in another place
+}  # a negligible epsilon: each library puts it in a different place
 _BETAS = {"betas": (0.9, 0.999), "eps": 1e-10}
 _B1_B2 = {"b1": 0.9, "b2": 0.999, "eps": 1e-10}
 _ADAGRAD = {"initial_accumulator_value": 0.1}
@@ -34,7 +34,7 @@ class Column:
         clip: the global norm to clip to. The norm needs one more pass over the gradient.
         average: the momentum of the weights' moving average.
         rounded: whether pyadam keeps those states in bfloat16, which no other peer can.
-        by_row: whether a row without gradient stays as it is, so a step need not touch it.
+        by_row: whether a row without a gradient stays as it is, so a step need not touch it.
     """
 
     name: str

@@ -21,7 +21,7 @@ RATE = 1e-4
 
 
 class Clock(keras.callbacks.Callback):
-    """Notes when each step ends."""
+    """Records when each step ends."""
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._ends: list[float] = []
@@ -48,7 +48,7 @@ def network(widths: Sequence[int], optimizer: Any, rows: int | None = None) -> A
 
 
 def data(steps: int, widths: Sequence[int], rows: int | None = None) -> dict[str, np.ndarray]:
-    """Inputs and targets for so many steps."""
+    """Inputs and targets for this many steps."""
     rng = np.random.default_rng(0)
     x, y = (rng.normal(size=(int(steps) * BATCH, int(widths[i]))).astype("float32") for i in (0, -1))
     return {"x": rng.integers(int(rows), size=(len(y), LOOKUPS)) if rows else x, "y": y}

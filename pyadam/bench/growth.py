@@ -13,7 +13,7 @@ PEERS_SHOWN = ("pyadam", "single-pass", "keras", "keras-jit", "tf-fused", "torch
 
 @dataclass(frozen=True)
 class Axis:
-    """What grows. ``models`` are the names of those measured, ``place`` gives the position of a cell on the axis."""
+    """One quantity that grows: ``models`` names the models measured, ``place`` gives a cell's position on the axis."""
 
     label: str
     models: tuple[str, ...]

@@ -27,7 +27,7 @@ class Plan:
     Attributes:
         threads: threads of each peer.
         rounds: how many turns each peer gets.
-        turn: approximate seconds a turn.
+        turn: approximate seconds per turn.
     """
 
     threads: int
@@ -42,7 +42,7 @@ class Result:
     Attributes:
         first: seconds of the first step, including state creation, tracing and compilation.
         bytes: peak memory beyond the library itself.
-        turns: seconds a step, the median of each turn.
+        turns: seconds per step, the median of each turn.
         ratios: the same as a multiple of the reference's time in that round.
     """
 

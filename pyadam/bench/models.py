@@ -50,7 +50,7 @@ class Model:
             yield rng.random(shape, np.float32) - np.float32(0.5)
 
     def gradients(self) -> Iterator[np.ndarray | Slices]:
-        """The gradients of every step, away from zero, where the libraries' epsilons would show."""
+        """The gradients of every step, none of them near zero, where the libraries' different epsilons would matter."""
         rng = np.random.default_rng(2)
         for shape in self.shapes:
             if self.rows is None:
@@ -143,8 +143,8 @@ def find(name: str) -> Model:
     """The model of this name, or one made up for a measurement.
 
     Args:
-        name: a name in `MODELS`; ``COUNTxSIZE`` for so many vectors of that size, several of them joined by ``+``; or
-            ``ROWSxWIDTH@LOOKUPS`` for a matrix with a gradient in so many rows.
+        name: a name in `MODELS`; ``COUNTxSIZE`` for COUNT vectors of that size, several of them joined by ``+``; or
+            ``ROWSxWIDTH@LOOKUPS`` for a matrix with a gradient in LOOKUPS rows.
 
     Raises:
         ValueError: the name is none of these.

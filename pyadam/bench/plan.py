@@ -31,17 +31,17 @@ def wrong(args: argparse.Namespace) -> str:
     if args.rounds is not None and args.rounds < 1:
         return f"--rounds: {args.rounds} is not 1 or more"
     if args.threads is not None and not 1 <= args.threads <= cores():
-        return f"--threads: {args.threads} is not from 1 to {cores()}, the cores here"
+        return f"--threads: {args.threads} is not between 1 and {cores()}, the number of cores here"
     if args.r and not args.fit:
-        return "--r goes with --fit"
+        return "--r needs --fit"
     if (args.fit or args.growth) and (args.models or args.columns):
-        return "--models and --columns don't go with --fit and --growth, which have their own"
+        return "--models and --columns can't be combined with --fit or --growth, which have their own"
     if args.fit and args.peers:
-        return "--peers doesn't go with --fit, which has its own"
+        return "--peers can't be combined with --fit, which has its own"
     if args.r and (reason := unavailable()):
         return reason
     if args.plot and args.fit:
-        return "--plot doesn't go with --fit"
+        return "--plot can't be combined with --fit"
     if args.plot and importlib.util.find_spec("matplotlib") is None:
         return "--plot needs matplotlib: pip install '.[bench]' in a checkout"
     return ""

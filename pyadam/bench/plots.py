@@ -47,7 +47,7 @@ _LOOKS: dict[
 
 
 def draw_bench(cells: Iterable[Cell], file: Path) -> None:
-    """Plots bytes a second, and time as a multiple of pyadam's, with their spread; a row for each model and optimizer."""
+    """Plots bytes per second, and time as a multiple of pyadam's, with their spread; a row per model and optimizer."""
     rows = [cell for cell in cells if cell.results and moved(cell) is not None]
     names = [name for name in PEERS if any(name in cell.results for cell in rows)]
     with plt.rc_context(_STYLE):

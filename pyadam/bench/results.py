@@ -19,7 +19,7 @@ Sections = dict[str, list[Cell]]  # cells by section
 
 
 def facts() -> dict[str, str]:
-    """Versions, date, machine, and its load over the last minute."""
+    """Versions, date, the machine and its load over the last minute."""
     found = pyadam.info() | {"day": date.today().isoformat()}
     for package in ("torch", "jax", "optax"):
         try:

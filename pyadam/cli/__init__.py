@@ -25,7 +25,7 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand; its exit status says whether it succeeded.
 
-    If the reader of its output is gone, as in ``pyadam info | head -1``, it ends silently with the status of SIGPIPE.
+    If nobody reads its output any more, as in ``pyadam info | head -1``, it ends silently with the status of SIGPIPE.
     """
     try:
         try:

@@ -25,14 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", nargs="+", metavar="NAME", help="models, or COUNTxSIZE (default: all; see --list)")
     parser.add_argument("--columns", nargs="+", metavar="NAME", help="optimizers, or 'all' (default: adam)")
     parser.add_argument("--peers", nargs="+", metavar="NAME", help="peers to measure (default: all that are installed)")
-    parser.add_argument("--rounds", type=int, metavar="N", help="how often each peer has its turn (default: 9)")
-    parser.add_argument("--threads", type=int, metavar="N", help="of each peer (default: all cores)")
+    parser.add_argument("--rounds", type=int, metavar="N", help="number of turns for each peer (default: 9)")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of each peer (default: all cores)")
     parser.add_argument(
         "--quick", action="store_true", help="3 short rounds, and small models unless --models names some"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the picture (.png or .svg)")
-    parser.add_argument("--list", action="store_true", help="the names of models, columns and peers")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to a file")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="save a plot (.png or .svg)")
+    parser.add_argument("--list", action="store_true", help="list the names of models, columns and peers")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> int:
     where = facts()
     if float(where["load"]) > 0.25 * int(where["cores"]):
         busy = f"load {where['load']} on {where['cores']} cores"
-        print(f"pyadam bench: other programs are running ({busy}), the numbers will be off", file=sys.stderr)
+        print(f"pyadam bench: other programs are running ({busy}); the numbers will be off", file=sys.stderr)
     sections: dict[str, list[Any]] = {}
     print(HEADER)
     try:

@@ -1,7 +1,7 @@
 """``pyadam parity``: trains the same cases in Python, in R, with Keras' own classes and with a float64 oracle.
 
-docs/numerics.md, "How equal is the same?", gives the limits: R and Python may not differ at all; a compiled step from an
-uncompiled one by 4 ULP; Keras and the oracle by one ULP a step plus a small share of the weight's total change (see
+docs/numerics.md, "How equal is the same?", gives the limits: R and Python may not differ at all; compiled and uncompiled
+steps by 4 ULP; Keras and the oracle by one ULP a step plus a small share of the weight's total change (see
 `compare.limits`).
 """
 
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="the whole table: every value, each in float32 and float64")
     parser.add_argument("--cases", type=int, default=0, metavar="N", help="add N random cases")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random cases (default: 0)")
-    only = "only cases with one of these in their name, such as 'nadam*sparse'"
+    only = "only cases whose name contains one of these, such as 'nadam*sparse'"
     parser.add_argument("--only", nargs="+", default=["*"], metavar="PATTERN", help=only)
     parser.add_argument("--no-r", action="store_true", help="leave R out")
 

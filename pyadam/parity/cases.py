@@ -44,7 +44,7 @@ class Case:
     """One run of one optimizer: `arguments` as literals, variable j has ``dtypes[j % len(dtypes)]``.
 
     `gradients` is "dense", "sparse" (variables of rank 2 and more get IndexedSlices with repeated rows) or "some none"
-    (every variable but the first has no gradient now and then).
+    (every variable but the first sometimes has no gradient).
     """
 
     name: str
@@ -94,9 +94,9 @@ class Case:
         if self.optimizer == "Lion" and self.arguments.get("beta_1") == 0.0:
             return "Keras' Lion refuses beta_1=0, though its message allows it"
         if self.arguments.get("relative_step") is False:
-            return "Keras' Adafactor limits the learning rate without relative_step, too"
+            return "Keras' Adafactor caps the learning rate even without relative_step"
         if len(set(self.dtypes)) > 1:
-            return "Keras' global norm and its Nadam want one dtype for all variables"
+            return "Keras' global norm and its Nadam need one dtype for all variables"
         beta_2 = self.arguments.get("beta_2", 0.0)
         if "float32" in self.dtypes and isinstance(beta_2, float) and beta_2 > 0.999:
             return "Keras rounds 1 - beta_2 to float32"
@@ -234,7 +234,7 @@ def random_cases(count: int, seed: int) -> list[Case]:
 
 
 def select(cases: list[Case], patterns: Iterable[str]) -> list[Case]:
-    """The cases whose name contains one of the patterns, plain or with shell wildcards; case is ignored."""
+    """The cases whose name contains one of the patterns, plain or with shell wildcards, ignoring case."""
     wanted = [f"*{pattern.lower()}*" for pattern in patterns]
     return [case for case in cases if any(fnmatch.fnmatchcase(case.name.lower(), each) for each in wanted)]
 

@@ -62,7 +62,7 @@ class History:
 
 
 def total_change(history: History) -> list[np.ndarray]:
-    """The total change up to each value: the length of the path, so a value that returns to its start has changed."""
+    """The total change up to each value: the length of its path, so a value that returns to its start has changed."""
     moves = [np.zeros_like(history.values[0])]
     moves += [np.abs(new - old) for old, new in zip(history.values, history.values[1:], strict=False)]
     return list(np.cumsum(moves, axis=0))

@@ -318,7 +318,7 @@ DIFFERENCES = [
     Row(20, "average of the weights 2, 1, 0, -1: Keras 3's", average, -0.25, keras="tf_keras"),
     Row(20, "weight after an overflow under a schedule: Keras 3's", after_an_overflow, -1.0, keras="tf_keras"),
     Row(20, "rate shown after a step that halves it: Keras 3's", rate_shown, 0.5, keras="tf_keras"),
-    Row(20, "name of an optimizer without one: Keras 3's", lambda module: module.Lion().name, "lion", keras="tf_keras"),
+    Row(20, "default name of an optimizer: Keras 3's", lambda module: module.Lion().name, "lion", keras="tf_keras"),
     Row(21, "a new variable beside one that was trained", new_beside_known, "accepted"),
     Row(22, "a class with an update_step that no step calls", own_update_step, "TypeError"),
     Row(23, "SGD(decay=1e-6), which would do nothing", lambda module: str(module.SGD(decay=1e-6)), "TypeError"),

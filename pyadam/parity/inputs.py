@@ -63,7 +63,7 @@ def typed(values: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def representable(values: np.ndarray, dtype: str) -> np.ndarray:
-    """The values rounded to what the dtype can represent, as float64."""
+    """The values rounded to those the dtype can represent, as float64."""
     return typed(values, dtype).astype(np.float64)
 
 

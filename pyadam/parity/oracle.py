@@ -16,7 +16,7 @@ __all__ = ["Oracle"]
 
 
 def clip(h: Mapping[str, Any], gradients: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
-    """The gradients, by index of their variable, clipped in the one way that is set, if any."""
+    """The gradients, by index of their variable, clipped by the option that is set, if any."""
 
     def norm_to(limit: float, norm: float) -> float:
         return limit / norm if norm > limit else 1.0
@@ -125,13 +125,13 @@ class Oracle:
         return [*state, np.float64(self.u_product)] if self.paper.step is nadam else state
 
     def _places(self) -> Iterator[tuple[dict[str, np.ndarray], str]]:
-        """Where the slots are, in the order in which Keras 3 keeps them."""
+        """The place of each slot, in the order in which Keras 3 keeps them."""
         groups = [self.paper.groups(self.arguments, w.shape) for w in self.weights]
         for group in range(max(map(len, groups), default=0)):
             yield from ((slots, name) for slots, own in zip(self.slots, groups, strict=True) for name in own[group])
 
     def go_on_from(self, state: list[np.ndarray]) -> None:
-        """Replaces the slots by those of `state`, the state that the oracle is compared with."""
+        """Replaces the slots with those of `state`, the state that the oracle is compared with."""
         places = list(self._places())
         first = len(state) - len(places) - (self.paper.step is nadam)
         for (slots, name), stored in zip(places, state[first:], strict=False):

@@ -59,8 +59,8 @@ def weight_difference(expected: History, found: History, allowed: list[np.ndarra
 def state_difference(expected: History, found: History, magnified: float) -> Difference:
     """How far a state variable is from its expected values; every element gets the limit of the one that moves most.
 
-    (Accumulated gradients that cancel lose digits.) State in bfloat16 was rounded to either neighbour, and the oracle started
-    its next step from it: each element may differ by one ULP at each step.
+    (Accumulated gradients that cancel lose digits.) State in bfloat16 was rounded to either neighbor, and the oracle started
+    its next step from it, so each element may differ by one ULP at each step.
     """
     if found.dtype == "bfloat16":
         steps = zip(expected.values, expected.values[1:], strict=False)
@@ -146,7 +146,7 @@ def compare(case: Case, inputs: Inputs, run: Run) -> tuple[Difference, Callable[
 
 
 def against_r(run: Run, values: Values) -> float:
-    """The largest difference between the last values of a run and those that R came to, in ULP; 0 for the same bits."""
+    """The largest difference between the last values of a run and R's, in ULP; 0 for the same bits."""
     worst = 0.0
     for histories, arrays in zip((run.weights, run.state), values, strict=True):
         if len(histories) != len(arrays):
@@ -163,7 +163,7 @@ def judge(case: Case, inputs: Inputs, r_values: Callable[[], Values] | None) -> 
 
     @contextlib.contextmanager
     def noting(who: str):
-        """An exception is recorded as a fault of this case, and the other cases go on."""
+        """Records an exception as a fault of this case, so the other cases still run."""
         try:
             yield
         except Exception as error:

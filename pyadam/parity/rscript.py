@@ -14,7 +14,7 @@ LIBRARY = Path(".r-lib")  # where the project keeps the R package for its own te
 
 
 def environment() -> dict[str, str]:
-    """The environment for R: this Python with this pyadam, and the project's R library, if there is one, before others."""
+    """The environment for R: this Python with this pyadam, and the project's R library, if there is one, first."""
     paths = [str(Path(pyadam.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     found = {**os.environ, "RETICULATE_PYTHON": sys.executable, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     if LIBRARY.is_dir():
@@ -29,6 +29,6 @@ def unavailable() -> str:
     check = 'for (p in c("reticulate", "pyadam")) if (!requireNamespace(p, quietly = TRUE)) cat(p, "")'
     answer = subprocess.run(["Rscript", "-e", check], env=environment(), capture_output=True, text=True, check=False)
     if absent := answer.stdout.split():
-        remedy = "run R CMD INSTALL r-package in a checkout, or make test, which installs all"
+        remedy = "run R CMD INSTALL r-package in a checkout, or make test, which installs everything"
         return f"R package {' and '.join(absent)} not found: {remedy}"
     return "" if answer.returncode == 0 else f"Rscript fails: {' '.join(answer.stderr.split())}"

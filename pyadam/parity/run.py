@@ -20,7 +20,7 @@ __all__ = ["one_thread", "verdicts"]
 
 
 def one_thread() -> None:
-    """Makes both languages compute alike, unless set otherwise. Call it before TensorFlow is imported."""
+    """Makes TensorFlow use one thread in both languages, unless the environment says otherwise. Call it before importing it."""
     for name, value in {
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_NUM_INTRAOP_THREADS": "1",

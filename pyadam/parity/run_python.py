@@ -40,7 +40,7 @@ class Run:
         return cls(histories(weights, weight_dtypes), histories(state, state_dtypes))
 
     def at(self, step: int) -> Values:
-        """The values after so many steps; -1 for the last."""
+        """The values after this many steps; -1 for the last."""
         return [w.values[step] for w in self.weights], [s.values[step] for s in self.state]
 
 
@@ -101,7 +101,7 @@ def run_pyadam(case: Case, inputs: Inputs) -> Run:
 
 
 def run_keras(case: Case, inputs: Inputs) -> Run:
-    """All steps with Keras' own class, as far as it goes: sparse gradients in dense form, and no variables of size 0.
+    """All steps with Keras' own class, within its limits: sparse gradients in dense form, and no variables of size 0.
 
     (Row 1 of docs/differences.md; and Keras' sum of two empty matrices raises an error about biases.)
     """
@@ -134,7 +134,7 @@ def run_oracle(case: Case, inputs: Inputs, run: Run) -> tuple[Run, list[list[np.
 
 
 def magnified(case: Case) -> float:
-    """How many times larger than a step its intermediate numbers are, whose rounding it inherits: a property of the rule."""
+    """How many times larger than a step its intermediate values can be, whose rounding it inherits; a property of the rule."""
     spec = SPECS[case.optimizer]
     return RULES[spec].magnified(SimpleNamespace(**{name: case.value(name) for name in arguments(spec)}))
 

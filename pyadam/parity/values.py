@@ -34,9 +34,9 @@ class PerStep:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A schedule: the end of its function's name, its arguments, and its value after so many calls, reimplemented here.
+    """A schedule: the end of its function's name, its arguments, and its value after a number of calls, reimplemented here.
 
-    An `exact` one has exactly that value in float32 at every step, so float64 weights can be compared with it, too.
+    An `exact` one has exactly that value in float32 at every step, so float64 weights can be compared too.
     """
 
     kind: str
@@ -148,7 +148,7 @@ NEEDS: dict[str, dict[str, Any]] = {
 
 
 def by_kind(kind: Kind, default: Any) -> tuple[Any, ...]:
-    """Revealing values of an argument that `EXERCISED` lacks, from its kind."""
+    """Revealing values, chosen by kind, of an argument that `EXERCISED` lacks."""
     if isinstance(kind, Flag):
         return (not default,)
     if isinstance(kind, Count):

@@ -331,12 +331,12 @@ def test_pictures(cells, tmp_path):
         (["--columns", "adan"], "--columns: no column 'adan'; there are adagrad, adam,"),
         (["--peers", "caffe"], "--peers: no peer 'caffe'; there are floor,"),
         (["--rounds", "0"], "--rounds: 0 is not 1 or more"),
-        (["--threads", "100000"], "--threads: 100000 is not from 1 to "),
-        (["--r"], "--r goes with --fit"),
-        (["--fit", "--models", "small"], "--models and --columns don't go with --fit and --growth"),
-        (["--growth", "--columns", "adam"], "--models and --columns don't go with --fit and --growth"),
-        (["--fit", "--peers", "keras"], "--peers doesn't go with --fit"),
-        (["--fit", "--plot", "a.png"], "--plot doesn't go with --fit"),
+        (["--threads", "100000"], "--threads: 100000 is not between 1 and "),
+        (["--r"], "--r needs --fit"),
+        (["--fit", "--models", "small"], "--models and --columns can't be combined with --fit or --growth"),
+        (["--growth", "--columns", "adam"], "--models and --columns can't be combined with --fit or --growth"),
+        (["--fit", "--peers", "keras"], "--peers can't be combined with --fit"),
+        (["--fit", "--plot", "a.png"], "--plot can't be combined with --fit"),
     ],
 )
 def test_bad_input(arguments, said, capsys):

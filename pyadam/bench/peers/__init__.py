@@ -15,14 +15,14 @@ FLOOR = "floor"
 
 
 class NotOffered(Exception):
-    """The library has no such optimizer, or not for such gradients."""
+    """The library has no such optimizer, or not for this kind of gradient."""
 
 
 class Runner(Protocol):
     """A running peer. Its constructor takes a `Column`, the weights and the gradients, and computes nothing yet."""
 
     def step(self) -> None:
-        """Takes one step from the same gradients, finished when it returns. The first one creates the state."""
+        """Takes one step with the same gradients and returns once it is finished. The first one creates the state."""
 
     def values(self) -> list[np.ndarray]:
         """The weights, followed by their averages if there are any."""
@@ -64,7 +64,7 @@ class Peer:
             NotOffered: the library can't do what the column asks for.
         """
         if column.rounded and self.options.get("library") != "pyadam":
-            raise NotOffered(f"{self.title} keeps no {column.title}")
+            raise NotOffered(f"{self.title} has no {column.title}")
         return self.load().Run(column, weights, gradients, **self.options)
 
 

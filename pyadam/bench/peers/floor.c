@@ -1,14 +1,14 @@
 // The floor: what a step costs in plain C, in one pass over memory (and one over the gradient for its norm).
-// All tensors are contiguous. Loops are vectorised and shared by all threads; there is no other trick.
+// All tensors are contiguous. Loops are vectorized and shared by all threads; there is no other trick.
 
 #include <math.h>
 
 typedef struct {
     long size;                                  // elements
-    float *w, *m, *v, *top, *average;           // what is not kept is not touched
+    float *w, *m, *v, *top, *average;           // unused ones are not touched
     const float *g;
     float rate, decay, clip, share;             // share: how much of the new weight goes into the average
-    float one_minus_b1, one_minus_b2, epsilon;  // Adam; `rate` has the bias correction in it
+    float one_minus_b1, one_minus_b2, epsilon;  // Adam; `rate` includes the bias correction
     float momentum;                             // SGD
 } Step;
 
@@ -60,7 +60,7 @@ STEP(adam_average, MOMENTS const float wi = keep * w[i] - rate * mi / (sqrtf(vi)
 STEP(amsgrad, MOMENTS const float ti = top[i] > vi ? top[i] : vi; top[i] = ti;  // fmaxf would be a call
      w[i] = keep * w[i] - rate * mi / (sqrtf(ti) + epsilon);)
 
-// The same for some rows of a matrix: g has the rows that `rows` names.
+// The same for some rows of a matrix: g holds the rows listed in `rows`.
 #define ROWS(NAME, BODY)                                                                        \
     void NAME##_rows(const Step *s, const int *rows, long count, long width) {                  \
         float *restrict w = s->w, *restrict m = s->m, *restrict v = s->v;                       \

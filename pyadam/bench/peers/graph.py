@@ -14,7 +14,7 @@ _INLINED = 128  # elements: a tf.function inlines tensors up to this size as con
 
 
 class Gradients:
-    """Called while a graph is traced, returns the gradients in that graph, none of them a constant.
+    """Called while a graph is traced, returns the gradients as tensors of that graph, none of them a constant.
 
     Large ones are captured as they are, without a copy. Small ones are slices of one captured tensor.
     """

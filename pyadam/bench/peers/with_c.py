@@ -36,7 +36,7 @@ def _compiled() -> ctypes.CDLL:
         raise NotOffered("there is no C compiler (cc on the PATH, or CC)")
     with tempfile.TemporaryDirectory(prefix="pyadam-bench-") as folder:
         library = Path(folder, "floor.so")
-        # not -ffast-math: a library made with it switches subnormal numbers off in the whole process
+        # not -ffast-math: loading a library built with it disables subnormal numbers in the whole process
         fast = ["-O3", "-march=native", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-freciprocal-math"]
         flags = [*fast, "-shared", "-fPIC"]
         run = subprocess.run(

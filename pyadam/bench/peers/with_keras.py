@@ -19,7 +19,7 @@ _MODULES = {
     "tf_keras": "tf_keras.optimizers",
     "legacy": "tf_keras.optimizers.legacy",
 }
-_SINCE_LEGACY = ("use_ema", "weight_decay")  # what the legacy classes don't know
+_SINCE_LEGACY = ("use_ema", "weight_decay")  # arguments that the legacy classes lack
 
 
 class Run:
@@ -38,7 +38,7 @@ class Run:
         single_pass: bool = False,
     ) -> None:
         if single_pass and not is_single_pass():
-            raise NotOffered("XLA does not take the option here")
+            raise NotOffered("XLA does not accept the option here")
         name, arguments = column.keras[0], column.everywhere
         optimizers = importlib.import_module(_MODULES[library])
         if not hasattr(optimizers, name):

@@ -11,7 +11,7 @@ from pyadam.parity.inputs import Slices
 
 
 class Run:
-    """The optimizer of the column in one of torch's ways: "fused", "foreach" or "sparse"."""
+    """The optimizer of the column in one of torch's implementations: "fused", "foreach" or "sparse"."""
 
     def __init__(
         self, column: Column, weights: Iterable[np.ndarray], gradients: Iterable[np.ndarray | Slices], way: str
