@@ -39,7 +39,7 @@ change <- function(arguments, names, how, ...) {
 
 refuse_gone <- function(owner, ...) {
   for (name in names(Filter(Negate(is.null), list(...)))) {
-    stop(owner, ": ", name, " is not in Keras any more; leave it out", call. = FALSE)
+    stop(owner, ": ", name, " no longer exists in Keras; leave it out", call. = FALSE)
   }
 }
 
@@ -47,8 +47,8 @@ refuse_gone <- function(owner, ...) {
 refuse_lost <- function(owner, name, value) {
   if (inherits(value, "python.builtin.object") && reticulate::py_is_null_xptr(value)) {
     stop(
-      owner, ": ", name, " is a Python object of another R session, of which saveRDS() and save() ",
-      "keep nothing but the name; save a model with model$save(\"model.keras\") and load it ",
+      owner, ": ", name, " is a Python object from another R session, which saveRDS() and save() ",
+      "don't preserve; save a model with model$save(\"model.keras\") and load it ",
       "with reticulate::import(\"keras\")$saving$load_model(\"model.keras\")",
       call. = FALSE
     )

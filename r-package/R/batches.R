@@ -31,18 +31,18 @@ steps_for <- function(owner, name) {
   if (owner == "fit") of_fit[[name]] else "steps"
 }
 
-# Per-observation values must come in the batches.
+# Per-observation values must be part of the batches.
 refuse_beside_function <- function(owner, arguments) {
   for (name in intersect(names(arguments), c("y", "sample_weight", "class_weight"))) {
     stop(
-      owner, ": ", name, " cannot be given where x is a function that makes batches: let it ",
-      "return ", if (name == "y") "list(x, y)" else "list(x, y, sample_weight)",
+      owner, ": ", name, " cannot be given when x is a function that makes batches: the function ",
+      "must return ", if (name == "y") "list(x, y)" else "list(x, y, sample_weight)",
       call. = FALSE
     )
   }
   if (!identical(arguments$validation_split, 0) && !is.null(arguments$validation_split)) {
     stop(
-      owner, ": validation_split cannot be given where x is a function that makes batches: give ",
+      owner, ": validation_split cannot be given when x is a function that makes batches: give ",
       "validation_data, for example another function",
       call. = FALSE
     )

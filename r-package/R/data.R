@@ -79,8 +79,8 @@ as_batch <- function(values, owner) {
   do.call(reticulate::tuple, unname(values))
 }
 
-# Converts a vector, matrix, array, data frame or list of these so that reticulate makes arrays of
-# it. `role` is one of `batch_names`: only y may be a factor, and only x may hold strings.
+# Converts a vector, matrix, array, data frame or list of these so that reticulate makes arrays.
+# `role` is one of `batch_names`: only y may be a factor, and only x may hold strings.
 as_data <- function(value, name, role) {
   if (role == "y") value <- target_of(value)
   if (is.factor(value)) {
@@ -96,7 +96,7 @@ as_data <- function(value, name, role) {
     return(as_sparse(value, name))
   }
   if (is.null(value) || !is.atomic(value)) {
-    return(value) # already Python's
+    return(value) # already a Python object
   }
   refuse_odd(value, name, role)
   attributes(value) <- list(dim = if (is.null(dim(value))) length(value) else dim(value))
@@ -127,7 +127,7 @@ refuse_odd <- function(value, name, role) {
   }
   if (is.object(value) && !is_plain_number(value)) {
     stop(
-      name, " is of class ", class(value)[1], "; give numbers, for example by as.numeric()",
+      name, " is of class ", class(value)[1], "; give numbers, for example with as.numeric()",
       call. = FALSE
     )
   }
@@ -151,7 +151,7 @@ as_numbers <- function(frame, name) {
       names(frame)[!fits], " (", vapply(frame[!fits], function(column) class(column)[1], ""), ")"
     )
     stop(
-      name, " is a data frame with columns that hold no numbers: ", paste(others, collapse = ", "),
+      name, " is a data frame with non-numeric columns: ", paste(others, collapse = ", "),
       "; leave them out, or turn them into numbers with model.matrix()",
       call. = FALSE
     )

@@ -19,7 +19,7 @@ own_checkout <- checkout_around(getwd())
 #' Install the Python package
 #'
 #' Installs the Python package pyadam together with TensorFlow and Keras. The `pyadam` on PyPI is a
-#' different project; this one's name there is `pyadam-keras`, and it is not published yet. So it is
+#' different project; this one is called `pyadam-keras` there, and is not published yet. So it is
 #' installed from a checkout of the repository: the one that contains the working directory, or else
 #' the one that the R package was installed from with `R CMD INSTALL`. The package gets its own
 #' Python environment, which reticulate then prefers whenever pyadam is attached. Restart R
@@ -56,8 +56,8 @@ install_pyadam <- function(method = c("auto", "virtualenv", "conda"),
   package <- if (is.null(package)) default_package() else as_package(package)
   if (is.null(package)) {
     stop(
-      "install_pyadam: ", distribution, " is not on PyPI yet, and ", getwd(), " is in no checkout ",
-      "of it: give the folder of one, as in install_pyadam(\"~/pyadam\")",
+      "install_pyadam: ", distribution, " is not on PyPI yet, and ", getwd(), " is not in a ",
+      "checkout of it: give the folder of one, as in install_pyadam(\"~/pyadam\")",
       call. = FALSE
     )
   }
@@ -85,7 +85,7 @@ default_package <- function() {
 as_package <- function(package) {
   if (!is.character(package) || length(package) == 0 || anyNA(package)) {
     stop(
-      "install_pyadam: package must be a folder with the source, a file or an address, got ",
+      "install_pyadam: package must be a source folder, a file or a URL, got ",
       deparse(package, nlines = 1),
       call. = FALSE
     )
@@ -102,7 +102,7 @@ as_one_package <- function(package) {
   }
   if (dir.exists(path) || grepl("^([~./\\\\]|[A-Za-z]:[/\\\\])", package)) {
     refuse_package(
-      package, if (dir.exists(path)) " holds no pyproject.toml" else " is not there"
+      package, if (dir.exists(path)) " has no pyproject.toml" else " does not exist"
     )
   }
   is_address <- grepl("^[A-Za-z][A-Za-z0-9+.-]*://|^[^ ]+ *@ *[A-Za-z]", package)
@@ -114,7 +114,7 @@ as_one_package <- function(package) {
 
 refuse_package <- function(package, problem) {
   stop(
-    "install_pyadam: package must be a folder with the source, a file or an address, and ",
+    "install_pyadam: package must be a source folder, a file or a URL, and ",
     dQuote(package, FALSE), problem,
     call. = FALSE
   )
@@ -123,12 +123,12 @@ refuse_package <- function(package, problem) {
 # Refuses arguments that only install_keras() and install_tensorflow() have.
 refuse_choices <- function(...) {
   why <- c(
-    version = "give the source of the version that you want as package",
+    version = "give the source of the version you want as package",
     tensorflow = paste(
-      "the Python package asks for a TensorFlow that it works with; for another one, run",
+      "the Python package requires a TensorFlow that it works with; for another one, run",
       "reticulate::py_install(\"tensorflow==...\", envname = \"r-pyadam\") afterwards"
     ),
-    extra_packages = "install others by reticulate::py_install(..., envname = \"r-pyadam\")"
+    extra_packages = "install others with reticulate::py_install(..., envname = \"r-pyadam\")"
   )
   for (name in intersect(names(why), names(list(...)))) {
     stop("install_pyadam: there is no argument ", name, ": ", why[[name]], call. = FALSE)

@@ -37,7 +37,7 @@ prefer_environment <- function(...) {
 }
 
 # Attribute `name` of the Python package, which the first call loads. `$` is used because `[[` hides
-# why an attribute is unavailable, for example that TensorFlow is missing.
+# why an attribute is unavailable, for example because TensorFlow is missing.
 from_pyadam <- function(name) {
   tryCatch(do.call("$", list(reticulate::import("pyadam"), name)), error = function(error) {
     stop(
@@ -85,7 +85,7 @@ show_to_python <- function(value, na) {
   }
 }
 
-# Lets errors show NA: optimizer$learning_rate <- NA would otherwise reach Python as True.
+# Lets errors show NA: `optimizer$learning_rate <- NA` would otherwise reach Python as True.
 
 # nolint start: object_name_linter. The names are those of Python classes.
 set_attribute <- function(x, name, value) {

@@ -5,7 +5,7 @@
 #' Creates a schedule class from R functions, as in R keras 2.11. Call the class with the arguments
 #' of `initialize` to get a schedule, which any optimizer takes as its learning rate.
 #'
-#' Methods can use three names. `self` is the object, a Python object whose attributes are set by
+#' Methods can use three names. `self` is the object, a Python object; set its attributes with
 #' `self$rate <- 0.1`. `private` is an environment for values that Python need not see. `super`
 #' reaches the parent class's methods, as `super$get_config()` or `super()$get_config()`. A method
 #' may also take `self` as its first argument.

@@ -44,7 +44,7 @@ refuse_other_levels <- function(y, other, name_of_y, name_of_other) {
   } else if (is.factor(y) && is.factor(other) && !identical(levels(y), levels(other))) {
     stop(
       name_of_y, " has the levels ", quoted(levels(y)), ", but ", name_of_other, " has ",
-      quoted(levels(other)), "; make both with the same, as in factor(y, levels = ...)",
+      quoted(levels(other)), "; give both the same levels, as in factor(y, levels = ...)",
       call. = FALSE
     )
   }
@@ -60,7 +60,7 @@ warn_of_unused <- function(y, name) {
     if (length(unused) > 0) {
       warning(
         name, " has no observations of its levels ", quoted(unused),
-        ", which keep their numbers; droplevels(y) leaves them out",
+        ", which keep their numbers; droplevels(y) drops them",
         call. = FALSE
       )
     }

@@ -16,7 +16,7 @@
 #' factor in `validation_data` must have the same levels. Levels without observations keep their
 #' numbers; `fit()` warns about them. Factors are not allowed as inputs, since a network should see
 #' no order in them; convert them to columns with [stats::model.matrix()]. Strings as `y`, `NA`,
-#' dates, and data without rows are errors, too. Sparse matrices of class `dgCMatrix` are passed on
+#' dates, and data without rows are also errors. Sparse matrices of class `dgCMatrix` are passed on
 #' as sparse, which requires SciPy in Python.
 #'
 #' `x` and `validation_data` may also be an R function without arguments that generates batches. It
@@ -24,8 +24,8 @@
 #' the end of the data. It is called once per step, when the step begins, on R's own thread. All
 #' batches must have the same shapes, except for the number of rows. If the function never ends, set
 #' `steps_per_epoch`, `validation_steps` or `steps`. After returning `NULL` it must start over;
-#' returning `NULL` at the beginning of another epoch is an error. Weights come in the batches, so
-#' `sample_weight` and `class_weight` can't be combined with a function.
+#' returning `NULL` at the beginning of another epoch is an error. Weights are part of the batches,
+#' so `sample_weight` and `class_weight` can't be combined with a function.
 #'
 #' @section Calling the model's own methods:
 #' `model$fit(...)`, `model$evaluate(...)` and so on call Python directly, without these

@@ -13,7 +13,7 @@ which_python <- function() {
   } else if (basename(folder) == default_environment) {
     paste("it is the environment", default_environment)
   } else {
-    "nothing names another"
+    "no other Python is configured"
   }
   list(
     python_path = config$python, python_because = because, folder = folder,
@@ -46,11 +46,11 @@ wrong_choice <- function() {
     problem <- if (name == "RETICULATE_PYTHON_ENV") {
       "where there is no Python"
     } else if (dir.exists(file)) {
-      "which is a folder and no Python"
+      "which is a folder, not a Python"
     } else if (!file.exists(file)) {
-      "which is not there"
+      "which does not exist"
     } else {
-      "which does not run as a Python"
+      "which does not run as Python"
     }
     return(paste0(
       name, " names ", path, ", ", problem, ": correct or unset it, and restart R."
@@ -73,7 +73,7 @@ command_for <- function(python) {
     paste0("Run ", call("method = \"conda\"", envname), " and restart R.")
   } else if (is_externally_managed()) {
     paste0(
-      "It is the operating system's and takes no packages: no longer choose it, run ", call(),
+      "It belongs to the operating system and accepts no packages: stop choosing it, run ", call(),
       " and restart R."
     )
   } else {

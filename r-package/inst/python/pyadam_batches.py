@@ -1,8 +1,8 @@
-"""Batches that an R function makes, for fit(), evaluate() and predict() of a Keras model.
+"""Batches made by an R function, for fit(), evaluate() and predict() of a Keras model.
 
-R runs on its own thread only, and TensorFlow reads data on threads of its own. So a callback calls the R
-function at the beginning of each step, on R's thread, and what it returns waits in a queue until
-TensorFlow asks for it, within the same step. Nothing reads ahead.
+R runs only on its own thread, and TensorFlow reads data on others. So a callback calls the R function at
+the beginning of each step, on R's thread, and the result waits in a queue until TensorFlow asks for it,
+within the same step. Nothing reads ahead.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ import tensorflow as tf
 
 @contextlib.contextmanager
 def expected_end() -> Iterator[None]:
-    """Without the warning of either Keras that its input ran out of data."""
+    """Suppresses the warning, in either Keras, that the input ran out of data."""
     words = "Your input ran out of data"
     logger = logging.getLogger("tensorflow")
 
@@ -36,17 +36,17 @@ def expected_end() -> Iterator[None]:
 
 
 class Batches:
-    """What an R function draws, as a dataset, and the callback that feeds it.
+    """The batches of an R function as a dataset, and the callback that feeds it.
 
     Args:
         draw: the R function; it returns a tuple of arrays, or None at the end.
         model: the model that will use the batches.
-        kind: the kind of step that does: "train", "test" or "predict".
-        name: how errors call the batches.
-        steps: how many steps of an epoch the user asks for, or None where the function tells the end.
+        kind: the kind of step that uses them: "train", "test" or "predict".
+        name: the name of the batches in errors.
+        steps: the number of steps per epoch that the user set, or None if the function ends the epoch.
 
     Attributes:
-        shortage: what is wrong where the function ended before these steps were over, or None.
+        shortage: what to warn about if the function ended before that number of steps, or None.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Batches:
         self.has_begun = False
         self.queue: deque[Any] = deque([self.converted()])
         if self.queue[0] is None:
-            raise ValueError(f"{name}: the function returned NULL at its first call; it must make at least one batch")
+            raise ValueError(f"{name}: the function returned NULL on its first call; it must make at least one batch")
 
     def dataset(self) -> tf.data.Dataset:
         options = tf.data.Options()
@@ -78,7 +78,7 @@ class Batches:
         return type("Batches", (self.keras.callbacks.Callback,), feed)()
 
     def supply(self, step: int) -> None:
-        """Draws what the step that begins will read; an end is the last that is drawn."""
+        """Draws the batches that the beginning step will read; nothing is drawn after an end."""
         self.has_begun = True
         if step == 0 and not self.queue:
             self.queue.append(self.first_of_epoch())
@@ -90,12 +90,12 @@ class Batches:
                 self.shortage = f"{self.name}: the function returned NULL after {done} of {self.steps} steps"
 
     def first_of_epoch(self) -> Any:
-        """The first batch of a later epoch, which may follow a NULL that nobody has asked for yet."""
+        """The first batch of a later epoch, which may follow a NULL that has not been drawn yet."""
         for _ in range(2):
             if (batch := self.converted()) is not None:
                 return batch
         raise ValueError(
-            f"{self.name}: the function returned NULL where another epoch begins; after NULL it must start again, or it must "
+            f"{self.name}: the function returned NULL at the start of another epoch; after NULL it must start over, or it must "
             "make enough batches for all epochs"
         )
 
@@ -119,7 +119,7 @@ class Batches:
         return None if batch is None else self.arrays(tuple(batch))
 
     def arrays(self, value: Any) -> Any:
-        """Numbers in the precision that Keras gives to arrays; a list would be one tensor to TensorFlow."""
+        """Arrays in the precision that Keras would use; lists become tuples, since TensorFlow makes a list one tensor."""
         if isinstance(value, dict):
             return {key: self.arrays(item) for key, item in value.items()}
         if isinstance(value, list | tuple):

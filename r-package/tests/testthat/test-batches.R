@@ -95,7 +95,7 @@ test_that("what a function makes is checked, and its own errors are R's", {
   train <- function(make) fit(network(keras), make, steps_per_epoch = 3, epochs = 1, verbose = 0)
   expect_error(train(failing(function() stop("no more rows"))), "no more rows")
   expect_error(train(failing(function() list(x, c(NA, y[-1])))), "fit: x: y has 1 NA")
-  expect_error(train(function() NULL), "fit: x: the function returned NULL at its first call")
+  expect_error(train(function() NULL), "fit: x: the function returned NULL on its first call")
   expect_error(train(function() list(x, y, y, y)), "must be list\\(x, y\\) .* a list of 4")
 })
 
@@ -129,7 +129,7 @@ test_that("a function that stays at its end is an error, and one that ends early
   for (name in c("keras", "tf_keras")) {
     if (!reticulate::py_module_available(name)) next
     keras <- reticulate::import(name)
-    words <- ": the function returned NULL where another epoch begins"
+    words <- ": the function returned NULL at the start of another epoch"
     train <- function(...) fit(network(keras), ..., verbose = 0)
     expect_error(train(staying(3), epochs = 2), paste0("fit: x", words))
     expect_error(train(staying(4), epochs = 3, steps_per_epoch = 2), paste0("fit: x", words))
@@ -149,7 +149,7 @@ test_that("what belongs to each observation comes in the batches", {
   model <- network(reticulate::import("keras"))
   refused <- list(y = y, sample_weight = y, class_weight = list("0" = 1), validation_split = 0.1)
   for (name in names(refused)) {
-    words <- paste0("^fit: ", name, " cannot be given where x is a function that makes batches")
+    words <- paste0("^fit: ", name, " cannot be given when x is a function that makes batches")
     arguments <- c(list(model, in_order(), steps_per_epoch = 1), refused[name])
     expect_error(do.call(fit, arguments), words)
   }

@@ -89,7 +89,7 @@ test_that("what is no data is refused by name, and nothing is trained", {
   fit(model, matrix(1:4, 4), 1:4, epochs = 1, verbose = 0)
   before <- model$get_weights()
   refused <- list(
-    "x: |x is a data frame with columns that hold no numbers: Species \\(factor\\)" =
+    "x: |x is a data frame with non-numeric columns: Species \\(factor\\)" =
       list(iris, 1:150),
     "x is a factor" = list(iris$Species, 1:150),
     "x is of class Date" = list(as.Date("2020-01-01") + 1:4, 1:4),
@@ -137,7 +137,7 @@ test_that("numbers and flags out of range are refused by name", {
   expect_error(evaluate(model, 1:2, 1:2, steps = -1), "evaluate: steps must be .* got -1")
   expect_error(predict(model, 1:2, batch_size = 1e10), "predict: batch_size .* got 1e\\+10")
   expect_error(compile(model, steps_per_execution = 1.5), "compile: steps_per_execution .* got 1.5")
-  expect_error(compile(model, target_tensors = list(1)), "target_tensors is not in Keras any more")
+  expect_error(compile(model, target_tensors = list(1)), "target_tensors no longer exists in Keras")
 })
 
 test_that("validation_data is list(x, y) or list(x, y, sample_weight), in order or by name", {
@@ -199,9 +199,9 @@ test_that("a model from readRDS says what to do", {
     predict = list(1:2)
   )
   for (name in names(calls)) {
-    words <- paste0("^", name, ": the model is a Python object of another R session.*load_model")
+    words <- paste0("^", name, ": the model is a Python object from another R session.*load_model")
     expect_error(do.call(name, c(lost[1], calls[[name]])), words)
   }
-  words <- "compile: optimizer is a Python object of another R session"
+  words <- "compile: optimizer is a Python object from another R session"
   expect_error(compile(model, lost[[2]]), words)
 })

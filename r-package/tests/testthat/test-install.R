@@ -8,7 +8,7 @@ some_checkout <- function() {
   normalizePath(folder)
 }
 
-test_that("a package to install is a folder, a file or an address, and ~ is the home folder", {
+test_that("a package to install is a folder, a file or a URL, and ~ is the home folder", {
   checkout <- some_checkout()
   file <- tempfile(tmpdir = checkout, fileext = ".whl")
   file.create(file)
@@ -29,10 +29,10 @@ test_that("a package to install is a folder, a file or an address, and ~ is the 
   for (address in addresses) {
     expect_identical(as_package(address), address)
   }
-  missing <- 'install_pyadam: package must be a folder .* and "~/nowhere" is not there'
+  missing <- 'install_pyadam: package must be a source folder.* and "~/nowhere" does not exist'
   expect_error(install_pyadam(package = "~/nowhere"), missing)
   expect_error(install_pyadam("~/nowhere"), missing)
-  expect_error(install_pyadam(file.path(checkout, "inner")), "holds no pyproject.toml")
+  expect_error(install_pyadam(file.path(checkout, "inner")), "has no pyproject.toml")
   expect_error(install_pyadam(package = NA), "package must be .*, got NA")
 })
 
@@ -48,8 +48,8 @@ test_that("a checkout is found from inside of it, and asked for elsewhere", {
 })
 
 test_that("the first argument is still a method, too", {
-  expect_error(install_pyadam("conda", package = "~/nowhere"), '"~/nowhere" is not there')
-  expect_error(install_pyadam("virtualenv", "r-other", package = "./nowhere"), "is not there")
+  expect_error(install_pyadam("conda", package = "~/nowhere"), '"~/nowhere" does not exist')
+  expect_error(install_pyadam("virtualenv", "r-other", package = "./nowhere"), "does not exist")
 })
 
 test_that("NumPy 2 is kept from a reticulate that does not know it", {
@@ -69,7 +69,7 @@ test_that("pyadam_info() names the versions", {
 
 test_that("bare words are no package, and the choices of install_keras() are refused in words", {
   for (word in c("cpu", "gpu", "default", "nightly", "2.11", "pyadam", "tensorflow", "")) {
-    words <- paste0('must be a folder .* a file or an address, and "', word, '" (is none of these)')
+    words <- paste0('must be a source folder, a file or a URL, and "', word, '" (is none of these)')
     expect_error(install_pyadam(word), words)
     expect_error(install_pyadam(package = word), words)
   }

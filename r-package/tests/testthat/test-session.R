@@ -117,7 +117,7 @@ test_that("the command to run fits the Python", {
   expect_match(command_for(python("venv")), "install_pyadam\\(.*envname = \"\\S*/venv\"\\)")
   expect_match(command_for(python("conda")), "method = \"conda\", envname = \"\\S*/conda\"\\)")
   expect_match(command_for(python("venv", FALSE)), "Run install_pyadam\\((\"folder.*\")?\\) and")
-  words <- if (is_externally_managed()) "no longer choose it" else "/plain/python' -m pip install "
+  words <- if (is_externally_managed()) "stop choosing it" else "/plain/python' -m pip install "
   expect_match(command_for(python("plain")), words)
 })
 
@@ -130,7 +130,7 @@ test_that("a RETICULATE_PYTHON that names no Python is said to be wrong", {
   on.exit(unlink(c(folder, plain), recursive = TRUE))
   wrong <- c("/nowhere/python", folder, plain)
   words <- c(
-    "which is not there", "which is a folder and no Python", "which does not run as a Python"
+    "which does not exist", "which is a folder, not a Python", "which does not run as Python"
   )
   for (i in seq_along(wrong)) {
     printed <- fresh_session(code, RETICULATE_PYTHON = wrong[i])
