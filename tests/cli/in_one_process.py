@@ -2,9 +2,9 @@
 
     python in_one_process.py FOLDER PATTERN...
 
-A program and no test, because such a process needs care at two points. rpy2 lets go of Python's lock while R runs, and
-reticulate 1.28 drops Python objects without it when R collects garbage: R gets a heap in which it never has to. And
-R's teardown aborts a process that held reticulate, so this one ends at once.
+A program rather than a test, because such a process needs care in two places. rpy2 releases Python's lock while R runs, and
+reticulate 1.28 drops Python objects without it when R collects garbage, so R gets a heap large enough never to collect. And
+R's teardown aborts a process that has loaded reticulate, so this one exits at once.
 """
 
 import os

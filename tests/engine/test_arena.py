@@ -99,7 +99,7 @@ def test_a_saved_model_takes_the_optimizer_along(tmp_path):
 
 
 def test_variables_that_come_later_have_arenas_of_their_own():
-    """And existing ones stay where they are: the program owns all state but the weights."""
+    """Existing ones stay where they are: the program owns all state but the weights."""
     optimizer, vs = pyadam.Adam(), [keras.Variable(np.ones(size, "float32")) for size in (4, 5, 2, 7)]
     optimizer.apply([tf.ones(4), tf.ones(5)], vs[:2])
     optimizer.apply([tf.ones(v.shape) for v in vs], vs)

@@ -111,7 +111,7 @@ def test_sgd_moves_variables_of_any_shape(graph, host):
 def test_a_table_with_any_number_of_rows_takes_sparse_gradients(whole, host):
     v, w = tf.Variable([[1.0], [2.0]], shape=[None, 1]), tf.Variable([1.0])
     optimizer = MODULES[host].SGD(1.0)
-    for there in (1, 1, 0, 1, 2, 0):  # w, v, then both, so the program with masks runs, too
+    for there in (1, 1, 0, 1, 2, 0):  # w, v, then both, so the program with masks runs too
         shape = tf.shape(v, tf.int64) if whole else None
         sparse = tf.IndexedSlices(tf.constant([[1.0], [1.0]]), tf.constant([1, 1]), shape)
         optimizer.apply_gradients([(sparse if there else None, v), (None if there == 1 else tf.ones(1), w)])

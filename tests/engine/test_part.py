@@ -20,7 +20,7 @@ X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
 
 
 def part(value=START) -> Part:
-    """A slot in the middle of an arena, whose neighbours must not change."""
+    """A slot in the middle of an arena, whose neighbors must not change."""
     arena = Arena([(2,), value.shape, (3,)], 0.0, tf.float32)
     arena.parts[1].assign(value)
     return arena.parts[1]

@@ -46,7 +46,7 @@ def rounded(x, bits):
 
 
 def test_a_value_goes_to_its_neighbours_by_its_distance_from_them():
-    step = 2.0**-7  # between neighbours from 1 to 2
+    step = 2.0**-7  # between neighbors from 1 to 2
     for share in (0.0, 0.125, 0.5, 0.96875):
         for sign in (1, -1):
             found = rounded(np.full(65536, sign * (1 + share * step)), np.arange(65536)) * sign
@@ -100,7 +100,7 @@ def test_the_bits_are_spread_evenly_over_elements_and_over_steps_and_slots_are_i
 
 
 def test_a_second_moment_moves_on_in_the_mean_where_rounding_to_nearest_stops():
-    """v moves from 1 towards 4 by a thousandth of the way a step, 0.003: less than half the gap to its neighbour, 1/128."""
+    """v moves from 1 towards 4 by a thousandth of the distance a step, 0.003: less than half the gap to its neighbor, 1/128."""
     means = {}
     for slot_dtype in (None, "bfloat16"):
         v = keras.Variable(np.zeros(MANY, "float32"))

@@ -219,7 +219,7 @@ def test_accumulation_under_tf_keras_own_loss_scale(steps):
 
 
 def test_tf_keras_reads_the_config_of_the_loss_scale():
-    """And None for the initial scale is tf_keras' own default."""
+    """None for the initial scale means tf_keras' own default."""
     theirs = tf_keras.mixed_precision.LossScaleOptimizer
     ours = pyadam.tf_keras.LossScaleOptimizer(pyadam.tf_keras.SGD(), initial_scale=None)
     again = type(theirs(tf_keras.optimizers.SGD())).from_config(ours.get_config())

@@ -253,7 +253,7 @@ def test_a_model_resumes_from_its_file_to_the_bit(name, tmp_path):
 @pytest.mark.parametrize("module", [pyadam.tf_keras, tf_keras.optimizers], ids=["pyadam", "tf_keras"])
 @pytest.mark.parametrize("name", ["Adafactor", "Adam", "Nadam", "SGD"])
 def test_a_saved_model_holds_the_weights_and_the_optimizers_arguments(name, module, tmp_path):
-    """And no more: tf_keras doesn't restore the state of its own optimizers either."""
+    """Nothing more: tf_keras doesn't restore the state of its own optimizers either."""
     model = fit(make_model(getattr(module, name)(0.05, clipnorm=1.0), tf_keras), steps=1)
     model.save(tmp_path / "m")
     loaded = tf_keras.models.load_model(tmp_path / "m")

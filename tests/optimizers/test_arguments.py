@@ -1,4 +1,4 @@
-"""Every argument of every spec accepts, returns and refuses values as its kind says, in the promised words."""
+"""Every argument of every spec accepts, returns and refuses values as its kind says, with the documented message."""
 
 import json
 import math

@@ -5,7 +5,7 @@ import pyadam.tf_keras
 
 optimizer = pyadam.Adam()
 
-# Misspelt arguments.
+# Misspelled arguments.
 pyadam.Adam(learning_rat=0.1)  # error
 pyadam.Adam(0.1, beta1=0.9)  # error
 pyadam.tf_keras.Adam(0.1, epsilonn=0.9)  # error

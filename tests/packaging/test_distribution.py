@@ -69,7 +69,7 @@ def test_every_supported_python_is_named(metadata):
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_the_pinned_versions_are_among_those_allowed(metadata, python):
-    """The tested versions are among those users may have; each main package is pinned once, with a lower and an upper bound."""
+    """The pinned versions are in the allowed ranges; each main package is pinned once, with a lower and an upper bound."""
     environment = {"python_version": python, "extra": ""}
     lines = [line.partition("#")[0].strip() for line in (ROOT / "constraints.txt").read_text().splitlines()]
     pins = [Requirement(line) for line in lines if line]

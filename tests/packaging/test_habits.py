@@ -1,4 +1,4 @@
-"""Everything around the code exists and is true: one version everywhere, and CI runs the README's commands."""
+"""The files around the code agree with it: one version everywhere, and CI runs the README's commands."""
 
 import re
 from pathlib import Path

@@ -2,8 +2,8 @@
 
 Loaded with ``-p swap`` before tests are collected. Only tests that may make an optimizer run; the others are the same as
 without pyadam. Results go to the file named by PYADAM_UPSTREAM_RESULTS, one JSON list per test: its id, its outcome, whether
-it made one of pyadam's optimizers, and what went wrong. A test that needs a package which is not installed counts as skipped,
-and so does a file.
+it made one of pyadam's optimizers, and what went wrong. A test or file that needs a package which is not installed
+counts as skipped.
 """
 
 import importlib

@@ -9,7 +9,7 @@ need_pyadam <- function() {
   testthat::skip("Python has no pyadam")
 }
 
-# What Python's optimizer_adam receives while `expr` is evaluated, as Python writes it.
+# What Python's optimizer_adam receives while `expr` is evaluated, as Python prints it.
 received <- function(expr) {
   pyadam <- reticulate::import("pyadam")
   spy <- reticulate::py_eval("lambda **arguments: repr(arguments)")

@@ -99,7 +99,7 @@ test_that("what a function makes is checked, and its own errors are R's", {
   expect_error(train(function() list(x, y, y, y)), "must be list\\(x, y\\) .* a list of 4")
 })
 
-test_that("NULL where the data end warns of nothing", {
+test_that("NULL at the end of the data causes no warning", {
   need_pyadam()
   definitions <- utils::capture.output(dump(c("x", "y", "in_order", "network"), ""))
   code <- '
@@ -136,7 +136,7 @@ test_that("a function that stays at its end is an error, and one that ends early
     expect_error(
       train(x, y, epochs = 2, validation_data = staying(2)), paste0("fit: validation_data", words)
     )
-    # A NULL between two epochs of as many steps is no empty epoch.
+    # A NULL between two epochs of that many steps is not an empty epoch.
     history <- train(in_order(4), epochs = 3, steps_per_epoch = 4)
     expect_true(all(history$metrics$loss > 0))
     words <- "fit: x: the function returned NULL after 2 of 4 steps"

@@ -25,7 +25,7 @@ test_that("methods of R keras for its models come first, whichever package is at
   library <- tempfile("library-")
   dir.create(library)
   on.exit(unlink(library, recursive = TRUE))
-  # R keras3 in small: its generics come from generics, stats and tensorflow, its methods are for
+  # A miniature R keras3: its generics come from generics, stats and tensorflow, its methods are for
   # the class of a model.
   install_code(
     "tensorflow", library, "evaluate <- function(object, ...) UseMethod('evaluate')",
@@ -48,7 +48,7 @@ test_that("methods of R keras for its models come first, whichever package is at
     keras <- reticulate::import("keras")
     model <- keras$Sequential(list(keras$layers$Dense(1L)))
     cat(compile(model, "sgd"), fit(model, 1), evaluate(model, 1), predict(model, 1), "")
-    # A model that theirs know nothing of is ours.
+    # Our methods handle models unknown to theirs.
     reticulate::py_run_string("class Plain:\n  evaluate = lambda self, **given: {\'a\': 1.0}")
     plain <- reticulate::py_eval("Plain()")
     cat(evaluate(plain, verbose = 0))
@@ -92,7 +92,7 @@ test_that("a saved model loads in a session that only attached pyadam", {
   }
 })
 
-test_that("the hook for Keras keeps quiet where Python has no pyadam", {
+test_that("the hook for Keras is silent if Python has no pyadam", {
   need_pyadam()
   folder <- tempfile("modules-")
   dir.create(folder)

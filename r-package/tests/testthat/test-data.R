@@ -83,7 +83,7 @@ test_that("one observation and one column are data, in both Kerases", {
   }
 })
 
-test_that("what is no data is refused by name, and nothing is trained", {
+test_that("invalid data are refused by name, and nothing is trained", {
   need_pyadam()
   model <- network()
   fit(model, matrix(1:4, 4), 1:4, epochs = 1, verbose = 0)

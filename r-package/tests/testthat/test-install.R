@@ -52,7 +52,7 @@ test_that("the first argument is still a method, too", {
   expect_error(install_pyadam("virtualenv", "r-other", package = "./nowhere"), "does not exist")
 })
 
-test_that("NumPy 2 is kept from a reticulate that does not know it", {
+test_that("NumPy 2 is not installed for a reticulate that does not support it", {
   expect_identical(numpy_requirement(package_version("1.28")), "numpy<2")
   expect_null(numpy_requirement(package_version("1.38.0")))
 })
@@ -67,7 +67,7 @@ test_that("pyadam_info() names the versions", {
   expect_output(print(info), "tensorflow +[0-9.]+")
 })
 
-test_that("bare words are no package, and the choices of install_keras() are refused in words", {
+test_that("bare words are not packages, and install_keras()'s choices are refused with a reason", {
   for (word in c("cpu", "gpu", "default", "nightly", "2.11", "pyadam", "tensorflow", "")) {
     words <- paste0('must be a source folder, a file or a URL, and "', word, '" (is none of these)')
     expect_error(install_pyadam(word), words)

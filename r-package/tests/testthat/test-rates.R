@@ -10,7 +10,7 @@ one_weight <- function(optimizer, ...) {
 
 weight_of <- function(model) model$get_weights()[[1]][1, 1]
 
-test_that("an R function is asked for this step: between two fits", {
+test_that("an R function is called for this step: between two fits", {
   need_pyadam()
   rate <- 0.1
   model <- one_weight(optimizer_sgd(function() rate))
@@ -22,7 +22,7 @@ test_that("an R function is asked for this step: between two fits", {
   }
 })
 
-test_that("an R function is asked for this step: in callbacks before a batch", {
+test_that("an R function is called for this step: in callbacks before a batch", {
   need_pyadam()
   rate <- 1
   seen <- c()
@@ -35,7 +35,7 @@ test_that("an R function is asked for this step: in callbacks before a batch", {
   expect_equal(seen, -cumsum(c(0.5, 0.25, 0.125)))
 })
 
-test_that("an R function as weight_decay is asked for this step, in tf.function too", {
+test_that("an R function as weight_decay is called for this step, in tf.function too", {
   need_pyadam()
   tf <- reticulate::import("tensorflow")
   decay <- 0
@@ -53,7 +53,7 @@ test_that("an R function as weight_decay is asked for this step, in tf.function 
   }
 })
 
-test_that("an R function cannot be asked for the second step of one call", {
+test_that("an R function cannot be called for the second step of one call", {
   need_pyadam()
   model <- one_weight(optimizer_sgd(function() 0.1), steps_per_execution = 2L)
   expect_error(
@@ -62,7 +62,7 @@ test_that("an R function cannot be asked for the second step of one call", {
   )
 })
 
-test_that("an R function that returns NA is refused by that word", {
+test_that("an R function that returns NA is refused, and the error shows NA", {
   need_pyadam()
   tf <- reticulate::import("tensorflow")
   optimizer <- optimizer_sgd(function() NA)

@@ -50,7 +50,7 @@ test_that("whole numbers need no L, and vectors are lists", {
   expect_identical(one$boundaries, 10L)
 })
 
-test_that("Python's words reach the user", {
+test_that("Python's messages reach the user", {
   need_pyadam()
   decay <- learning_rate_schedule_exponential_decay
   expect_error(decay(0.1, 2.5, 0.5), "ExponentialDecay: decay_steps must be a whole .*, got 2.5")
@@ -118,7 +118,7 @@ test_that("a schedule that is written in R and can't be traced says why", {
   }
 })
 
-test_that("what makes no class is refused", {
+test_that("invalid class definitions are refused", {
   need_pyadam()
   class <- new_learning_rate_schedule_class
   expect_error(class("A", call = 3), "call must be a function, got 3")

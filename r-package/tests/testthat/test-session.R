@@ -43,7 +43,7 @@ test_that("without the Python package, the package attaches to a session that ru
   expect_match(printed, "attached$")
 })
 
-test_that("without the Python package, pyadam_info() tells what there is", {
+test_that("without the Python package, pyadam_info() reports what there is", {
   need_pyadam()
   printed <- without_packages(c("library(pyadam)", "pyadam_info()", "cat(is_pyadam_available())"))
   expect_match(printed, "r_pyadam +[0-9.]+.*reticulate +[0-9.]+.*problem.*No module named.*FALSE$")
@@ -90,7 +90,7 @@ test_that("a single pass over memory can be asked for before the first step, and
   expect_match(fresh_session(c(setup, step, late)), "before any step and any compiled function")
 })
 
-test_that("the error tells which Python lacks pyadam, why R uses it, and what to run there", {
+test_that("the error says which Python lacks pyadam, why R uses it, and what to run there", {
   need_pyadam()
   printed <- without_packages(c("library(pyadam)", "try(optimizer_adam())", "pyadam_info()"))
   command <- "install_pyadam\\((\"folder of a checkout\", )?envname = \"\\S*/python-\\w+\"\\)"
@@ -121,7 +121,7 @@ test_that("the command to run fits the Python", {
   expect_match(command_for(python("plain")), words)
 })
 
-test_that("a RETICULATE_PYTHON that names no Python is said to be wrong", {
+test_that("a RETICULATE_PYTHON that is not a Python is reported", {
   code <- c("library(pyadam)", "try(optimizer_adam())", "cat('info\\n')", "pyadam_info()")
   folder <- tempfile("folder-")
   dir.create(folder)

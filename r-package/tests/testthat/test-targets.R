@@ -52,7 +52,7 @@ test_that("levels without observations are named in a warning of fit()", {
   expect_warning(warn_of_unused(list(species, species[51:150]), "fit: y"), "y\\[\\[2\\]\\] has no")
 })
 
-test_that("words as targets are refused, and factors as weights", {
+test_that("strings as targets are refused, and factors as weights", {
   need_pyadam()
   model <- classifier()
   words <- as.character(species)

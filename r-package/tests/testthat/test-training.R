@@ -107,7 +107,7 @@ test_that("the methods are the least specific ones", {
   expect_error(compile(1), "no applicable method")
 })
 
-test_that("one optimizer for two folds is refused, and a new one for each starts anew", {
+test_that("one optimizer for two folds is refused, and a new one for each starts afresh", {
   need_pyadam()
   one <- optimizer_adam(0.1)
   fit_fold <- function(optimizer) {

@@ -52,7 +52,7 @@ test_that("an optimizer prints as its call", {
   expect_s3_class(optimizer_nadam(), "python.builtin.object")
 })
 
-test_that("Python's words reach the user", {
+test_that("Python's messages reach the user", {
   need_pyadam()
   expect_error(optimizer_adam(NA), "Adam: learning_rate must be .*, got NA")
   expect_error(optimizer_adam(amsgrad = NA), "Adam: amsgrad must be .*, got NA")
@@ -92,7 +92,7 @@ test_that("a function must be one without arguments", {
   expect_s3_class(optimizer_adam(from_python), "python.builtin.object")
 })
 
-test_that("unknown names are refused, and the nearest one is told", {
+test_that("unknown names are refused, and the closest one is suggested", {
   need_pyadam()
   expect_error(optimizer_adam(weigth_decay = 1), "unknown argument weigth_decay.*weight_decay")
   expect_error(optimizer_adam(loss_scale = 1), "unknown argument loss_scale.*loss_scale_factor")
@@ -106,7 +106,7 @@ test_that("lr is learning_rate, with a warning", {
   expect_error(optimizer_adam(0.1, lr = 0.01), "given twice")
 })
 
-test_that("arguments of old are refused with what takes their place, or ignored if idle", {
+test_that("old arguments are refused with their replacement, or ignored if they did nothing", {
   need_pyadam()
   words <- "SGD: unknown argument decay: .* use learning_rate = learning_rate_schedule_inverse_time"
   expect_error(optimizer_sgd(0.01, decay = 1e-6), words)
