@@ -66,6 +66,15 @@ class Optimizer(BaseOptimizer, tf_keras.optimizers.Optimizer):  # type: ignore[m
         return super().apply_gradients(grads_and_vars)
 
     @property
+    def _built(self) -> bool:
+        """What tf_keras' callbacks and subclasses of its optimizers read."""
+        return self.built
+
+    @_built.setter
+    def _built(self, value: bool) -> None:
+        """Subclasses set it at the end of their own ``build``; ``built`` already says so."""
+
+    @property
     def iterations(self) -> Any:
         """The number of updates so far: the variable that counts them or, with accumulation, a tensor.
 

@@ -181,7 +181,7 @@ def _rows(spec: type[Spec], whole: bool) -> Iterator[tuple[str, dict[str, Any], 
     first, *others = TOGETHER
     if not whole:
         first = (f"own arguments, {first[0]}", own | first[1], first[2])
-    for label, given, fields in (first, *others, *(EXTRAS if whole else EXTRAS[turn :: len(SPECS)])):
+    for label, given, fields in (first, *others, *(EXTRAS if whole else EXTRAS[turn :: 2 * len(SPECS)])):
         known = {name: value for name, value in given.items() if name in arguments(spec)}
         yield label, known, fields
 
@@ -190,7 +190,7 @@ def table(whole: bool = True) -> list[Case]:
     """The cases: every optimizer x every argument, each row in float32 and in float64.
 
     With ``whole=False`` one row has the first values of all the optimizer's own arguments, the common arguments share a few
-    rows, each other row goes to one optimizer, rows alternate between float32 and float64, and there are fewer steps.
+    rows, most of the other rows go to one optimizer each, rows alternate between float32 and float64, and there are fewer steps.
     """
     cases = []
     for spec in SPECS.values():

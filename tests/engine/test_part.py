@@ -238,6 +238,7 @@ def test_an_asynchronous_checkpoint(tmp_path):
         np.testing.assert_array_equal(ours, right)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("large", [False, True], ids=["in an arena", "on its own"])
 def test_swapped_averages(large):
     """Validation sees the averages, training continues with the weights, whether weights are small or large."""

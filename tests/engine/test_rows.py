@@ -66,7 +66,7 @@ def seen(optimizer):
 LONG = [pytest.param(dtype, marks=pytest.mark.long) for dtype in ("float64", "float16")]
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", *LONG])
 @pytest.mark.parametrize(("name", "arguments"), BY_ROWS)
 def test_rows_move_as_in_a_dense_step(name, arguments, dtype):
@@ -98,7 +98,7 @@ def test_a_constraint_sees_all_rows(name):
     np.testing.assert_allclose(np.linalg.norm(v.numpy(), axis=0), 20.0, rtol=1e-5)
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("host", ["Keras 3", "tf_keras"])
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("graph", [False, True])

@@ -71,19 +71,14 @@ def outcomes(request):
 
 @pytest.mark.sample(2)
 @pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{name}-{arguments}" for name, arguments in CASES])
-def test_the_same_bits(outcomes, case):
-    plain, single = (outcome[case][0] for outcome in outcomes)
-    assert plain == single
-
-
-@pytest.mark.sample(2)
-@pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{name}-{arguments}" for name, arguments in CASES])
-def test_one_loop_a_lane(outcomes, case):
-    """Two large variables, the two small ones in an arena, and the table, unless its other rows stay as they are.
+def test_the_same_bits_in_one_loop_a_lane(outcomes, case):
+    """The lanes: two large variables, the two small ones in an arena, and the table, unless its other rows stay as they are.
 
     Clipping each one splits their gradient; the outputs of an XLA loop have one dtype; and one case is more than XLA
     fits into one loop on some processors.
     """
+    (plain, _), (single, count) = (outcome[case] for outcome in outcomes)
+    assert plain == single
     name, given = CASES[case]
     loops = (
         {2}
@@ -93,7 +88,7 @@ def test_one_loop_a_lane(outcomes, case):
         else {1}
     )
     lanes = 3 if (name, given) in (("SGD", {}), ("Adagrad", {})) else 4
-    assert outcomes[1][case][1] in {lanes * each + ("clipnorm" in given) for each in loops}
+    assert count in {lanes * each + ("clipnorm" in given) for each in loops}
 
 
 @pytest.mark.parametrize("case", [CASES.index(("Adam", {}))], ids=["Adam"])

@@ -222,3 +222,12 @@ def test_a_build_of_a_subclass_is_called_before_the_first_step():
     model.compile(Counting(0.01), "mse")
     model.fit(np.ones((4, 1)), np.ones((4, 1)), epochs=3, verbose=0)
     assert (float(optimizer.seen), float(model.optimizer.seen)) == (2.0, 3.0)
+
+
+def test_tf_keras_mark_of_a_build_is_there_for_its_callbacks():
+    """BackupAndRestore asks for ``_built``; before, getattr(optimizer, "_built", False) was False for good."""
+    optimizer = pyadam.tf_keras.SGD(0.1)
+    assert not optimizer._built
+    optimizer.build([tf.Variable([1.0])])
+    assert optimizer._built
+    optimizer._built = True

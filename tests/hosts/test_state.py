@@ -179,6 +179,7 @@ KINDS = {
 }
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("kind", ["checkpoint", "store"])
 def test_state_of_another_kind_is_refused(kind, tmp_path):
     """Otherwise RMSprop's averages would silently be taken for momenta: number and shapes are the same."""
