@@ -190,7 +190,7 @@ def table(whole: bool = True) -> list[Case]:
     """The cases: every optimizer x every argument, each row in float32 and in float64.
 
     With ``whole=False`` one row has the first values of all the optimizer's own arguments, the common arguments share a few
-    rows, most of the other rows go to one optimizer each, rows alternate between float32 and float64, and there are fewer steps.
+    rows, most other rows go to one optimizer each, rows alternate between float32 and float64, and there are fewer steps.
     """
     cases = []
     for spec in SPECS.values():

@@ -225,7 +225,7 @@ def test_a_build_of_a_subclass_is_called_before_the_first_step():
 
 
 def test_tf_keras_mark_of_a_build_is_there_for_its_callbacks():
-    """BackupAndRestore asks for ``_built``; before, getattr(optimizer, "_built", False) was False for good."""
+    """BackupAndRestore reads ``_built``; without it, getattr(optimizer, "_built", False) would always be False."""
     optimizer = pyadam.tf_keras.SGD(0.1)
     assert not optimizer._built
     optimizer.build([tf.Variable([1.0])])

@@ -27,7 +27,7 @@ class Suite:
     host: ClassVar[str] = "keras"
     folders: ClassVar[tuple[str, ...]]
     exceptions: ClassVar[dict[str, str]] = {}  # test id -> why it can't pass; passing anyway is a failure, too
-    left_out: ClassVar[str] = ""  # what is in the name of tests that can't run in this way at all
+    left_out: ClassVar[str] = ""  # part of the names of tests that can't run this way at all
     at_least: ClassVar[int]  # so many tests used one of pyadam's optimizers and passed
     needs: ClassVar[str | None] = None  # a package that they need to be imported
 
