@@ -23,6 +23,7 @@ demo: ## train digits from Python and from R, compare the bits, draw the curves
 test: .made-test ## all tests but the long ones, two kinds at a time
 	@$(MAKE) --no-print-directory -j2 pytest lint generated testthat parity
 
+test-all: export PYADAM_LONG = 1
 test-all: .made-test lint generated testthat r-check docs ## all tests, R CMD check, the docs
 	PYADAM_REQUIRE_R=1 python -m pytest -n auto --dist loadfile -m "" --hypothesis-profile thorough
 

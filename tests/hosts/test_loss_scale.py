@@ -346,7 +346,7 @@ def test_other_generations_and_other_scales_do_not_go_inside(generation):
     other = pyadam if host is tf_keras else pyadam.tf_keras
     for inner in (other.SGD(), module.LossScaleOptimizer(module.SGD()), module.SGD):
         with pytest.raises(
-            TypeError, match="inner_optimizer must be an optimizer of the same Keras, without a loss scale"
+            TypeError, match="inner_optimizer must be an optimizer of the same Keras that is not itself a loss-scale"
         ):
             module.LossScaleOptimizer(inner)
     with pytest.raises(TypeError, match=r"missing .*required .*argument: 'inner_optimizer'"):

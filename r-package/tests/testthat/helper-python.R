@@ -44,3 +44,6 @@ without_packages <- function(code, PYTHONPATH = "") { # nolint: object_name_lint
   python <- reticulate::virtualenv_python(folder)
   fresh_session(code, RETICULATE_PYTHON = python, PYTHONPATH = PYTHONPATH)
 }
+
+# Whether all of a test is to run: `make test-all` sets PYADAM_LONG, `make test` runs a part.
+runs_all <- function() nzchar(Sys.getenv("PYADAM_LONG"))
