@@ -47,7 +47,7 @@ def can_compile(device: str) -> bool:
 
 
 def single_pass() -> None:
-    """Makes the programs of this process pass over memory once on CPUs: one loop a variable, not one for each of its states.
+    """Makes the programs of this process pass over memory once on CPUs: one loop per variable, not one per state variable.
 
     An update is bound by memory, so it becomes faster by up to the ratio of bytes, 28 to 40 for Adam in float32. The results
     are the same to the bit. The option of XLA behind it is marked experimental and applies to the whole process, including the

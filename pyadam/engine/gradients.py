@@ -1,4 +1,4 @@
-"""Gradients as users pass them: checked, converted, and clipped."""
+"""Gradients as users pass them: checked, converted to the dtype of the arithmetic, and clipped."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

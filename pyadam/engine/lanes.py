@@ -1,8 +1,8 @@
 """Targets and lanes: the variables of a step, and which of them one run of the rule updates together.
 
 A large variable is a lane of its own and is updated in place. Small ones of one kind are concatenated into one lane;
-docs/performance.md says why. Elementwise rules give the same numbers either way, and saved state stays one variable a weight. A
-variable with a sparse gradient has a lane for the rows that it names, and another for all rows if the others move as well.
+docs/performance.md says why. Elementwise rules give the same numbers either way, and saved state stays one variable per weight.
+A variable with a sparse gradient has a lane for the rows that it names, and another for all rows if the others move as well.
 """
 
 import math
@@ -150,7 +150,7 @@ class Lane:
         """The lane's gradient as its program takes it; None if it has none.
 
         Args:
-            dense: the dense gradients of the step, one a target.
+            dense: the dense gradients of the step, one per target.
             rows: what `rows` has returned.
         """
         return self.join([dense[i] for i in self.indices])
@@ -169,7 +169,7 @@ class Lane:
         return None if gradient is None else as_real(gradient, self.dtype)
 
     def join(self, values: Sequence[Any]) -> Any:
-        """One value a target, concatenated in the dtype of the arithmetic. None counts as zeros, unless all are None."""
+        """One value per target, concatenated in the dtype of the arithmetic. None counts as zeros, unless all are None."""
         if not self.packed:
             return values[0]
         if all(value is None for value in values):

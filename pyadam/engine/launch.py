@@ -1,4 +1,4 @@
-"""How a step is launched: through functions that are traced once each, and then called."""
+"""How a step is launched: a function traced once that accumulates or updates, counts the call, and applies constraints."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -42,7 +42,7 @@ class Launcher:
         lanes: the lanes that it made of them.
         iterations: int64 variable, the number of calls so far.
         every: calls per update.
-        update: ``(gradients, masks, passed, t, hyper) -> passed``, one of each a lane.
+        update: ``(gradients, masks, passed, t, hyper) -> passed``, one of each per lane.
         accumulate: ``(gradients, call)``; None where every call is an update.
         masked: whether there are masks.
     """

@@ -32,7 +32,7 @@ def component(variable: Any) -> Any:
 
 
 def undistributed() -> Any:
-    """A context in which a strategy with one replica makes variables as there are without it."""
+    """A context in which a strategy with one replica makes the variables that would be made without it."""
     return tf.variable_creator_scope(lambda next_creator, **kwargs: component(next_creator(**kwargs)))
 
 

@@ -66,15 +66,15 @@ class Engine:
             target.first = self._elements
             self.wide |= target.dtype == tf.float64
             self._devices.add(target.weight.device)
-            self._elements += target.weight.shape.num_elements() or 0  # None where there is no state that has elements
+            self._elements += target.weight.shape.num_elements() or 0  # None for an unknown shape, which has no state
         self.targets |= targets
 
     def step(self, targets: Sequence[Target], gradients: Sequence[Any], hyper: dict[str, Any]) -> None:
-        """Applies one gradient (or None) a target.
+        """Applies a gradient (or None) to each target.
 
         Args:
             targets: the variables; those without gradient only have their averages advanced.
-            gradients: tensors, IndexedSlices or None, one a target.
+            gradients: tensors, IndexedSlices or None, one per target.
             hyper: current values of the hyperparameters that may change from step to step: ``learning_rate`` (float32, or
                 float64 where ``wide``) and those given as functions or variables (float64).
         """
@@ -181,12 +181,11 @@ class Engine:
         return f"{self.owner}: the gradient of {target.path} is sparse, which can't be combined with {what}; {remedy}"
 
     def _make(self, targets: list[Target], ways: list[Any], taking_part: list[bool], masked: bool) -> Launcher:
-        """What steps these targets, for gradients that go into the step in these ways."""
+        """The launcher for these targets, whose gradients become dense tensors or rows as ``ways`` says."""
         devices = [x.weight.device for x in targets]
         lanes = make_lanes(targets, taking_part, ways, self.rule.elementwise, masked)
-        for (
-            lane
-        ) in lanes:  # under a mask a weight comes from what its slots would become, which is not what they become
+        for lane in lanes:
+            # under a mask a weight is computed from updated slots even where the mask keeps the old ones
             lane.separate |= lane.masked and can_separate(self.rule, self.spec) and not lane.targets[0].bfloat16_slots
         one_loop = self.rule.elementwise and self.rule.single_pass and makes_one_loop(devices, self.spec.jit_compile)
         step = Update(self.spec, self.rule, self.shared, lanes, one_loop)

@@ -1,8 +1,9 @@
-"""The order of a step: what happens to gradients and weights. It is written here and nowhere else.
+"""The order of a step: what happens to gradients and weights.
 
     merge duplicate rows -> unscale -> accumulate -> clip -> decay -> RULE -> average -> constraint
 
-Everything from ``unscale`` to ``average`` is one program over all variables. (`gradients` merges rows, `launch` constrains.)
+Everything from ``unscale`` to ``average`` is one program over all variables and defined here. `gradients` merges rows before
+it, and `launch` applies constraints after it.
 """
 
 from collections.abc import Callable, Sequence
@@ -72,7 +73,7 @@ class Update:
     # --- the two programs ------------------------------------------------------------------------------------------------
 
     def accumulate(self, gradients: Sequence[Any], t: Any) -> None:
-        """Adds the gradients of a call, one a lane, to those that wait for the next update."""
+        """Adds the gradients of a call, one per lane, to those accumulated for the next update."""
         for lane, g in zip(self._lanes, gradients, strict=True):
             if g is not None:
                 lane.write_accumulator(self._accumulated(lane, lane.typed(g), t))
@@ -83,7 +84,7 @@ class Update:
         """Updates all lanes: assigns the state that the program captures, and returns that which it is passed.
 
         Args:
-            gradients: one a lane.
+            gradients: one per lane.
             masks: which elements of each lane move; None for all.
             passed: the state of each lane that the program does not read itself.
             t: the number of the update.
@@ -127,7 +128,7 @@ class Update:
         return g if self._spec.loss_scale_factor is None else quotient(g, self._spec.loss_scale_factor, t)
 
     def _replaced(self, lane: Lane, mask: Any, gradient: Any, state: State, t: Any) -> State:
-        """What is a variable's next value and no gradient takes its place."""
+        """Assigns a ``replaced`` variable: its "gradient" is its next value."""
         return _where(mask, lambda: {"weight": self._mean(lane, gradient, t)}, {"weight": state["weight"]})
 
     # --- clip ------------------------------------------------------------------------------------------------------------

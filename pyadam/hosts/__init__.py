@@ -1,1 +1,1 @@
-"""The optimizers as the two generations of Keras know them: classes, state, files, refusals."""
+"""The optimizer classes for Keras 3 and tf_keras: construction, state variables, saving, and what they refuse."""

@@ -154,7 +154,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
             f"{steps} steps, and none with these variables. {_ONE_A_MODEL}"
         )
         known, names = self._ledger.paths, [path(v).split(":")[0] for v in variables]
-        in_layers = any("/" in name for name in names)  # variables of no layer are all called alike
+        in_layers = any("/" in name for name in names)  # variables outside of layers have the same default name
         if in_layers and not _of_one_model(known, names) and self._same_variables(known, names):
             raise ValueError(words)
         self._say(words)
@@ -196,9 +196,8 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
                 self._check_known(variables)
             else:
                 self._check_not_all_new(variables)
-            if (
-                not self.built and type(self).build is not BaseOptimizer.build
-            ):  # a subclass makes variables of its own there
+            # a subclass makes variables of its own in its build
+            if not self.built and type(self).build is not BaseOptimizer.build:
                 self.build(variables)
             self._add_targets(variables)
             if not self.built:
@@ -234,6 +233,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         return [g for g, _ in taken], [v for _, v in taken]
 
     def _clip_gradients(self, grads: Sequence[Any]) -> list[Any]:
+        """Clips gradients as Keras' method of this name does; wrappers call it."""
         s = self._spec
         return clip([tf.convert_to_tensor(g) for g in grads], s.clipnorm, s.clipvalue, s.global_clipnorm)
 

@@ -1,4 +1,4 @@
-"""What the parts of an optimizer share: attributes and methods, with their types."""
+"""Declarations for the mixins of `BaseOptimizer`: the attributes and methods that they share, with their types."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar

@@ -109,7 +109,7 @@ class Extension(Contract):
         return self._listed(lambda target: target.slots.get(slot))
 
     def _listed(self, state: Any) -> list[Any]:
-        """One state variable of this Keras a model variable; None for one that has no such state."""
+        """The state variables, as this Keras' variables, one per model variable; None for one without such state."""
         dressed = {id(self._native(v)): v for v in self._variables}
         return [dressed.get(id(state(target))) for target in self._engine.targets.values()]
 
@@ -163,9 +163,8 @@ class Extension(Contract):
             use_ema=False,
             loss_scale_factor=None,
             gradient_accumulation_steps=None,
-            learning_rate=self._spec.learning_rate
-            if callable(self._spec.learning_rate)
-            else 0.0,  # each call brings one
+            # each call passes a number
+            learning_rate=self._spec.learning_rate if callable(self._spec.learning_rate) else 0.0,
         )
         engine: Engine | None = self.__dict__.get("_single_engine")
         if engine is None:

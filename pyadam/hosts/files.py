@@ -104,7 +104,7 @@ def _layer_names(file: Any) -> set[str]:
     return names
 
 
-# --- Keras' older files, ``.h5``: datasets whose names hold kinds and paths ---------- --------------------------------------
+# --- Keras' older files, ``.h5``: datasets whose names hold kinds and paths ------------------------------------------------
 
 
 def is_dataset(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Which generation of Keras is in use. Imports happen on demand."""
+"""Which generation of Keras is in use, and what an optimizer for the wrong one is told. Imports happen on demand."""
 
 import importlib
 import os
@@ -51,7 +51,7 @@ def in_refusal() -> bool:
 
 
 def introduced(optimizer: Any) -> str:
-    """An optimizer as a text, with the one that the other Keras takes: ``compile`` quotes it where it refuses this one."""
+    """The text that ``compile`` quotes when it refuses this optimizer: it names the one for the other Keras."""
     spec = optimizer.spec_type
     mine, other, there, switch = "Keras 3", "tf_keras", "pyadam.tf_keras", "is 1"
     if home(optimizer) == "pyadam.tf_keras":

@@ -34,7 +34,7 @@ class Hyperparameters(Contract):
         raise NotImplementedError
 
     def _hold_learning_rate(self, value: Any) -> None:
-        """Puts a function, a schedule or a user's variable in the place of the learning rate, or a new one with this number."""
+        """Makes a function, a schedule, a user's variable, or a new variable with this number the learning rate."""
         raise NotImplementedError
 
     def _configure(self, name: str, value: Any) -> None:

@@ -21,7 +21,7 @@ __all__ = ["CLASSES", "Optimizer"]
 
 
 def _unique(spec: Any) -> str:
-    """The optimizer's name; one that its user did not choose is numbered, for a model with two has each path once."""
+    """The optimizer's name; a default one is numbered, so that two optimizers of a model have different paths."""
     if spec.name.lower() != type(spec).__name__.lower():
         return str(spec.name)
     number = keras.backend.get_uid(spec.name)

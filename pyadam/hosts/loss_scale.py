@@ -1,4 +1,4 @@
-"""What loss scaling does at a step, for both generations of Keras. Their classes are in ``loss_scale_keras3`` and its twin."""
+"""What loss scaling does at a step, for both generations of Keras, whose classes are in ``loss_scale_*.py``."""
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence

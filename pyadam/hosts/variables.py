@@ -1,4 +1,4 @@
-"""The state of each model variable: what is planned, and how it is made."""
+"""Creates the optimizer's state variables: first a plan of what each model variable needs, then the variables."""
 
 import math
 from collections.abc import Sequence

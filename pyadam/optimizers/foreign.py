@@ -61,7 +61,7 @@ _INSTEAD: Mapping[str, str] = {
         ("schedule", "lr_schedule", "lr_scheduler", "learning_rate_schedule"),
         "pass the schedule as learning_rate",
     ),
-    **dict.fromkeys(("betas", "beta"), "the two decay rates are beta_1 and beta_2"),
+    **dict.fromkeys(("betas", "beta"), "the decay rates are beta_1 and beta_2"),
     **dict.fromkeys(
         ("clip_norm", "max_norm", "gradient_clip", "grad_clip", "clip", "global_clipvalue"),
         "clipnorm limits each variable's gradient, global_clipnorm all gradients together, clipvalue each element",

@@ -54,7 +54,7 @@ BAD = [
     ({"nesterov": True}, TypeError, r"unknown argument nesterov, which only Muon and SGD have$"),
     ({"decay": 1e-6}, TypeError, r"unknown argument decay: .*_inverse_time_decay\(learning_rate, 1, 1e-06\)$"),
     ({"lr_decay": 1e-6}, TypeError, r"unknown argument lr_decay: .*_inverse_time_decay\(learning_rate, 1, 1e-06\)$"),
-    ({"betas": (0.9, 0.99)}, TypeError, r"unknown argument betas: the two decay rates are beta_1 and beta_2$"),
+    ({"betas": (0.9, 0.99)}, TypeError, r"unknown argument betas: the decay rates are beta_1 and beta_2$"),
     ({"rate": 0.1}, TypeError, r"unknown argument rate, did you mean learning_rate\?"),
     ({"learning.rate": 0.1}, TypeError, r"unknown argument learning.rate, did you mean learning_rate\?"),
     ({"schedule": 0.1}, TypeError, r"unknown argument schedule: pass the schedule as learning_rate$"),
