@@ -25,7 +25,7 @@ test: .made-test ## all tests but the long ones, two kinds at a time
 
 test-all: export PYADAM_LONG = 1
 test-all: .made-test lint generated testthat r-check docs ## all tests, R CMD check, the docs
-	PYADAM_REQUIRE_R=1 python -m pytest -n auto --dist loadfile -m "" --hypothesis-profile thorough
+	PYADAM_REQUIRE_R=1 python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "" --hypothesis-profile thorough
 
 test-oldest: .made-test ## unit tests with the oldest versions that pyproject.toml allows, in .venv-oldest
 	python -m venv .venv-oldest
@@ -44,7 +44,7 @@ generated: .made-test ## do the generated files fit the specs, and the tables of
 	python tools/performance.py --check
 
 pytest: .made-test ## the tests of the Python package, and those that need both languages
-	PYADAM_REQUIRE_R=1 python -m pytest -n auto --dist loadfile
+	PYADAM_REQUIRE_R=1 python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 testthat: .made-test ## the tests of the R package
 	@PYADAM_REQUIRE=1 $(R_CODE) 'testthat::test_dir("r-package/tests/testthat", package = "pyadam", load_package = "installed", reporter = "summary")'

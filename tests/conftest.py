@@ -30,6 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         quick = sorted((item for item in cases if not item.get_closest_marker("long")), key=chance)
         for item in quick[quick[0].get_closest_marker("sample").args[0] :] if quick else ():
             item.add_marker("long")
+    items.sort(key=lambda item: "upstream" not in item.nodeid)  # what takes longest starts first
 
 
 @pytest.fixture(scope="session")

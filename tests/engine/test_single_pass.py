@@ -69,7 +69,7 @@ def outcomes(request):
     return [dict(zip(asked, map(json.loads, done.stdout.splitlines()), strict=True)) for done in runs]
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{name}-{arguments}" for name, arguments in CASES])
 def test_the_same_bits_in_one_loop_a_lane(outcomes, case):
     """The lanes: two large variables, the two small ones in an arena, and the table, unless its other rows stay as they are.
@@ -119,6 +119,7 @@ def test_asking_too_late_leaves_the_options_of_xla_alone(given):
     assert run_python(code, **environment).stdout.split() == [str(given), "False"]
 
 
+@pytest.mark.long
 def test_the_environment_asks_as_well():
     compiled = "import tensorflow as tf; tf.function(lambda x: x + 1, jit_compile=True)(1.0)"
     done = run_python(f"import pyadam; {compiled}; print(pyadam.xla.is_single_pass())", PYADAM_SINGLE_PASS="1")
