@@ -5,11 +5,6 @@ from suite import ASSIGNS, Suite
 
 pytestmark = pytest.mark.long
 
-OF_MODELS = {
-    "models/variable_mapping_test.py::VariableMappingTest::test_basics": (
-        "wants adam, adam_1, ... as the names; the signature of Keras 3's documentation has name='adam'"
-    ),
-}
 OF_TRAINERS = {
     f"trainers/trainer_test.py::TestTrainer::test_fit_sparse_{kind}_{mode}": ASSIGNS
     for kind in ("jax", "scipy", "tf")
@@ -19,7 +14,6 @@ OF_TRAINERS = {
 
 class TestModels(Suite):
     folders = ("models",)
-    exceptions = OF_MODELS
     at_least = 57
 
 
