@@ -70,7 +70,7 @@ class TestTfKeras(Suite):
     host = "tf_keras"
     folders = (".",)
     exceptions = EXCEPTIONS
-    at_least = 83
+    at_least = 179
     left_out = "DistributedTrainingTest"  # needs TensorFlow's runner of several processes as the main program
 
     @classmethod
