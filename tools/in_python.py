@@ -26,9 +26,7 @@ def sparse() -> str:
         "The first row that applies decides how a `tf.IndexedSlices` gradient is handled. The numbers are the same\n"
         "either way; time and memory differ. ([Performance](../performance.md) says by how much.)"
     )
-    rows = [
-        f"| {policy.reason} | {policy.way.value} |" for policy in POLICY if policy.reason != "The gradient is dense."
-    ]
+    rows = [f"| {policy.reason} | {policy.way.value} |" for policy in POLICY]
     lines = "\n".join(["| when | the gradient is handled |", "|---|---|", *rows])
     conflicts = ", ".join(conflict.words.replace("``", "`") for conflict in LAZY_CONFLICTS)
     lazy = (

@@ -141,17 +141,13 @@ class Engine:
 
     def _way(self, target: Target, gradient: Any) -> Way:
         """What becomes of a gradient, by the table in `pyadam.optimizers.sparse`."""
-        sparse = (
-            isinstance(gradient, tf.IndexedSlices) and not target.replaced and target.weight.shape.is_fully_defined()
-        )
-        if not sparse:
+        if target.replaced or not isinstance(gradient, tf.IndexedSlices) or not target.weight.shape.is_fully_defined():
             return Way.DENSE
         spec, rule = self.spec, self.rule
         if rule.lazy:
             self._check_lazy(target)
         rows = tf.convert_to_tensor(gradient.indices).shape.num_elements()
         situation = Situation(
-            sparse=sparse,
             lazy=rule.lazy,
             elementwise=rule.elementwise,
             idle=rule.idle(spec) and not spec.use_ema and (is_off(spec.weight_decay) or not target.decayed),
@@ -171,7 +167,8 @@ class Engine:
         conflicts = [(f"{c.argument}={getattr(spec, c.argument)!r}", c.remedy) for c in LAZY_CONFLICTS if c.holds(spec)]
         if target.constraint is not None:
             conflicts.append(("the variable's constraint", "take the constraint away"))
-        for what, remedy in conflicts:
+        if conflicts:
+            what, remedy = conflicts[0]
             raise ValueError(self._not_with(target, what, f"{remedy}, or use Adam"))
         if inside_xla():
             what = "a train step that is compiled as a whole"

@@ -38,6 +38,9 @@ class Contract:
     _var_key: Callable[[Any], Any]
     _overwrite_variable_with_gradient: Callable[[Any], bool]
 
+    # its class in `keras3` or `tf_keras`
+    _is_variable: Callable[[Any], bool]  # whether a learning rate is held in a variable
+
     # `BaseOptimizer`
     _spec: Any  # a Spec with the arguments of this optimizer
     _rule: Rule

@@ -25,10 +25,6 @@ class Hyperparameters(Contract):
     _dynamic: dict[str, Callable[[Any], Any]]
     _exact_rate: Any  # float64 variable with the user's own number, from the first step in float64 on
 
-    def _is_variable(self, value: Any) -> bool:
-        """Whether a learning rate is held in a variable."""
-        raise NotImplementedError
-
     def _is_schedule(self, value: Any) -> bool:
         """Whether a learning rate is this Keras' own schedule, which is called with the step."""
         raise NotImplementedError

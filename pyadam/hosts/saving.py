@@ -69,10 +69,6 @@ class Saving(Deferring, Contract):
         """Prepares a new optimizer for saving and loading."""
         untracked(self, _deferred=None, _misfit=None, _numbered=Numbered(self), _described=Described())
 
-    def _is_variable(self, value: Any) -> bool:
-        """Whether a learning rate is held in a variable."""
-        raise NotImplementedError
-
     # --- state -----------------------------------------------------------------------------------------------------------
 
     @property

@@ -18,10 +18,9 @@ class Way(Enum):
 
 @dataclass(frozen=True)
 class Situation:
-    """The facts that decide how a gradient is handled.
+    """The facts that decide how a sparse gradient is handled, for a variable whose shape is known.
 
     Attributes:
-        sparse: the gradient is a tf.IndexedSlices for a variable whose shape is known.
         lazy: the rule updates only the rows of a sparse gradient.
         elementwise: each element's update depends on that element alone.
         idle: a zero gradient leaves weight and slots unchanged: no decay, no averages.
@@ -34,7 +33,6 @@ class Situation:
         few_rows: the gradient has at most a quarter of the variable's rows.
     """
 
-    sparse: bool
     lazy: bool
     elementwise: bool
     idle: bool
@@ -62,7 +60,6 @@ class Policy(NamedTuple):
 
 
 POLICY: tuple[Policy, ...] = (
-    Policy(lambda s: not s.sparse, Way.DENSE, "The gradient is dense."),
     Policy(lambda s: s.lazy, Way.ROWS, "A lazy optimizer updates only these rows, by definition."),
     Policy(lambda s: not s.elementwise, Way.DENSE, "The rule needs the whole variable, for a sum or a matrix product."),
     Policy(
