@@ -56,7 +56,7 @@ r-check: .made-test ## R CMD check of the R package
 	rm -rf .cache/r-check && mkdir -p .cache/r-check
 	cd .cache/r-check && R CMD build ../../r-package && R CMD check --as-cran --no-manual pyadam_*.tar.gz
 
-bench: ## time a step, pyadam and what else there is to use; ARGS="--models bert --columns all", or --list
+bench: ## time a step of pyadam and of its alternatives; ARGS="--models bert --columns all", or --list
 	@tools/setup.sh bench
 	pyadam bench $(ARGS)
 

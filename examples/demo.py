@@ -92,14 +92,14 @@ def draw(python, r, keras, file):
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = np.arange(1, len(python["loss"]) + 1)
-    for name, colour in (("loss", "C0"), ("val_loss", "C1")):
+    for name, color in (("loss", "C0"), ("val_loss", "C1")):
         label = {"loss": "training", "val_loss": "unseen digits"}[name]
-        left.plot(epochs, keras[name], colour, linewidth=5, alpha=0.25, label=f"{label}, Keras")
-        left.plot(epochs, python[name], colour, label=f"{label}, pyadam from Python")
-        left.plot(epochs, r[name], colour, linestyle="", marker="o", fillstyle="none", label=f"{label}, pyadam from R")
-        right.plot(epochs, np.abs(python[name] - keras[name]), colour, label=f"{label}, pyadam from Keras")
+        left.plot(epochs, keras[name], color, linewidth=5, alpha=0.25, label=f"{label}, Keras")
+        left.plot(epochs, python[name], color, label=f"{label}, pyadam from Python")
+        left.plot(epochs, r[name], color, linestyle="", marker="o", fillstyle="none", label=f"{label}, pyadam from R")
+        right.plot(epochs, np.abs(python[name] - keras[name]), color, label=f"{label}, pyadam from Keras")
         gap = np.abs(python[name] - r[name])
-        right.plot(epochs, gap, colour, linestyle=":", marker="o", fillstyle="none", label=f"{label}, Python from R")
+        right.plot(epochs, gap, color, linestyle=":", marker="o", fillstyle="none", label=f"{label}, Python from R")
     left.set(title="Loss", xlabel="epoch", yscale="log")
     right.set(title="Difference of the losses", xlabel="epoch")
     right.set_yscale("symlog", linthresh=1e-9)

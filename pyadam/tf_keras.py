@@ -4,18 +4,15 @@ They take the arguments of the Keras 3 classes and give the same numbers; their 
 learning rate is not among the variables. Saved models name this module, so it stays where it is.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pyadam.hosts.classes import attributes_of
 from pyadam.hosts.tf_keras import CLASSES, Optimizer
 
 if TYPE_CHECKING:
     from pyadam._tf_keras import *  # noqa: F403  the classes in CLASSES, as checkers see them
 else:
-
-    def __getattr__(name: str) -> Any:
-        if name in CLASSES:
-            return CLASSES[name]
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    __getattr__ = attributes_of(__name__, CLASSES)
 
 
 __all__ = ["Optimizer", *CLASSES]

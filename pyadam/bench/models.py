@@ -61,8 +61,8 @@ class Model:
 
 
 def _away_from_zero(uniform: np.ndarray) -> np.ndarray:
-    centred = uniform - np.float32(0.5)
-    return centred + np.copysign(np.float32(0.5), centred)
+    centered = uniform - np.float32(0.5)
+    return centered + np.copysign(np.float32(0.5), centered)
 
 
 def _norm(width: int) -> list[Shape]:

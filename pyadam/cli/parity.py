@@ -35,12 +35,13 @@ def main(args: argparse.Namespace) -> int:
     if not args.no_r and (reason := unavailable()):
         print(f"pyadam parity: {reason}; or leave R out with --no-r", file=sys.stderr)
         return 2
+    print(f"{len(cases)} cases, {cases[0].steps} steps each\n", flush=True)
     found = []
     for verdict in verdicts(cases, with_r=not args.no_r):
         from pyadam.parity.report import HEADER, summary  # imports TensorFlow
 
         if not found:
-            print(f"{len(cases)} cases, {cases[0].steps} steps each\n\n{HEADER}", flush=True)
+            print(HEADER)
         found.append(verdict)
         print(verdict, flush=True)
     print(f"\n{summary(found)}")

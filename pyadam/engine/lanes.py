@@ -155,14 +155,14 @@ class Lane:
         """
         return self.join([dense[i] for i in self.indices])
 
-    def mask(self, moved: Any) -> Any:
-        """The lane's part of a vector that says which targets move, with one element for each element of the lane."""
+    def mask(self, taking_part: Any) -> Any:
+        """The lane's part of a vector that says which targets take part, with one element for each element of the lane."""
         if not self.masked:
             return None
         if not self.packed:
-            return moved[self.indices[0]]
+            return taking_part[self.indices[0]]
         sizes = [target.weight.shape.num_elements() for target in self.targets]
-        return tf.ensure_shape(tf.repeat(tf.gather(moved, self.indices), sizes), [sum(sizes)])
+        return tf.ensure_shape(tf.repeat(tf.gather(taking_part, self.indices), sizes), [sum(sizes)])
 
     def typed(self, gradient: Any) -> Any:
         """The gradient inside the program, in the dtype of the arithmetic."""

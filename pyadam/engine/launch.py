@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from pyadam.engine.compiler import Program
 from pyadam.engine.lanes import Lane, Target
-from pyadam.engine.rows import Rows, no_rows, widened
+from pyadam.engine.rows import Rows, no_rows, padded
 from pyadam.optimizers.sparse import Way
 
 __all__ = ["Given", "Launcher"]
@@ -79,7 +79,7 @@ class Launcher:
         inputs = {"dense": self._dense_of(gradients, many), "rows": self._rows_of(gradients, many), "hyper": hyper}
         if self._masked:
             inputs["taking_part"] = tf.constant([x.takes_part for x in given])
-            inputs["moved"] = tf.constant([x.takes_part and x.way is not Way.ROWS for x in given])  # as a whole
+            inputs["in_whole"] = tf.constant([x.takes_part and x.way is not Way.ROWS for x in given])
         sizes = tuple(
             None if self._most.get(i, 0) is None else rows.index.shape[0]
             for i, rows in zip(self._rows, inputs["rows"], strict=True)
@@ -123,7 +123,7 @@ class Launcher:
                 self._most[i] = None
             else:
                 self._most[i] = most = max(size, most)
-                rows = widened(rows, most) if many else rows
+                rows = padded(rows, most) if many else rows
             found.append(rows)
         return found
 
@@ -167,7 +167,7 @@ class Launcher:
         self._iterations.assign(call)
 
     def _whole_update(self, gradients: list[Any], picked: list[Rows | None], t: Any, inputs: dict[str, Any]) -> None:
-        masks = [lane.mask(inputs.get("moved")) for lane in self._lanes]
+        masks = [lane.mask(inputs.get("in_whole")) for lane in self._lanes]
         passed = [lane.read(lane.passed, rows) for lane, rows in zip(self._lanes, picked, strict=True)]
         new = self._update(gradients, masks, passed, t, inputs["hyper"])
         for lane, rows, state in zip(self._lanes, picked, new, strict=True):
@@ -178,8 +178,7 @@ class Launcher:
         self._constrain(inputs)
 
     def _constrain(self, inputs: dict[str, Any]) -> None:
-        moved = {i for lane in self._lanes if lane.takes_part for i in lane.indices}
-        for i in sorted(moved):
+        for i in sorted({i for lane in self._lanes if lane.takes_part for i in lane.indices}):
             weight, constraint = self.targets[i].weight, self.targets[i].constraint
             if constraint is not None and not self.targets[i].replaced:
                 new = constraint(weight)

@@ -42,10 +42,11 @@ def random_bits(t: Any, slot: int, *element: Any) -> Any:
 
 
 def stochastically_rounded(value: Any, bits: Any) -> Any:
-    """float32 to bfloat16: to one of its two neighbours, to the upper one with the probability of its share of the way.
+    """Rounds float32 to bfloat16: to one of the two neighbors, the closer one with the higher probability.
 
-    The mean is the value itself. The bits are added to the 16 that bfloat16 does not hold, and those are dropped. What
-    bfloat16 holds stays as it is; so do infinities and NaN. Beyond the largest finite bfloat16, values come back to it.
+    That probability is the distance from the other one, relative to the gap, so the expected result is the value itself. The
+    bits are added to the lower 16 bits of the value, which are then dropped. Values that bfloat16 can represent stay unchanged,
+    as do infinities and NaN; finite values beyond its largest number become that number.
 
     Source: Gupta et al. (2015), Deep Learning with Limited Numerical Precision, https://arxiv.org/abs/1502.02551, section 3.1.
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from pyadam.engine.part import Part
 
-__all__ = ["Rows", "gather", "merged", "no_rows", "scatter_update", "widened"]
+__all__ = ["Rows", "gather", "merged", "no_rows", "scatter_update", "padded"]
 
 
 class Rows(NamedTuple):
@@ -50,7 +50,7 @@ def no_rows(size: int, shape: Any, dtype: Any) -> Rows:
     return Rows(tf.zeros([size, *shape[1:]], dtype), tf.zeros([size], tf.int64), tf.constant(0))
 
 
-def widened(rows: Rows, size: int) -> Rows:
+def padded(rows: Rows, size: int) -> Rows:
     """The same rows in a larger size."""
     more = size - rows.index.shape[0]
     values = tf.pad(rows.values, [[0, more]] + [[0, 0]] * (len(rows.values.shape) - 1))

@@ -34,7 +34,7 @@ class Engine:
     Attributes:
         targets: the model variables that have state, under the optimizer's keys, in the order of their first appearance.
         shared: the rule's scalar variables, by name.
-        wide: whether some arithmetic is in float64.
+        has_float64: whether some arithmetic is in float64.
     """
 
     def __init__(self, spec: Any, rule: Rule, iterations: Any) -> None:
@@ -42,7 +42,7 @@ class Engine:
         self.targets: dict[Any, Target] = {}
         self.shared: dict[str, Any] = {}
         self._elements = 0
-        self.wide = False
+        self.has_float64 = False
         self._devices: set[str] = set()
         self.configure(spec)
 
@@ -64,7 +64,7 @@ class Engine:
         """Adds targets, with their state, under the optimizer's keys."""
         for target in targets.values():
             target.first = self._elements
-            self.wide |= target.dtype == tf.float64
+            self.has_float64 |= target.dtype == tf.float64
             self._devices.add(target.weight.device)
             self._elements += target.weight.shape.num_elements() or 0  # None for an unknown shape, which has no state
         self.targets |= targets
@@ -76,7 +76,7 @@ class Engine:
             targets: the variables; those without gradient only have their averages advanced.
             gradients: tensors, IndexedSlices or None, one per target.
             hyper: current values of the hyperparameters that may change from step to step: ``learning_rate`` (float32, or
-                float64 where ``wide``) and those given as functions or variables (float64).
+                float64 where ``has_float64``) and those given as functions or variables (float64).
         """
         ways = [None if g is None else self._way(x, g) for x, g in zip(targets, gradients, strict=True)]
         ready = [
@@ -129,11 +129,12 @@ class Engine:
 
         A global norm is computed in float64 if a float64 variable moves, so steps in which none does need another program.
         """
-        devices, wide = frozenset(x.weight.device for x in given), self.spec.global_clipnorm is None
-        wide = wide or any(g.takes_part and _is_wide(x) for x, g in given.items())
+        devices = frozenset(x.weight.device for x in given)
+        has_norm = self.spec.global_clipnorm is not None
+        every = not has_norm or any(g.takes_part and _widens_norm(x) for x, g in given.items())
         members = [x for x in self.targets.values() if x.weight.device in devices]
-        ways = [self._seen.get(x, {Way.DENSE}).copy() if wide or not _is_wide(x) else set() for x in members]
-        key = devices, wide, inside_xla()
+        ways = [self._seen.get(x, {Way.DENSE}).copy() if every or not _widens_norm(x) else set() for x in members]
+        key = devices, every, inside_xla()
         made = self._common.get(key)
         if made is None or (made.targets, made.ways) != (members, ways):  # a target, or a way of its gradient, is new
             made = self._common[key] = self._make(members, ways, list(map(bool, ways)), True)
@@ -192,6 +193,6 @@ class Engine:
         return Launcher(targets, ways, lanes, self.iterations, every, update, accumulate, masked)
 
 
-def _is_wide(target: Target) -> bool:
-    """Whether a target's part in a norm over all gradients makes that float64."""
+def _widens_norm(target: Target) -> bool:
+    """Whether a norm over all gradients is computed in float64 because this target takes part in it."""
     return target.dtype == tf.float64 and not target.replaced

@@ -36,13 +36,13 @@ class _Now(NamedTuple):
 
     Attributes:
         t: the number of the update.
-        wide: the hyperparameters, those that change from step to step in float64.
+        float64: the hyperparameters, those that change from step to step in float64.
         typed: the same, in each dtype that lanes compute in.
         scalars: ``c`` of a rule, in each of these dtypes.
     """
 
     t: Any
-    wide: SimpleNamespace
+    float64: SimpleNamespace
     typed: dict[Any, SimpleNamespace]
     scalars: dict[Any, SimpleNamespace]
 
@@ -206,9 +206,9 @@ class Update:
     def _ruled(self, lane: Lane, g: Any, old: State, now: _Now) -> State:
         """Decay and rule."""
         c, w, slots = now.scalars[lane.dtype], old["weight"], SimpleNamespace(**old)
-        decay = self._rule.decay(now.wide, slots)
+        decay = self._rule.decay(now.float64, slots)
         if lane.targets[0].decayed and decay is not None:
-            w = w - c.rounded(tf.cast(now.wide.learning_rate * decay, w.dtype) * w)
+            w = w - c.rounded(tf.cast(now.float64.learning_rate * decay, w.dtype) * w)
         w, new = self._rule.update(now.typed[lane.dtype], c, w, g, slots)
         return new | {"weight": w}
 
@@ -222,20 +222,20 @@ class Update:
         def in_dtype(dtype: Any) -> SimpleNamespace:
             return SimpleNamespace(**(values | {name: tf.cast(value, dtype) for name, value in hyper.items()}))
 
-        wide, dtypes = in_dtype(tf.float64), {lane.dtype for lane in self._lanes}
+        h, dtypes = in_dtype(tf.float64), {lane.dtype for lane in self._lanes}
         shared = SimpleNamespace(**{name: tf.cast(value, tf.float64) for name, value in self._shared.items()})
-        c, new_shared = self._rule.scalars(wide, tf.cast(t, tf.float64), wide.learning_rate, shared)
+        c, new_shared = self._rule.scalars(h, tf.cast(t, tf.float64), h.learning_rate, shared)
         for name, value in new_shared.items():
             self._shared[name].assign(tf.cast(value, self._shared[name].dtype))
         # the first average is the weight itself
-        c["ema_gain"] = tf.where(tf.equal(t, 1), scalar(1.0, tf.float64), scalar(1.0 - wide.ema_momentum, tf.float64))
+        c["ema_gain"] = tf.where(tf.equal(t, 1), scalar(1.0, tf.float64), scalar(1.0 - h.ema_momentum, tf.float64))
         # where each operation is a program of its own, it rounds as it is
         operations = {"root": partial(root, t=t), "rounded": partial(rounded, t=t) if inside_xla() else lambda x: x}
 
         def scalars_in(dtype: Any) -> SimpleNamespace:
             return SimpleNamespace(**{name: scalar(value, dtype) for name, value in c.items()}, **operations)
 
-        return _Now(t, wide, {each: in_dtype(each) for each in dtypes}, {each: scalars_in(each) for each in dtypes})
+        return _Now(t, h, {each: in_dtype(each) for each in dtypes}, {each: scalars_in(each) for each in dtypes})
 
 
 def _where(mask: Any, new: Callable[[], State], old: State, whole: bool = False) -> State:

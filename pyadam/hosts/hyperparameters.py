@@ -77,35 +77,45 @@ class Hyperparameters(Contract):
         see it; if a function was there, a new variable replaces it. A variable of the user replaces whatever was there. If a
         schedule was there, a number is refused, as in Keras: callbacks that set the rate would silently end the schedule.
         """
-        owner, held = type(self).__name__, self._learning_rate
-        in_graph = tf.is_tensor(value) and not hasattr(value, "numpy")
-        if not in_graph:
-            kind = arguments(self.spec_type)["learning_rate"].metadata["kind"]
-            value = kind.check(owner, "learning_rate", value)
-        users = None if in_graph or not is_variable(value) else native(value)
-        if users is not None and users is native(held):
+        if tf.is_tensor(value) and not hasattr(value, "numpy"):
+            self._assign_learning_rate(value)
             return
+        kind = arguments(self.spec_type)["learning_rate"].metadata["kind"]
+        value = kind.check(type(self).__name__, "learning_rate", value)
         if callable(value):
             if not self._is_schedule(value):
                 self._check_needs_nothing("learning_rate", value)
             self._hold_learning_rate(value)
-        elif users is not None:
-            if self._is_variable(held) and not is_variable(self._spec.learning_rate):
-                held.assign(value)  # for programs that were made before
-            self._hold_learning_rate(users)
-        elif self._is_variable(held):
-            held.assign(value)
-            if is_variable(self._spec.learning_rate):
+        elif not is_variable(value):
+            self._assign_learning_rate(value)
+            if self._follows_variable():
                 return
-        elif self._is_schedule(held):
+        elif native(value) is native(self._learning_rate):
+            return
+        else:
+            if self._is_variable(self._learning_rate) and not self._follows_variable():
+                self._learning_rate.assign(value)  # for programs that were made before
+            self._hold_learning_rate(native(value))
+        self._record_learning_rate(value)
+
+    def _follows_variable(self) -> bool:
+        """Whether the learning rate is a variable of the user."""
+        return bool(is_variable(self._spec.learning_rate))
+
+    def _assign_learning_rate(self, value: Any) -> None:
+        """Assigns a number to the variable that holds the rate, or makes one in the place of a function."""
+        if self._is_variable(self._learning_rate):
+            self._learning_rate.assign(value)
+        elif self._is_schedule(self._learning_rate):
             raise TypeError(
-                f"{owner}: the learning rate is a LearningRateSchedule and can't be set to a number, which would end it; "
-                "set it to another schedule, or make the optimizer with a number"
+                f"{type(self).__name__}: the learning rate is a LearningRateSchedule and can't be set to a number, which "
+                "would end it; set it to another schedule, or make the optimizer with a number"
             )
         else:
             self._hold_learning_rate(value)
-        if in_graph:
-            return
+
+    def _record_learning_rate(self, value: Any) -> None:
+        """Makes a new learning rate part of the spec."""
         changed = callable(value) != callable(self._spec.learning_rate)
         untracked(self, _spec=dataclasses.replace(self._spec, learning_rate=value))
         if self._exact_rate is not None and isinstance(value, float):
@@ -127,17 +137,18 @@ class Hyperparameters(Contract):
 
     def _current_hyper(self) -> dict[str, Any]:
         """The hyperparameters that may differ from step to step, as scalar tensors."""
-        rate_dtype = tf.float64 if self._engine.wide else tf.float32
+        rate_dtype = tf.float64 if self._engine.has_float64 else tf.float32
         hyper = {
             name: dynamic(rate_dtype if name == "learning_rate" else tf.float64)
             for name, dynamic in self._dynamic.items()
         }
         if "learning_rate" not in hyper:
             held = self._learning_rate
-            wide = self._engine.wide and self._is_schedule(held) and _host_of(type(held)) == self._host()
-            rate = _widened(held)(self._iterations) if wide else native(self.learning_rate)
+            hosts_own = self._is_schedule(held) and _host_of(type(held)) == self._host()
+            in_float64 = self._engine.has_float64 and hosts_own
+            rate = _in_float64(held)(self._iterations) if in_float64 else native(self.learning_rate)
             in_dtype = scalar(rate, rate_dtype)
-            if self._engine.wide and isinstance(self._spec.learning_rate, float) and rate.dtype != tf.float64:
+            if self._engine.has_float64 and isinstance(self._spec.learning_rate, float) and rate.dtype != tf.float64:
                 exact = self._exact()
                 in_dtype = tf.where(tf.equal(tf.cast(exact, rate.dtype), rate), exact, in_dtype)
             hyper["learning_rate"] = tf.ensure_shape(in_dtype, ())
@@ -156,15 +167,15 @@ def _host_of(class_: type) -> str:
     return class_.__module__.split(".")[0]
 
 
-def _widened(schedule: Any) -> Any:
+def _in_float64(schedule: Any) -> Any:
     """A schedule of Keras that computes in float64. Its dtype is that of its numbers; Python floats would become float32."""
-    wide = copy.copy(schedule)
+    copied = copy.copy(schedule)
     for name, value in vars(schedule).items():
         if isinstance(value, float):
-            setattr(wide, name, np.array(value))
+            setattr(copied, name, np.array(value))
         elif isinstance(value, list | tuple):
-            setattr(wide, name, [np.array(each) if isinstance(each, float) else each for each in value])
-    return wide
+            setattr(copied, name, [np.array(each) if isinstance(each, float) else each for each in value])
+    return copied
 
 
 def _state_of(spec: Spec) -> Any:

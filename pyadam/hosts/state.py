@@ -125,20 +125,25 @@ def _counted(name: str) -> tuple[str, int]:
     return base, int(number or 0)
 
 
-def _ranked(paths: Iterable[str], automatic: Callable[[str], bool]) -> list[str]:
-    """The paths, with each automatic number replaced by its rank among the numbers of its name."""
-    paths = list(paths)
-    numbers: dict[str, set[int]] = {}
-    for name in {name for path in paths for name in path.split("/")}:
-        base, number = _counted(name)
+def _ranks(names: Iterable[str], automatic: Callable[[str], bool]) -> dict[str, str]:
+    """For each automatic name what replaces it: the rank of its number among those of the names that are otherwise equal."""
+    counted = {name: _counted(name) for name in names}
+    numbers: dict[str, list[int]] = {}
+    for base, number in sorted(counted.values()):
         if automatic(base):
-            numbers.setdefault(base, set()).add(number)
+            numbers.setdefault(base, []).append(number)
+    return {
+        name: f"{base} {numbers[base].index(number)} of {len(numbers[base])}"
+        for name, (base, number) in counted.items()
+        if base in numbers
+    }
 
-    def ranked(name: str) -> str:
-        base, number = _counted(name)
-        return f"{base}:{sorted(numbers[base]).index(number)}" if base in numbers else name
 
-    return ["/".join(map(ranked, path.split("/"))) for path in paths]
+def _ranked(paths: Iterable[str], automatic: Callable[[str], bool]) -> list[str]:
+    """The paths, with each automatic number replaced by its rank among all of them."""
+    parts = [path.split("/") for path in paths]
+    ranks = _ranks({name for names in parts for name in names}, automatic)
+    return ["/".join(ranks.get(name, name) for name in names) for names in parts]
 
 
 def _without_model(paths: Sequence[str]) -> list[str]:
@@ -165,7 +170,7 @@ def same_variables(
         names: names of the saved model's layers, if they are known.
         automatic: whether a name without its number is one that Keras gives.
     """
-    a, b = _by_rank_in_layer(saved, automatic), _by_rank_in_layer(here, automatic)
+    a, b = _ranked_in_layer(saved, automatic), _ranked_in_layer(here, automatic)
     readings = [_paired(x, y, saved, here) for x in (a, _without_model(a)) for y in (b, _without_model(b))]
     best = max(readings, key=len)
     if len(best) == len(saved) == len(here):
@@ -200,22 +205,14 @@ def _is_layer_of(names: Collection[str], path: str, automatic: Callable[[str], b
     return _layer(path) in names or not _numbered_layer(path, automatic)
 
 
-def _by_rank_in_layer(paths: Sequence[str], automatic: Callable[[str], bool]) -> list[str]:
-    """The paths, with automatically named variables numbered within their layer."""
-    unnamed: dict[str, list[int]] = {}
-    for path in paths:
-        layer, _, name = path.rpartition("/")
-        if automatic(_counted(name)[0]):
-            unnamed.setdefault(layer, []).append(_counted(name)[1])
-
-    def ranked(path: str) -> str:
-        layer, _, name = path.rpartition("/")
-        base, number = _counted(name)
-        if not automatic(base):
-            return path
-        return f"{layer}/{base} {sorted(unnamed[layer]).index(number)} of {len(unnamed[layer])}"
-
-    return list(map(ranked, paths))
+def _ranked_in_layer(paths: Iterable[str], automatic: Callable[[str], bool]) -> list[str]:
+    """The paths, with the automatic numbers of variables replaced by their ranks within the layer."""
+    parts = [path.rpartition("/") for path in paths]
+    names: dict[str, list[str]] = {}
+    for layer, _, name in parts:
+        names.setdefault(layer, []).append(name)
+    ranks = {layer: _ranks(each, automatic) for layer, each in names.items()}
+    return [f"{layer}{slash}{ranks[layer].get(name, name)}" for layer, slash, name in parts]
 
 
 # --- does it fit ---------------------------------------------------------------------------------------------------------

@@ -30,8 +30,8 @@ def _in_tf_keras(rule: Rule) -> Rule:
     """A rule whose slots are those of tf_keras' files: no placeholders, and SGD's momentum even where it is 0."""
 
     def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
-        groups = tuple(tuple(s for s in group if s.dtype is None) for group in rule.slots(h, shape, path))
-        return groups or (((Slot("momentum", dtype="float32"),),) if rule.layout == "sgd" else ())
+        groups = tuple(tuple(s for s in group if not s.is_placeholder) for group in rule.slots(h, shape, path))
+        return groups or (((Slot("momentum", dtype="float32", is_placeholder=True),),) if rule.layout == "sgd" else ())
 
     return dataclasses.replace(rule, slots=slots)
 

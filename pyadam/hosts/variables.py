@@ -105,16 +105,15 @@ class Variables(Contract):
                 native.assign(tf.cast(target.weight, target.dtype))
         elif slot.name == "gradient_accumulator":
             target.accumulator = native
-        elif slot.dtype is None:
+        elif not slot.is_placeholder:
             target.slots[slot.name] = native
 
     def _make_shared(self) -> None:
         """Makes the scalars of the rule, once."""
         if self._engine.shared:
             return
-        wide = any(target.dtype == tf.float64 for target in self._engine.targets.values())
         for name, start in self._rule.shared.items():
-            scalar = self._add_scalar(name, start, tf.float64 if wide else tf.float32)
+            scalar = self._add_scalar(name, start, tf.float64 if self._engine.has_float64 else tf.float32)
             self._ledger.enter(scalar, Label(name), (math.inf, 0))  # the last of its variables
             setattr(self, f"_{name}", scalar)  # under the name that checkpoints of either Keras know
             self._engine.shared[name] = self._native(scalar)
@@ -137,7 +136,9 @@ class Variables(Contract):
                 f"{where} has a gradient but holds {dtype.name} values; steps move float16, bfloat16, float32, float64. Give "
                 "it no gradient (None, NULL in R), or leave it out of the variables"
             )
-        slots = (slot for group in self._rule.slots(self._spec, (2, 2), "") for slot in group if slot.dtype is None)
+        slots = (
+            slot for group in self._rule.slots(self._spec, (2, 2), "") for slot in group if not slot.is_placeholder
+        )
         if not (any(slots) or self._spec.use_ema or self._spec.calls_per_update > 1):
             return ""
         stateless = "SGD without momentum, use_ema and gradient_accumulation_steps"

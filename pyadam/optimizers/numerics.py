@@ -6,7 +6,7 @@ from pyadam.optimizers.tensorflow import tf
 
 __all__ = ["sequenced", "mean", "quotient", "root", "rounded", "scalar", "sum_of_squares"]
 
-_NEIGHBOURS = 16
+_NEIGHBORS = 16
 
 
 def scalar(value: Any, dtype: Any) -> Any:
@@ -66,8 +66,8 @@ def sum_of_squares(x: Any) -> Any:
         return tf.reduce_sum(x * x)
     wide = tf.cast(tf.reshape(x, [-1]), tf.float64)
     squares = wide * wide
-    whole = wide.shape[0] - wide.shape[0] % _NEIGHBOURS
-    sums = tf.abs(tf.reduce_sum(tf.reshape(squares[:whole], [-1, _NEIGHBOURS]), axis=1))
+    whole = wide.shape[0] - wide.shape[0] % _NEIGHBORS
+    sums = tf.abs(tf.reduce_sum(tf.reshape(squares[:whole], [-1, _NEIGHBORS]), axis=1))
     return tf.cast(tf.reduce_sum(sums) + tf.reduce_sum(squares[whole:]), x.dtype)
 
 

@@ -63,8 +63,8 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
 def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
     """The second moment, plus momentum and mean gradient if enabled."""
     momentum = ((Slot("momentum"),),) if not is_off(h.momentum) else ()
-    centred = ((Slot("average_gradient"),),) if h.centered else ()
-    return ((Slot("velocity"),), *momentum, *centred)
+    centered = ((Slot("average_gradient"),),) if h.centered else ()
+    return ((Slot("velocity"),), *momentum, *centered)
 
 
 RULE = Rule(

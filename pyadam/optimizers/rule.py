@@ -21,13 +21,15 @@ class Slot(NamedTuple):
         name: its name among the rule's slots.
         start: its initial value.
         shape: its shape, if not the weight's.
-        dtype: the dtype, if the slot is a placeholder that Keras' files contain but no rule reads; otherwise None.
+        dtype: the dtype in which it is stored, if not that of the arithmetic.
+        is_placeholder: whether it is there only because Keras' files contain it; no rule reads it.
     """
 
     name: str
     start: float = 0.0
     shape: tuple[int, ...] | None = None
     dtype: str | None = None
+    is_placeholder: bool = False
 
 
 Layout = Callable[[Any, Sequence[int], str], tuple[tuple[Slot, ...], ...]]

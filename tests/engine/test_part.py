@@ -26,7 +26,7 @@ def part(value=START) -> Part:
     return arena.parts[1]
 
 
-def neighbours(variable) -> list:
+def neighbors(variable) -> list:
     return [np.array(p) for p in variable.arena.parts if p is not variable]
 
 
@@ -78,12 +78,12 @@ def in_graph(change):
 @pytest.mark.parametrize("name", WRITES)
 def test_writes_are_those_of_a_variable(name, graph):
     reference, ours = tf.Variable(START), part()
-    untouched = neighbours(ours)
+    untouched = neighbors(ours)
     for variable in (reference, ours):
         (in_graph(WRITES[name]) if graph else WRITES[name])(variable)
     np.testing.assert_array_equal(ours.numpy(), reference.numpy())
     assert (ours.numpy() != START).any()
-    for before, after in zip(untouched, neighbours(ours), strict=True):
+    for before, after in zip(untouched, neighbors(ours), strict=True):
         np.testing.assert_array_equal(before, after)
 
 

@@ -45,7 +45,7 @@ def rounded(x, bits):
 # --- the rounding --------------------------------------------------------------------------------------------------------
 
 
-def test_a_value_goes_to_its_neighbours_by_its_distance_from_them():
+def test_a_value_goes_to_its_neighbors_by_its_distance_from_them():
     step = 2.0**-7  # between neighbors from 1 to 2
     for share in (0.0, 0.125, 0.5, 0.96875):
         for sign in (1, -1):
@@ -141,7 +141,7 @@ def test_slots_are_half_as_large_and_nothing_else_changes_its_dtype(name):
 
 @pytest.mark.sample(1)
 @pytest.mark.parametrize("name", EVERY)
-def test_a_step_is_that_of_float32_slots_and_stores_one_of_their_neighbours(name):
+def test_a_step_is_that_of_float32_slots_and_stores_one_of_their_neighbors(name):
     """From the same state: the weight up to its last bit, each slot within one bfloat16 ULP."""
     vs, ws = ([keras.Variable(w) for w in drawn()] for _ in range(2))
     half, whole = getattr(pyadam, name)(0.01, **BF16), getattr(pyadam, name)(0.01)

@@ -173,7 +173,7 @@ KINDS = {
     "AMSGrad": lambda **kw: pyadam.Adam(amsgrad=True, **kw),
     "Lamb": pyadam.Lamb,
     "RMSprop": lambda **kw: pyadam.RMSprop(momentum=0.9, **kw),
-    "RMSprop, centred": lambda **kw: pyadam.RMSprop(centered=True, **kw),
+    "RMSprop, centered": lambda **kw: pyadam.RMSprop(centered=True, **kw),
     "SGD": lambda **kw: pyadam.SGD(momentum=0.9, **kw),
     "SGD with averages": lambda **kw: pyadam.SGD(use_ema=True, **kw),
 }
