@@ -37,7 +37,7 @@ lint: .made-test ## ruff, mypy, import-linter and lintr
 	ruff format --check .
 	mypy
 	lint-imports
-	@$(R_CODE) 'options(lintr.linter_file = normalizePath("r-package/.lintr")); found <- c(lintr::lint_package("r-package"), lintr::lint_dir("examples"), lintr::lint_dir("pyadam/cli")); print(found); quit(status = length(found) > 0)'
+	@$(R_CODE) 'options(lintr.linter_file = normalizePath("r-package/.lintr")); found <- c(lintr::lint_package("r-package"), lintr::lint_dir("examples"), lintr::lint_dir("pyadam")); print(found); quit(status = length(found) > 0)'
 
 generated: .made-test ## do the generated files fit the specs, and the tables of the docs what was measured?
 	python tools/generate.py --check

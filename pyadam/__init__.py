@@ -11,7 +11,7 @@ import wrapt
 
 from pyadam import schedules, specs, xla_flags
 from pyadam._version import __version__
-from pyadam.hosts.generation import keras3_classes, uses_tf_keras
+from pyadam.hosts.generation import installed_version, keras3_classes, uses_tf_keras
 from pyadam.optimizers.kinds import NA
 
 if xla_flags.WANTED:
@@ -46,19 +46,12 @@ def __dir__() -> list[str]:
 def info() -> dict[str, str]:
     """Versions of what a step depends on, for bug reports; "missing" for packages that are not installed."""
     import platform
-    from importlib.metadata import PackageNotFoundError, version
-
-    def installed(package: str) -> str:
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            return "missing"
 
     packages = ("tensorflow", "keras", "tf_keras", "numpy")
     return {
         "pyadam": __version__,
         "python": platform.python_version(),
-        **{package: installed(package) for package in packages},
+        **{package: installed_version(package) for package in packages},
         "keras_generation": "2" if uses_tf_keras() else "3",
         "platform": platform.platform(),
     }

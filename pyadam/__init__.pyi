@@ -1030,8 +1030,8 @@ def learning_rate_schedule_piecewise_constant_decay(
 ) -> LearningRateSchedule:
     """Piecewise constant decay: one rate after the other.
 
-    The first of values up to and including the step that is the first of boundaries, then the second of values up to the
-    second of boundaries, and so on; after the last of boundaries the last of values.
+    ``values[0]`` up to and including step ``boundaries[0]``, then ``values[1]`` up to ``boundaries[1]``, and so on; the last
+    of values after the last of boundaries.
 
     Args:
         boundaries: Last step of each rate but the last, increasing. A list, each a whole number >= 0.

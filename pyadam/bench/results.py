@@ -5,13 +5,13 @@ import os
 import platform
 from dataclasses import asdict
 from datetime import date
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import pyadam
 from pyadam.bench.measure import Cell, Result
 from pyadam.bench.process import cores
+from pyadam.hosts.generation import installed_version
 
 __all__ = ["facts", "load", "save"]
 
@@ -21,11 +21,7 @@ Sections = dict[str, list[Cell]]  # cells by section
 def facts() -> dict[str, str]:
     """Versions, date, the machine and its load over the last minute."""
     found = pyadam.info() | {"day": date.today().isoformat()}
-    for package in ("torch", "jax", "optax"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "missing"
+    found |= {package: installed_version(package) for package in ("torch", "jax", "optax")}
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     machine = {"processor": _processor(), "cores": str(cores()), "memory": f"{pages / 2**30:.0f} GiB"}
     return found | machine | {"load": f"{os.getloadavg()[0]:.1f}"}

@@ -83,7 +83,7 @@ def _names() -> str:
         found.append(f"  {model.name:<15} {model.title}: {len(model.shapes)} tensors, {model.parameters:,} parameters")
     found.append("columns:")
     for column in COLUMNS.values():
-        found.append(f"  {column.name:<15} {column.title}: {column.bytes_per_parameter} bytes a parameter")
+        found.append(f"  {column.name:<15} {column.title}: {column.bytes_per_parameter} bytes per parameter")
     found.append("peers:")
     for peer in PEERS.values():
         found.append(f"  {peer.name:<15} {peer.title}{f' ({peer.missing()})' if peer.missing() else ''}")

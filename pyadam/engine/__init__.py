@@ -6,7 +6,7 @@ The names here are all that other packages use.
 from pyadam.engine.arena import memories
 from pyadam.engine.compiler import Program, is_single_pass, single_pass
 from pyadam.engine.dynamic import Dynamic
-from pyadam.engine.gradients import as_real, clip, compute_dtype, has_plain_values
+from pyadam.engine.gradients import as_real, clip, compute_dtype, gradient_dtype, has_plain_values
 from pyadam.engine.lanes import Target, make_arenas
 from pyadam.engine.part import Part
 from pyadam.engine.replicas import beside, check_one_replica, component, native, undistributed
@@ -24,6 +24,7 @@ __all__ = [
     "clip",
     "component",
     "compute_dtype",
+    "gradient_dtype",
     "has_plain_values",
     "is_single_pass",
     "make_arenas",

@@ -1,6 +1,6 @@
 """TensorFlow's debugging tools: kept out of compiled programs, and applied to what goes in and what comes out.
 
-`tf.debugging.enable_check_numerics` and similar tools add an operation behind every other one. XLA can't compile these, and a
+`tf.debugging.enable_check_numerics` and similar tools add an operation after every other one. XLA can't compile these, and a
 program's intermediate values, such as the branch of a quotient that is not taken, may be non-finite on purpose. So programs are
 traced and run without the tools, and numbers are checked where they enter a step and where they leave it.
 """

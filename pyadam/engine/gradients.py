@@ -9,15 +9,20 @@ from pyadam.engine.rows import merged
 from pyadam.optimizers.numerics import scalar, sum_of_squares
 from pyadam.optimizers.sparse import Way
 
-__all__ = ["as_real", "clip", "clipping", "compute_dtype", "from_real", "has_plain_values", "prepare"]
+__all__ = ["as_real", "clip", "clipping", "compute_dtype", "from_real", "gradient_dtype", "has_plain_values", "prepare"]
 
 
 def compute_dtype(dtype: Any) -> Any:
-    """Where the arithmetic of a variable happens: float64 for float64, float32 for float32 and for 16-bit weights.
+    """The dtype in which a variable is updated: float64 for float64, float32 for float32 and for 16-bit weights.
 
-    That of complex numbers happens in their real and imaginary parts.
+    Complex numbers are updated as their real and imaginary parts.
     """
     return tf.float64 if tf.as_dtype(dtype) in (tf.float64, tf.complex128) else tf.float32
+
+
+def gradient_dtype(dtype: Any) -> Any:
+    """The dtype in which a variable's gradient is computed with: that of its update, or its own if it is complex."""
+    return dtype if dtype.is_complex else compute_dtype(dtype)
 
 
 def has_plain_values(variable: Any) -> bool:
@@ -50,8 +55,7 @@ def prepare(owner: str, path: str, weight: Any, gradient: Any, way: Way) -> Any:
     """
     sparse = isinstance(gradient, tf.IndexedSlices)
     if sparse:
-        wide = weight.dtype if weight.dtype.is_complex else compute_dtype(weight.dtype)
-        values = tf.cast(gradient.values, wide)  # so that rows are not summed in 16 bits
+        values = tf.cast(gradient.values, gradient_dtype(weight.dtype))  # so that rows are not summed in 16 bits
         shape = tf.shape(weight) if gradient.dense_shape is None else gradient.dense_shape
         gradient = tf.IndexedSlices(values, tf.convert_to_tensor(gradient.indices), tf.convert_to_tensor(shape))
         _check_shape(owner, path, weight, gradient)

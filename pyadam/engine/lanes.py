@@ -124,7 +124,7 @@ class Lane:
 
     @property
     def passed(self) -> list[str]:
-        """The states that are concatenated before the program, passed to it, and split behind it.
+        """The states that are concatenated before the program, passed to it, and split after it.
 
         The program captures the others: those of a single variable, and those whose memory is an arena.
         """
@@ -183,7 +183,7 @@ class Lane:
         return tf.concat(flat, 0)
 
     def split(self, value: Any) -> list[Any]:
-        """What ``join`` has joined, a value a target in the weight's shape."""
+        """What ``join`` has joined: one value per target, in the weight's shape."""
         if not self.packed:
             return [value]
         shapes = [target.weight.shape for target in self.targets]
@@ -265,7 +265,7 @@ class Lane:
 
 
 class RowLane(Lane):
-    """Some rows of one variable: gathered before the program, scattered behind it."""
+    """Some rows of one variable: gathered before the program, scattered after it."""
 
     @property
     def passed(self) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from pyadam.engine.compiler import Program
+from pyadam.engine.gradients import gradient_dtype
 from pyadam.engine.lanes import Lane, Target
 from pyadam.engine.rows import Rows, no_rows, padded
 from pyadam.optimizers.sparse import Way
@@ -76,14 +77,11 @@ class Launcher:
         """One step; what is given for each target, and the hyperparameters as in `Engine.step`."""
         gradients = [x.gradient for x in given]
         many = len(self._functions) >= _FUNCTIONS
-        inputs = {"dense": self._dense_of(gradients, many), "rows": self._rows_of(gradients, many), "hyper": hyper}
+        rows, sizes = self._rows_of(gradients, many)
+        inputs = {"dense": self._dense_of(gradients, many), "rows": rows, "hyper": hyper}
         if self._masked:
             inputs["taking_part"] = tf.constant([x.takes_part for x in given])
             inputs["in_whole"] = tf.constant([x.takes_part and x.way is not Way.ROWS for x in given])
-        sizes = tuple(
-            None if self._most.get(i, 0) is None else rows.index.shape[0]
-            for i, rows in zip(self._rows, inputs["rows"], strict=True)
-        )
         key = sizes, tuple(value.dtype for value in tf.nest.flatten(inputs))
         if key not in self._functions:
             self._functions[key] = self._traced(inputs, sizes)
@@ -95,7 +93,7 @@ class Launcher:
         zeros: dict[Any, Any] = {}
         for i in self._dense:
             g, weight = gradients[i], self.targets[i].weight
-            dtype = weight.dtype if weight.dtype.is_complex else self.targets[i].dtype
+            dtype = gradient_dtype(weight.dtype)
             if not tf.is_tensor(g):  # missing, or of rows
                 known = weight.shape.is_fully_defined()
                 kind = (*weight.shape, dtype) if known else i
@@ -105,19 +103,18 @@ class Launcher:
             found.append(tf.cast(g, dtype) if many or self._masked else g)
         return found
 
-    def _rows_of(self, gradients: Sequence[Any], many: bool) -> list[Rows]:
-        """The sparse gradients; with masks, missing ones have no rows.
+    def _rows_of(self, gradients: Sequence[Any], many: bool) -> tuple[list[Rows], tuple[int | None, ...]]:
+        """The sparse gradients, and the size of each, or None where it differs from run to run; missing ones have no rows.
 
         Each keeps its own size at first. After many different sizes it is padded to the largest one so far, because the sizes
         of several variables combine without bound.
         """
-        found = []
+        found, sizes = [], []
         for i in self._rows:
             rows, most = gradients[i], self._most.get(i, 1)
             if not isinstance(rows, Rows):
                 weight = self.targets[i].weight
-                dtype = weight.dtype if weight.dtype.is_complex else self.targets[i].dtype
-                rows = no_rows(most or 1, weight.shape, dtype)
+                rows = no_rows(most or 1, weight.shape, gradient_dtype(weight.dtype))
             size = rows.index.shape[0]
             if size is None or most is None:
                 self._most[i] = None
@@ -125,7 +122,8 @@ class Launcher:
                 self._most[i] = most = max(size, most)
                 rows = padded(rows, most) if many else rows
             found.append(rows)
-        return found
+            sizes.append(None if self._most.get(i, 0) is None else rows.index.shape[0])
+        return found, tuple(sizes)
 
     def _traced(self, inputs: dict[str, Any], sizes: Sequence[int | None]) -> Any:
         """A function for inputs of this signature. It is traced once.

@@ -12,15 +12,15 @@ import tensorflow as tf
 
 from pyadam.engine.part import Part
 
-__all__ = ["Rows", "gather", "merged", "no_rows", "scatter_update", "padded"]
+__all__ = ["Rows", "gather", "merged", "no_rows", "padded", "scatter_update"]
 
 
 class Rows(NamedTuple):
     """A gradient of some rows of a variable, each of them once.
 
     Attributes:
-        values: a gradient a row, then zeros. Their number is the number of rows as given, duplicates included (it is the same
-            for most batches), rounded up to a power of two and at most the variable's, so that few sizes are compiled.
+        values: one gradient per row, then zeros. Their number is the number of rows as given, duplicates included (it is the
+            same for most batches), rounded up to a power of two and at most the variable's, so that few sizes are compiled.
         index: the rows, then zeros.
         count: how many there are.
     """

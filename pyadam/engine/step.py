@@ -13,7 +13,7 @@ from pyadam.engine.launch import Given, Launcher
 from pyadam.engine.update import Update, can_separate
 from pyadam.optimizers import Rule
 from pyadam.optimizers.kinds import is_off
-from pyadam.optimizers.sparse import LAZY_CONFLICTS, POLICY, Situation, Way
+from pyadam.optimizers.sparse import FEW, LAZY_CONFLICTS, POLICY, Situation, Way
 
 __all__ = ["Engine"]
 
@@ -158,7 +158,7 @@ class Engine:
             small=is_small(target),
             inside_xla=inside_xla(),
             separate_loops=can_separate(rule, spec) and compiles(self._devices, spec.jit_compile),
-            few_rows=4 * (_UNKNOWN if rows is None else rows) <= target.weight.shape[0],
+            few_rows=(_UNKNOWN if rows is None else rows) <= FEW * target.weight.shape[0],
         )
         return next(policy.way for policy in POLICY if policy.holds(situation))
 

@@ -16,13 +16,13 @@ class Averages(Contract):
     """Puts averages, which the engine computes, into the model."""
 
     def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
-        """Overwrites these model variables by their averages, if the optimizer keeps any. ``fit`` calls it at its end."""
+        """Overwrites these model variables with their averages, if the optimizer keeps any. ``fit`` calls it at its end."""
         if self._spec.use_ema:
             self._check_known(list(var_list))
             keys = map(self._var_key, var_list)  # those that no step can move have no target
-            self._overwrite_by_averages([self._engine.targets[key] for key in keys if key in self._engine.targets])
+            self._overwrite_with_averages([self._engine.targets[key] for key in keys if key in self._engine.targets])
 
-    def _overwrite_by_averages(self, targets: Iterable[Target]) -> None:
+    def _overwrite_with_averages(self, targets: Iterable[Target]) -> None:
         updates = tf.convert_to_tensor(self._native(self._iterations)) // self._spec.calls_per_update
         for target in targets:
             if target.average is not None:  # before the first update there are no averages yet
@@ -31,7 +31,7 @@ class Averages(Contract):
 
     @contextlib.contextmanager
     def averaged_weights(self) -> Iterator[None]:
-        """Within this context the model's weights are their averages; afterwards they are what they were.
+        """Within this context the model's weights are their averages; on exit the original weights are restored.
 
         Raises:
             ValueError: the optimizer keeps no averages (``use_ema=False``).
@@ -40,7 +40,7 @@ class Averages(Contract):
             raise ValueError(f"{type(self).__name__}: averaged_weights() needs use_ema=True")
         targets = [target for target in self._engine.targets.values() if target.average is not None]
         raw = [tf.identity(target.weight) for target in targets]
-        self._overwrite_by_averages(targets)
+        self._overwrite_with_averages(targets)
         try:
             yield
         finally:

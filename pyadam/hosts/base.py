@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from pyadam.engine import Engine, check_one_replica, clip, component, native
 from pyadam.hosts.averages import Averages
-from pyadam.hosts.contract import path, untracked
+from pyadam.hosts.contract import bare_path, path, untracked
 from pyadam.hosts.exclusions import Exclusions
 from pyadam.hosts.extension import Extension
 from pyadam.hosts.generation import home, in_refusal, introduced
@@ -21,7 +21,7 @@ from pyadam.hosts.hyperparameters import Hyperparameters
 from pyadam.hosts.ledger import Ledger
 from pyadam.hosts.saving import Saving
 from pyadam.hosts.variables import Variables
-from pyadam.optimizers import RULES, Spec, arguments, class_signature
+from pyadam.optimizers import RULES, Rule, Spec, arguments, class_signature
 from pyadam.optimizers.kinds import plain
 
 __all__ = ["BaseOptimizer", "matched"]
@@ -44,11 +44,12 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
     def _set_up(self, spec: Spec, iterations: Any) -> None:
         """Completes a constructor, once its Keras has made ``_iterations`` and ``_learning_rate``."""
         self._built_explicitly = False
+        rule = self._in_files_of_this_keras(RULES[self.spec_type])
         untracked(
             self,
             _spec=spec,
-            _rule=RULES[self.spec_type],
-            _engine=Engine(spec, RULES[self.spec_type], iterations),
+            _rule=rule,
+            _engine=Engine(spec, rule, iterations),
             _exclusions=Exclusions(),
             _ledger=Ledger(),
             _trainable_variables=[],
@@ -59,6 +60,10 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         )
         self._set_up_saving()
         untracked(self, _dynamic=self._make_dynamic())
+
+    def _in_files_of_this_keras(self, rule: Rule) -> Rule:
+        """The rule with the slots that the files of this Keras hold."""
+        return rule
 
     def _native(self, variable: Any) -> Any:
         """The tf.Variable behind a variable of either Keras and of a strategy with one replica; anything else unchanged."""
@@ -109,7 +114,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         """Creates the state for these model variables. Later steps may add others, but need at least one of these.
 
         Raises:
-            ValueError: a variable given twice, or none that an earlier build has named.
+            ValueError: a variable given twice, or none of the variables was passed to an earlier build().
         """
         with tf.init_scope():  # the state is made and loaded now, even inside a traced function
             if self._built_explicitly:
@@ -153,7 +158,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
             f"{type(self).__name__}: unknown variable {', '.join(map(path, variables))}: the optimizer has taken "
             f"{steps} steps, and none with these variables. {_ONE_A_MODEL}"
         )
-        known, names = self._ledger.paths, [path(v).split(":")[0] for v in variables]
+        known, names = self._ledger.paths, [bare_path(v) for v in variables]
         in_layers = any("/" in name for name in names)  # variables outside of layers have the same default name
         if in_layers and not _of_one_model(known, names) and self._same_variables(known, names):
             raise ValueError(words)
@@ -251,7 +256,9 @@ def matched(optimizer: Any, grads: Iterable[Any], variables: Iterable[Any] | Non
         )
     variables = list(optimizer._trainable_variables if variables is None else variables)
     if len(grads) != len(variables):
-        raise ValueError(f"{owner}: expected one gradient a variable, got {len(grads)} gradients for {len(variables)}")
+        raise ValueError(
+            f"{owner}: expected one gradient per variable, got {len(grads)} for {len(variables)} variables"
+        )
     return grads, variables
 
 

@@ -7,12 +7,17 @@ from pyadam.engine import Engine
 from pyadam.hosts.ledger import Ledger
 from pyadam.optimizers import Rule, Spec
 
-__all__ = ["Contract", "path", "untracked"]
+__all__ = ["Contract", "bare_path", "path", "untracked"]
 
 
 def path(variable: Any) -> str:
     """The name of a variable in messages and among paths."""
     return str(getattr(variable, "path", variable.name))
+
+
+def bare_path(variable: Any) -> str:
+    """The path of a variable, without the number of the output that names of tf.Variables end in."""
+    return path(variable).partition(":")[0]
 
 
 def untracked(owner: Any, **values: Any) -> None:
@@ -22,13 +27,13 @@ def untracked(owner: Any, **values: Any) -> None:
 
 
 class Contract:
-    """The base of each part. It only declares; the comments say who provides what."""
+    """The base of each part: what the parts use of each other, of their Keras and of the class, with its type."""
 
     # the class of an optimizer
     spec_type: ClassVar[type[Spec]]
     _saving: ClassVar[Any]  # the module of this Keras that serializes objects
 
-    # its Keras
+    # Keras' own class, or the one in `keras3` or `tf_keras`
     name: str
     built: bool
     learning_rate: Any
@@ -37,8 +42,6 @@ class Contract:
     _variables: list[Any]
     _var_key: Callable[[Any], Any]
     _overwrite_variable_with_gradient: Callable[[Any], bool]
-
-    # its class in `keras3` or `tf_keras`
     _is_variable: Callable[[Any], bool]  # whether a learning rate is held in a variable
 
     # `BaseOptimizer`
@@ -54,3 +57,7 @@ class Contract:
     # `Hyperparameters` and `Saving`
     _current_hyper: Callable[[], dict[str, Any]]
     _take_kept: Callable[[], None]
+
+    def _host(self) -> str:
+        """The name of this Keras, ``keras`` or ``tf_keras``."""
+        return str(self._saving.__name__).partition(".")[0]

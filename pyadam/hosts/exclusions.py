@@ -28,7 +28,7 @@ class Exclusions:
 
     def match(self, key: Hashable, path: str) -> bool:
         """Whether the variable of this key and path is excluded."""
-        components = path.split(":")[0].split("/")
+        components = path.partition(":")[0].split("/")
         found = {name for name, pattern in self._names.items() if any(map(pattern.fullmatch, components))}
         self._unmatched -= found
         return bool(found) or key in self._keys

@@ -131,13 +131,13 @@ class Extension(Contract):
 
         Raises:
             ValueError: the variable is unknown.
-            NotImplementedError: the rule has a state of its own that goes on with every step, as Nadam's has.
+            NotImplementedError: the rule has a state of its own that advances with every step, as Nadam's has.
         """
         owner = type(self).__name__
         if self._rule.shared:
             raise NotImplementedError(
-                f"{owner}: update_step of one variable can't be told from a whole step, with which "
-                f"{' and '.join(self._rule.shared)} goes on; call apply() with all variables"
+                f"{owner}: update_step() can't update a single variable, because {' and '.join(self._rule.shared)} advances "
+                "once per step; call apply() with all variables"
             )
         target = self._engine.targets.get(self._var_key(variable))
         if target is None:

@@ -47,7 +47,7 @@ def write(store: Any, state: SavedState, counted: int) -> None:
     for i, entry in enumerate(state.entries):
         if i < counted:
             store[str(i)] = entry.read()
-        if i == 0 and _group(store) is not None:  # in the first of several files, if they are as many
+        if i == 0 and _group(store) is not None:  # if Keras writes several files, in the first only
             _describe(_group(store), state, counted)
 
 

@@ -3,14 +3,32 @@
 import importlib
 import os
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-__all__ = ["check_backend", "home", "host", "in_refusal", "introduced", "keras3_classes", "uses_tf_keras"]
+__all__ = [
+    "check_backend",
+    "home",
+    "host",
+    "in_refusal",
+    "installed_version",
+    "introduced",
+    "keras3_classes",
+    "uses_tf_keras",
+]
 
 
 def uses_tf_keras() -> bool:
     """Whether TensorFlow's own switch, ``TF_USE_LEGACY_KERAS=1``, asks for tf_keras, the second generation of Keras."""
     return os.environ.get("TF_USE_LEGACY_KERAS") in ("1", "true", "True")
+
+
+def installed_version(package: str) -> str:
+    """The version of a package, or "missing"."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "missing"
 
 
 def host() -> Any:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from pyadam.engine import Dynamic, native, undistributed
 from pyadam.hosts.contract import Contract, untracked
-from pyadam.optimizers import RULES, Spec, arguments
+from pyadam.optimizers import Spec, arguments
 from pyadam.optimizers.kinds import is_variable, needs_arguments
 from pyadam.optimizers.numerics import scalar
 
@@ -38,13 +38,17 @@ class Hyperparameters(Contract):
         if "_engine" not in self.__dict__:
             return  # Keras' own constructor writes its defaults
         new = dataclasses.replace(self._spec, **{name: value})
-        if self.built and _state_of(new) != _state_of(self._spec):
+        if self.built and self._state_of(new) != self._state_of(self._spec):
             raise ValueError(
-                f"{type(self).__name__}: {name} can't change once the optimizer is built, its state depends on it"
+                f"{type(self).__name__}: {name} can't be changed once the optimizer is built, because its state depends on it"
             )
         untracked(self, _spec=new)
         untracked(self, _dynamic=self._make_dynamic())
         self._engine.configure(new)
+
+    def _state_of(self, spec: Spec) -> Any:
+        """What a spec says of the variables that the optimizer keeps."""
+        return self._rule.slots(spec, (2, 2), ""), spec.slot_dtype, spec.use_ema, spec.calls_per_update > 1
 
     def _make_dynamic(self) -> dict[str, Callable[[Any], Any]]:
         """The hyperparameters given as functions, other than schedules, or variables: what gives them in a dtype."""
@@ -57,10 +61,6 @@ class Hyperparameters(Contract):
             elif is_variable(value) and name != "learning_rate":
                 found[name] = partial(tf.cast, native(value))
         return found
-
-    def _host(self) -> str:
-        """The name of this Keras."""
-        return str(self._saving.__name__).split(".")[0]
 
     def _check_needs_nothing(self, name: str, function: Any) -> None:
         """Refuses a function that needs arguments, such as a schedule of the other Keras."""
@@ -176,11 +176,6 @@ def _in_float64(schedule: Any) -> Any:
         elif isinstance(value, list | tuple):
             setattr(copied, name, [np.array(each) if isinstance(each, float) else each for each in value])
     return copied
-
-
-def _state_of(spec: Spec) -> Any:
-    """What a spec says of the variables that the optimizer keeps."""
-    return RULES[type(spec)].slots(spec, (2, 2), ""), spec.slot_dtype, spec.use_ema, spec.calls_per_update > 1
 
 
 def _warn_lr() -> None:

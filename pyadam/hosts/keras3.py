@@ -11,6 +11,7 @@ from pyadam.hosts.classes import make_classes
 from pyadam.hosts.contract import path
 from pyadam.hosts.generation import check_backend
 from pyadam.hosts.loss_scale_keras3 import LossScaleOptimizer
+from pyadam.hosts.state import flat
 from pyadam.optimizers import bind, class_signature
 from pyadam.optimizers.kinds import is_variable
 from pyadam.optimizers.rule import Slot
@@ -85,7 +86,7 @@ class Optimizer(BaseOptimizer, keras.optimizers.Optimizer):  # type: ignore[misc
 
     def _add_state(self, variable: Any, slot: Slot, part: Part | None) -> Any:
         weight = self._native(variable)
-        label = f"{path(variable).replace('/', '_').replace(':', '_')}_{slot.name}"
+        label = f"{flat(path(variable))}_{slot.name}"
         if part is not None:
             with keras.name_scope(self.name, caller=self):
                 state = _Around(part, label)

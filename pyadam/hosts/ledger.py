@@ -66,15 +66,13 @@ class Ledger:
         """
         self._labels[id(variable)], self._places[label], self._starts[label] = label, place, start
 
-    def label(self, variable: Any) -> Label:
-        """The label of a state variable. One that was never entered was added by a subclass."""
-        if id(variable) not in self._labels:
-            self.enter(variable, Label(numbered("added", [kind for kind, _ in self._places])), (math.inf, 1))
-        return self._labels[id(variable)]
+    def label(self, variable: Any) -> Label | None:
+        """The label of a state variable, or None if it was never entered."""
+        return self._labels.get(id(variable))
 
     def place(self, label: Label) -> tuple[float, float, float]:
-        """The key that sorts state variables into the order of Keras' files."""
-        group, within = self._places[label]
+        """The key that sorts state variables into the order of Keras' files. Those that were never entered come last."""
+        group, within = self._places.get(label, (math.inf, 1))
         return group, self._ranks.get(label.path, 0), within
 
     def start(self, label: Label) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.engine import Program, as_real, compute_dtype
+from pyadam.engine import Program, as_real, compute_dtype, gradient_dtype
 from pyadam.hosts.contract import untracked
 from pyadam.hosts.extension import check_overrides
 from pyadam.hosts.generation import home, in_refusal, introduced
@@ -20,7 +20,7 @@ def divided(gradient: Any, scale: Any) -> Any:
     if isinstance(gradient, tf.IndexedSlices):
         return tf.IndexedSlices(divided(gradient.values, scale), gradient.indices, gradient.dense_shape)
     gradient = tf.convert_to_tensor(gradient)
-    dtype = gradient.dtype if gradient.dtype.is_complex else compute_dtype(gradient.dtype)
+    dtype = gradient_dtype(gradient.dtype)
     return tf.cast(gradient, dtype) / tf.cast(scale, dtype)
 
 
@@ -102,14 +102,14 @@ class LossScale:
         return introduced(self) if in_refusal() else format(repr(self), spec)
 
     def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> LossScaleSpec:
-        """The spec of a call. The optimizer inside loses its own factor: the gradients would be divided twice."""
+        """The spec of a call. The inner optimizer loses its own factor: the gradients would be divided twice."""
         spec = LossScaleSpec.bind(args, kwargs, self._fits)
         inner = spec.inner_optimizer
         factor = getattr(inner, "loss_scale_factor", None)
         if factor is not None:
             warnings.warn(
                 f"{type(self).__name__}: loss_scale_factor={factor} of the inner optimizer is set to None, "
-                "its scale takes that place",
+                "because this optimizer already scales the loss",
                 stacklevel=4,
             )
             inner.loss_scale_factor = None

@@ -34,7 +34,7 @@ class LossScaleOptimizer(LossScale, Deferring, keras.optimizers.LossScaleOptimiz
         )
 
     def build(self, variables: Sequence[Any]) -> None:
-        """Creates the scale, its counter and the state of the optimizer inside for these model variables."""
+        """Creates the scale, its counter and the state of the inner optimizer for these model variables."""
         if self.built:
             self.inner_optimizer.build(variables)
             return
@@ -46,7 +46,7 @@ class LossScaleOptimizer(LossScale, Deferring, keras.optimizers.LossScaleOptimiz
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
-        """One step of the optimizer inside on the gradients over the scale, or none if they are not all finite.
+        """One step of the inner optimizer on the gradients over the scale, or none if they are not all finite.
 
         Args:
             grads: gradients of the scaled loss: tensors, IndexedSlices, or None for a variable that this step leaves out.
@@ -71,7 +71,7 @@ class LossScaleOptimizer(LossScale, Deferring, keras.optimizers.LossScaleOptimiz
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "LossScaleOptimizer":
-        """The optimizer of a config, pyadam's or Keras' own, with the one inside; state is not part of it."""
+        """The optimizer of a config, pyadam's or Keras' own, with the inner one; state is not part of it."""
         inner = config["inner_optimizer"]
         if isinstance(inner, dict):
             inner = keras.saving.deserialize_keras_object(inner, custom_objects=custom_objects)
@@ -94,11 +94,11 @@ class LossScaleOptimizer(LossScale, Deferring, keras.optimizers.LossScaleOptimiz
         return SavedState([*own, *theirs], self._layout())
 
     def save_own_variables(self, store: Any) -> None:
-        """Writes the state, numbered as Keras does: the scale and its counter, then the state of the optimizer inside."""
+        """Writes the state, numbered as Keras does: the scale and its counter, then the state of the inner optimizer."""
         files.write(store, self._state(), len(self.variables))
 
     def load_own_variables(self, store: Any) -> None:
-        """Reads a state that ``save_own_variables`` or Keras' own class wrote; before ``build`` it waits for it.
+        """Reads a state that ``save_own_variables`` or Keras' own class wrote, at once or when the optimizer is built.
 
         Raises:
             ValueError: the state is another optimizer's, or its variables differ in number or shape; nothing is changed then.

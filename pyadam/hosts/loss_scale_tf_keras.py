@@ -56,7 +56,7 @@ class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]
         skip_gradients_aggregation: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """One step of the optimizer inside, or none if the gradients are not all finite; returns its number of calls so far.
+        """One step of the inner optimizer, or none if the gradients are not all finite; returns its number of calls so far.
 
         As in tf_keras the gradients are those that ``get_unscaled_gradients`` gave. ``name`` and the arguments on aggregation
         change nothing where there is one replica.
@@ -77,13 +77,13 @@ class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]
     # --- files -----------------------------------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments, with the config of the optimizer inside."""
+        """The arguments, with the config of the inner optimizer."""
         own_name = {} if self.name == _NAME else {"name": self.name}  # tf_keras' own class takes none
         return super().get_config() | own_name
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "LossScaleOptimizer":
-        """The optimizer of a config, pyadam's or tf_keras' own, with the one inside; state is not part of it."""
+        """The optimizer of a config, pyadam's or tf_keras' own, with the inner one; state is not part of it."""
         inner = copy.deepcopy(config["inner_optimizer"])  # tf_keras writes into it
         if isinstance(inner, dict):
             inner = tf_keras.optimizers.deserialize(inner, custom_objects=custom_objects, use_legacy_optimizer=False)
@@ -95,7 +95,7 @@ class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]
         mark(store, "loss_scale", [float(self.dynamic_scale), float(self._loss_scale.counter)])
 
     def load_own_variables(self, store: Any) -> None:
-        """Reads the state of the optimizer inside, and the scale; in files of tf_keras' own class there is none."""
+        """Reads the state of the inner optimizer, and the scale; in files of tf_keras' own class there is none."""
         self.inner_optimizer.load_own_variables(store)
         saved = marked(store, "loss_scale")
         if saved is not None:
@@ -103,5 +103,5 @@ class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]
                 variable.assign(tf.cast(value, variable.dtype))
 
     def set_weights(self, weights: Sequence[Any]) -> None:
-        """Sets the state of the optimizer inside."""
+        """Sets the state of the inner optimizer."""
         self.inner_optimizer.set_weights(weights)

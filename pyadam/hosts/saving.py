@@ -13,9 +13,9 @@ import tensorflow as tf
 from pyadam.engine import memories, undistributed
 from pyadam.hosts import files
 from pyadam.hosts.checkpoint import Described, Numbered
-from pyadam.hosts.contract import Contract, path, untracked
+from pyadam.hosts.contract import Contract, bare_path, path, untracked
 from pyadam.hosts.ledger import ITERATION, LEARNING_RATE, in_our_paths
-from pyadam.hosts.state import Entry, Label, SavedState, check_kinds, fit, same_variables
+from pyadam.hosts.state import Entry, Label, SavedState, check_kinds, fit, numbered, same_variables
 from pyadam.optimizers import NEW_TO_KERAS, arguments
 from pyadam.optimizers.kinds import plain
 
@@ -74,18 +74,16 @@ class Saving(Deferring, Contract):
     @property
     def variables(self) -> list[Any]:
         """All state in the order of Keras' files: iteration, learning_rate, averages, accumulators, slots, shared, added."""
-        return sorted(self._variables, key=lambda variable: self._ledger.place(self._label(variable)))
-
-    def _label(self, variable: Any) -> Label:
-        if variable is self._iterations:
-            return ITERATION
-        if variable is self._learning_rate:
-            return LEARNING_RATE
-        return self._ledger.label(variable)
+        return list(self._labelled().values())
 
     def _labelled(self) -> dict[Label, Any]:
-        """All state by what it is, in the order of Keras' files."""
-        return {self._label(v): v for v in self.variables}
+        """All state by what it is, in the order of Keras' files. What the ledger does not know was added by a subclass."""
+        special = {id(self._iterations): ITERATION, id(self._learning_rate): LEARNING_RATE}
+        found: dict[Label, Any] = {}
+        for variable in self._variables:
+            label = special.get(id(variable)) or self._ledger.label(variable)
+            found[label or Label(numbered("added", [kind for kind, _ in found]))] = variable
+        return dict(sorted(found.items(), key=lambda item: self._ledger.place(item[0])))
 
     def _kinds(self) -> tuple[set[str], set[str]]:
         """The kinds of state that each of the model's variables has, and those that some have."""
@@ -138,7 +136,7 @@ class Saving(Deferring, Contract):
         return taken | {id(entry): variable for entry, variable in zip(found.kept, kept.values(), strict=True)}
 
     def _automatic_names(self) -> frozenset[str]:
-        return _automatic_names(self._saving.__name__.split(".")[0])
+        return _automatic_names(self._host())
 
     def _same_variables(self, known: Sequence[str], here: Sequence[str]) -> bool:
         """Whether these paths are those of a model made a second time."""
@@ -156,7 +154,7 @@ class Saving(Deferring, Contract):
             if state.labelled or self._has_stepped():
                 raise
             # A model must load for prediction even if its set of trainable variables has changed.
-            self._say(f"{error}. The first step will fail for that reason")
+            self._say(f"{error}. The first step will raise this error")
             untracked(self, _misfit=str(error))
             return
         for entry in state.entries:
@@ -190,7 +188,7 @@ class Saving(Deferring, Contract):
 
     def _is_kept(self, variable: Any) -> bool:
         """Whether there is saved state that waits for a variable of the model."""
-        return self._ledger.waits_for(path(variable).split(":")[0])
+        return self._ledger.waits_for(bare_path(variable))
 
     def _check_misfit(self) -> None:
         """Raises an error if a state that did not fit was loaded."""
@@ -204,7 +202,7 @@ class Saving(Deferring, Contract):
         files.write(store, self._state(), len(self._variables))
 
     def load_own_variables(self, store: Any) -> None:
-        """Reads a state that ``save_own_variables`` or Keras' own class wrote; before ``build`` it waits for it.
+        """Reads a state that ``save_own_variables`` or Keras' own class wrote, at once or when the optimizer is built.
 
         Each variable gets the state that was saved for its path, independent of the order and of which variables are trained.
         State of variables that the optimizer has not seen is kept for them and saved again. State that was not saved starts

@@ -1,7 +1,7 @@
 """Learning-rate schedules: R keras 2.11's functions, in Python and in R, and classes of schedules that are written in R.
 
 A function returns a schedule of the Keras in use, ``keras.optimizers.schedules.ExponentialDecay`` and so on, so models with it
-save and load as ever. What each function takes is written once, here; TensorFlow is imported by the first schedule.
+save and load as usual. What each function takes is written once, here; TensorFlow is imported by the first schedule.
 """
 
 import dataclasses
@@ -169,8 +169,8 @@ class InverseTimeDecay(ScheduleSpec):
 class PiecewiseConstantDecay(ScheduleSpec):
     """Piecewise constant decay: one rate after the other.
 
-    The first of values up to and including the step that is the first of boundaries, then the second of values up to the
-    second of boundaries, and so on; after the last of boundaries the last of values.
+    ``values[0]`` up to and including step ``boundaries[0]``, then ``values[1]`` up to ``boundaries[1]``, and so on; the last
+    of values after the last of boundaries.
     """
 
     boundaries: list[int] = argument(REQUIRED, ListOf(item=Count()), "Last step of each rate but the last, increasing.")
@@ -180,7 +180,7 @@ class PiecewiseConstantDecay(ScheduleSpec):
         super().__post_init__()
         b, v = self.boundaries, self.values
         if not b or any(later <= earlier for earlier, later in pairwise(b)):
-            raise ValueError(f"PiecewiseConstantDecay: boundaries must be at least one and increase, got {b}")
+            raise ValueError(f"PiecewiseConstantDecay: boundaries must not be empty and must increase, got {b}")
         if len(v) != len(b) + 1:
             raise ValueError(
                 f"PiecewiseConstantDecay: values must be one more than boundaries, got {len(v)} values for {len(b)} boundaries"

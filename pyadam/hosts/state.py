@@ -110,7 +110,7 @@ def alike(a: str, b: str, separator: str = "/") -> bool:
 
 
 def numbered(path: str, taken: Collection[str]) -> str:
-    """The path, with a number behind it where another variable has the same one."""
+    """The path, with a number appended if it is taken."""
     if path not in taken:
         return path
     return next(each for n in range(1, len(taken) + 2) if (each := f"{path}#{n}") not in taken)
@@ -242,7 +242,7 @@ def fit(owner: str, state: SavedState, here: Mapping[Label, tuple[int, ...]], au
         automatic: as in `same_variables`.
 
     Raises:
-        ValueError: variables differ in shape or kind, or in number where the order has to do.
+        ValueError: variables differ in shape or kind, or in number where only the order identifies them.
     """
     if not state.labelled:
         return _by_number(owner, state.entries, here)
@@ -264,13 +264,13 @@ def fit(owner: str, state: SavedState, here: Mapping[Label, tuple[int, ...]], au
     left = [entry for entry in state.entries if id(entry) not in used and entry.label and entry.label.path]
     for entry in left:
         if entry.label and entry.label.path in source.values():
-            raise ValueError(f"{owner}: the saved state does not fit: it has a {entry.label} too many{_WAY_OUT}")
+            raise ValueError(f"{owner}: the saved state does not fit: it has an unexpected {entry.label}{_WAY_OUT}")
     return Fit(taken, left, [path for path in ours if path not in source])
 
 
 _WAY_OUT = (
-    "; load_weights(skip_mismatch=True) leaves the optimizer as it is, "
-    "and an optimizer made and compiled anew starts fresh"
+    "; to keep the optimizer as it is, call load_weights(skip_mismatch=True); "
+    "to start over, compile with a new optimizer"
 )
 
 

@@ -16,7 +16,7 @@ except ImportError as error:
 from pyadam.engine import Part, compute_dtype, native, undistributed
 from pyadam.hosts.base import BaseOptimizer
 from pyadam.hosts.classes import make_classes
-from pyadam.hosts.contract import path, untracked
+from pyadam.hosts.contract import bare_path, untracked
 from pyadam.hosts.loss_scale_tf_keras import LossScaleOptimizer
 from pyadam.hosts.state import Entry, SavedState
 from pyadam.optimizers import Rule, bind, class_signature
@@ -50,7 +50,9 @@ class Optimizer(BaseOptimizer, tf_keras.optimizers.Optimizer):  # type: ignore[m
             tf_keras.optimizers.Optimizer.__init__(self, name=spec.name)
         self._learning_rate = self._build_learning_rate(spec.learning_rate)
         self._set_up(spec, self._iterations)
-        untracked(self, _rule=_in_tf_keras(self._rule))
+
+    def _in_files_of_this_keras(self, rule: Rule) -> Rule:
+        return _in_tf_keras(rule)
 
     def apply_gradients(
         self,
@@ -78,7 +80,7 @@ class Optimizer(BaseOptimizer, tf_keras.optimizers.Optimizer):  # type: ignore[m
     def iterations(self) -> Any:
         """The number of updates so far: the variable that counts them or, with accumulation, a tensor.
 
-        Before the optimizer is built another variable can be set in its place, which then counts on.
+        Before the optimizer is built it can be replaced by another variable, which then continues the count.
         """
         every = self._spec.calls_per_update
         if every == 1:
@@ -153,7 +155,7 @@ class Optimizer(BaseOptimizer, tf_keras.optimizers.Optimizer):  # type: ignore[m
         shape = value.shape if slot.shape is None else slot.shape
         dtype = slot.dtype or compute_dtype(weight.dtype)
         with tf.device(weight.device):
-            return self._add(f"{slot.name}/{path(weight).split(':')[0]}", slot.start, shape, dtype)
+            return self._add(f"{slot.name}/{bare_path(weight)}", slot.start, shape, dtype)
 
     def _add_scalar(self, name: str, start: float, dtype: Any) -> Any:
         return self._add(name, start, (), dtype)

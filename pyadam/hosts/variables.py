@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import tensorflow as tf
 
 from pyadam.engine import Part, Target, check_one_replica, compute_dtype, has_plain_values, make_arenas, undistributed
-from pyadam.hosts.contract import Contract, path
+from pyadam.hosts.contract import Contract, bare_path, path
 from pyadam.hosts.exclusions import Exclusions
 from pyadam.hosts.state import Label
 from pyadam.optimizers.rule import Slot
@@ -64,7 +64,7 @@ class Variables(Contract):
         if self._has_arenas and self._rule.elementwise:
             make_arenas(targets)
         for v in new:
-            self._ledger.meet(self._var_key(v), path(v).split(":")[0])
+            self._ledger.meet(self._var_key(v), bare_path(v))
         with undistributed() if new else nullcontext():
             for planned in self._planned(targets):
                 self._make(planned, new[planned.number], targets[planned.number])
@@ -141,7 +141,7 @@ class Variables(Contract):
         )
         if not (any(slots) or self._spec.use_ema or self._spec.calls_per_update > 1):
             return ""
-        stateless = "SGD without momentum, use_ema and gradient_accumulation_steps"
+        stateless = "SGD without momentum, use_ema or gradient_accumulation_steps"
         if dtype.is_complex:
             return (
                 f"{where} has a gradient but holds {dtype.name} values, which only {stateless} can move; use that, or keep the "
@@ -149,7 +149,7 @@ class Variables(Contract):
             )
         return (
             f"{where} has a gradient but its shape is {native.shape}, and what {owner} keeps for a variable has the variable's "
-            f"shape; make it by tf.Variable(value), without shape=, or use {stateless}"
+            f"shape; create it with tf.Variable(value), without shape=, or use {stateless}"
         )
 
     def _target(self, variable: Any) -> Target:

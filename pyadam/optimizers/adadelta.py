@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from pyadam.optimizers.rule import Rule, Slots, Tensor, alike
-from pyadam.optimizers.shared import learning_rate_field, mean_scalars, rho_field
+from pyadam.optimizers.rule import Rule, Slots, Tensor, same_slots
+from pyadam.optimizers.shared import learning_rate_field, mean_scalars, rho_field, running_mean
 from pyadam.optimizers.spec import NON_NEGATIVE, Spec, argument
 from pyadam.optimizers.tensorflow import tf
 
@@ -34,9 +34,9 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
 
     Source: Zeiler (2012), algorithm 1, plus a learning rate.
     """
-    a = s.accumulated_grad + c.rounded(c.gain * (c.rounded(g * g) - s.accumulated_grad))
+    a = running_mean(c, c.gain, s.accumulated_grad, c.rounded(g * g))
     d = -tf.sqrt(s.accumulated_delta_var + h.epsilon) * g / c.root(a + h.epsilon)
-    b = s.accumulated_delta_var + c.rounded(c.gain * (c.rounded(d * d) - s.accumulated_delta_var))
+    b = running_mean(c, c.gain, s.accumulated_delta_var, c.rounded(d * d))
     return w + c.rounded(c.lr * d), {"accumulated_grad": a, "accumulated_delta_var": b}
 
 
@@ -45,6 +45,6 @@ RULE = Rule(
     "adadelta",
     mean_scalars,
     update,
-    alike(("accumulated_grad", "accumulated_delta_var")),
+    same_slots(("accumulated_grad", "accumulated_delta_var")),
     lists={"_accumulated_grads": "accumulated_grad", "_accumulated_delta_vars": "accumulated_delta_var"},
 )

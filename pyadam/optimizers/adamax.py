@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from pyadam.optimizers.rule import Rule, Scalars, Slots, Tensor, alike
-from pyadam.optimizers.shared import DECAY_RATE, KINGMA_BA, beta_1_field, learning_rate_field
+from pyadam.optimizers.rule import Rule, Scalars, Slots, Tensor, same_slots
+from pyadam.optimizers.shared import DECAY_RATE, KINGMA_BA, beta_1_field, learning_rate_field, running_mean
 from pyadam.optimizers.spec import NON_NEGATIVE, Spec, argument
 from pyadam.optimizers.tensorflow import tf
 
@@ -38,7 +38,7 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
 
     Source: Kingma and Ba (2014), algorithm 2; epsilon, which the paper omits, avoids 0 / 0.
     """
-    m = s.momentum + c.rounded(c.gain_1 * (g - s.momentum))
+    m = running_mean(c, c.gain_1, s.momentum, g)
     u = tf.maximum(c.beta_2 * s.norm, tf.abs(g))
     return w - c.alpha * m / (u + h.epsilon), {"momentum": m, "norm": u}
 
@@ -48,6 +48,6 @@ RULE = Rule(
     "adamax",
     scalars,
     update,
-    alike(("momentum", "norm")),
+    same_slots(("momentum", "norm")),
     lists={"_m": "momentum", "_u": "norm"},
 )

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from pyadam.optimizers.rule import Rule, Scalars, Slots, Tensor, alike
-from pyadam.optimizers.shared import DECAY_RATE, learning_rate_field
+from pyadam.optimizers.rule import Rule, Scalars, Slots, Tensor, same_slots
+from pyadam.optimizers.shared import DECAY_RATE, learning_rate_field, running_mean
 from pyadam.optimizers.spec import Spec, argument
 from pyadam.optimizers.tensorflow import tf
 
@@ -40,8 +40,8 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
 
     Source: Chen et al. (2023), algorithm 2.
     """
-    direction = tf.sign(s.momentum + c.rounded(c.gain_1 * (g - s.momentum)))
-    return w - c.lr * direction, {"momentum": s.momentum + c.rounded(c.gain_2 * (g - s.momentum))}
+    direction = tf.sign(running_mean(c, c.gain_1, s.momentum, g))
+    return w - c.lr * direction, {"momentum": running_mean(c, c.gain_2, s.momentum, g)}
 
 
 RULE = Rule(
@@ -49,7 +49,7 @@ RULE = Rule(
     "lion",
     scalars,
     update,
-    alike(("momentum",)),
+    same_slots(("momentum",)),
     weight_first=lambda h: True,
     lists={"_momentums": "momentum", "momentums": "momentum"},
 )

@@ -10,7 +10,7 @@ from pyadam.optimizers import adam
 from pyadam.optimizers.kinds import Count, Flag, Patterns
 from pyadam.optimizers.numerics import sum_of_squares
 from pyadam.optimizers.rule import Rule, Scalars, Slot, Slots, Tensor
-from pyadam.optimizers.shared import ANY_NUMBER, DECAY_RATE, learning_rate_field
+from pyadam.optimizers.shared import ANY_NUMBER, DECAY_RATE, learning_rate_field, nesterov_field
 from pyadam.optimizers.spec import NON_NEGATIVE, UNIT_INTERVAL, Spec, argument, optional, weight_decay_field
 from pyadam.optimizers.tensorflow import tf
 
@@ -60,7 +60,7 @@ class Muon(Spec):
     adam_lr_ratio: float = argument(1.0, NON_NEGATIVE, "Adam's learning rate, as a multiple of learning_rate.")
     momentum: float = argument(0.95, UNIT_INTERVAL, "Decay rate of the momentum.")
     ns_steps: int = argument(5, Count(at_least=0), "Number of Newton-Schulz iterations.")
-    nesterov: bool = argument(True, Flag(), "Whether to use Nesterov momentum.")
+    nesterov: bool = nesterov_field(True)
     rms_rate: float | None = argument(
         0.2, optional(NON_NEGATIVE), "Steps are scaled by rms_rate * sqrt(max(rows, columns)); None turns this off."
     )

@@ -5,10 +5,18 @@ from dataclasses import dataclass
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
-from pyadam.optimizers.kinds import Flag, is_off
+from pyadam.optimizers.kinds import Flag
 from pyadam.optimizers.rule import Rule, Slot, Slots, Tensor
-from pyadam.optimizers.shared import epsilon_in_root_field, learning_rate_field, mean_scalars, rho_field
-from pyadam.optimizers.spec import UNIT_INTERVAL, Spec, argument
+from pyadam.optimizers.shared import (
+    epsilon_in_root_field,
+    learning_rate_field,
+    mean_scalars,
+    momentum_field,
+    momentum_slot,
+    rho_field,
+    running_mean,
+)
+from pyadam.optimizers.spec import Spec, argument
 from pyadam.optimizers.tensorflow import tf
 
 __all__ = ["RULE", "RMSprop"]
@@ -28,7 +36,7 @@ class RMSprop(Spec):
 
     learning_rate: Any = learning_rate_field(0.001)
     rho: float = rho_field(0.9)
-    momentum: float = argument(0.0, UNIT_INTERVAL, "Fraction of the previous step that is added to the current one.")
+    momentum: float = momentum_field()
     epsilon: float = epsilon_in_root_field()
     centered: bool = argument(
         False, Flag(), "Whether to divide by the estimated variance instead of the second moment."
@@ -44,7 +52,7 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
 
     Source: Tieleman and Hinton (2012), lecture 6.5; centered: Graves (2013), equations 38 to 45.
     """
-    v = s.velocity + c.rounded(c.gain * (c.rounded(g * g) - s.velocity))
+    v = running_mean(c, c.gain, s.velocity, c.rounded(g * g))
     new, spread = {"velocity": v}, v
     if hasattr(s, "average_gradient"):
         # The variance is computed from the old v and m as rho ((v - m^2) + (1 - rho) (g - m)^2), which is equivalent: where
@@ -62,9 +70,8 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
 
 def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
     """The second moment, plus momentum and mean gradient if enabled."""
-    momentum = ((Slot("momentum"),),) if not is_off(h.momentum) else ()
     centered = ((Slot("average_gradient"),),) if h.centered else ()
-    return ((Slot("velocity"),), *momentum, *centered)
+    return ((Slot("velocity"),), *momentum_slot(h), *centered)
 
 
 RULE = Rule(

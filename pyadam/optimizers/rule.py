@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pyadam.optimizers.spec import Spec
 
-__all__ = ["Rule", "Scalars", "Slot", "Slots", "Tensor", "alike"]
+__all__ = ["Rule", "Scalars", "Slot", "Slots", "Tensor", "same_slots"]
 
 Tensor = Any  # tf.Tensor; TensorFlow ships no usable types
 Scalars = dict[str, Tensor]
@@ -32,11 +32,11 @@ class Slot(NamedTuple):
     is_placeholder: bool = False
 
 
-Layout = Callable[[Any, Sequence[int], str], tuple[tuple[Slot, ...], ...]]
+SlotsFunction = Callable[[Any, Sequence[int], str], tuple[tuple[Slot, ...], ...]]
 
 
-def alike(*groups: Sequence[str]) -> Layout:
-    """A layout with the same slots for all variables, all starting from zero."""
+def same_slots(*groups: Sequence[str]) -> SlotsFunction:
+    """The same slots for all variables, all starting from zero."""
     made = tuple(tuple(Slot(name) for name in group) for group in groups)
     return lambda h, shape, path: made
 
@@ -82,7 +82,7 @@ class Rule:
     layout: str
     scalars: Callable[[Any, Tensor, Tensor, SimpleNamespace], tuple[Scalars, Scalars]]
     update: Callable[[Any, SimpleNamespace, Tensor, Tensor, SimpleNamespace], tuple[Tensor, Slots]]
-    slots: Layout
+    slots: SlotsFunction
     shared: Mapping[str, float] = field(default_factory=dict)
     decay: Callable[[Any, SimpleNamespace], float | None] = _weight_decay
     magnified: Callable[[Any], float] = lambda h: 0.0

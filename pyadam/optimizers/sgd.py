@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
-from pyadam.optimizers.kinds import Flag, is_off
+from pyadam.optimizers.kinds import is_off
 from pyadam.optimizers.rule import Rule, Slot, Slots, Tensor
-from pyadam.optimizers.shared import learning_rate_field, rate_alone
-from pyadam.optimizers.spec import UNIT_INTERVAL, Spec, argument
+from pyadam.optimizers.shared import learning_rate_field, momentum_field, momentum_slot, nesterov_field, rate_alone
+from pyadam.optimizers.spec import Spec
 
 __all__ = ["RULE", "SGD"]
 
@@ -27,8 +27,8 @@ class SGD(Spec):
     ignored_after = "nesterov"
 
     learning_rate: Any = learning_rate_field(0.01)
-    momentum: float = argument(0.0, UNIT_INTERVAL, "Fraction of the previous step that is added to the current one.")
-    nesterov: bool = argument(False, Flag(), "Whether to use Nesterov momentum.")
+    momentum: float = momentum_field()
+    nesterov: bool = nesterov_field(False)
 
 
 def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
@@ -51,7 +51,7 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
 
 def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
     """The momentum, if it is not 0."""
-    return ((Slot("momentum"),),) if not is_off(h.momentum) else ()
+    return momentum_slot(h)
 
 
 RULE = Rule(

@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 from typing import Any
 
-from pyadam.optimizers.kinds import DynamicNumber, Flag, LearningRate, Number
-from pyadam.optimizers.rule import Scalars, Tensor, alike
+from pyadam.optimizers.kinds import DynamicNumber, Flag, LearningRate, Number, is_off
+from pyadam.optimizers.rule import Scalars, Slot, Tensor, same_slots
 from pyadam.optimizers.spec import NON_NEGATIVE, UNIT_INTERVAL, argument
 
 __all__ = [
@@ -22,8 +22,12 @@ __all__ = [
     "learning_rate_field",
     "mean_scalars",
     "moments",
+    "momentum_field",
+    "momentum_slot",
+    "nesterov_field",
     "rate_alone",
     "rho_field",
+    "running_mean",
 ]
 
 ANY_NUMBER = DynamicNumber()
@@ -67,6 +71,16 @@ def amsgrad_field() -> Any:
     return argument(False, Flag(), "Whether to divide by the largest v seen so far (Reddi et al., 2018).")
 
 
+def momentum_field() -> Any:
+    """The field ``momentum`` of rules that add a fraction of the previous step."""
+    return argument(0.0, UNIT_INTERVAL, "Fraction of the previous step that is added to the current one.")
+
+
+def nesterov_field(default: bool) -> Any:
+    """The field ``nesterov``."""
+    return argument(default, Flag(), "Whether to use Nesterov momentum.")
+
+
 def rho_field(default: float) -> Any:
     """The field ``rho``."""
     return argument(default, UNIT_INTERVAL, "Decay rate of the running mean of squared gradients.")
@@ -79,13 +93,23 @@ def accumulator_field() -> Any:
 
 # --- slots and mathematics -----------------------------------------------------------------------------------------------
 
-MOMENTS = alike(("momentum", "velocity"))
+MOMENTS = same_slots(("momentum", "velocity"))
+
+
+def momentum_slot(h: Any) -> tuple[tuple[Slot, ...], ...]:
+    """The group of slots that holds the previous step, if a fraction of it is added."""
+    return ((Slot("momentum"),),) if not is_off(h.momentum) else ()
+
+
+def running_mean(c: SimpleNamespace, gain: Tensor, mean: Tensor, value: Tensor) -> Tensor:
+    """A running mean with one more value, which weighs ``gain``."""
+    return mean + c.rounded(gain * (value - mean))
 
 
 def moments(c: SimpleNamespace, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Tensor]:
     """The running means of the gradient and of its square: m + (1 - beta_1)(g - m) and v + (1 - beta_2)(g^2 - v)."""
-    m = s.momentum + c.rounded(c.gain_1 * (g - s.momentum))
-    v = s.velocity + c.rounded(c.gain_2 * (c.rounded(g * g) - s.velocity))
+    m = running_mean(c, c.gain_1, s.momentum, g)
+    v = running_mean(c, c.gain_2, s.velocity, c.rounded(g * g))
     return m, v
 
 

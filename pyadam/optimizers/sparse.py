@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple
 
-__all__ = ["LAZY_CONFLICTS", "POLICY", "Conflict", "Policy", "Situation", "Way"]
+__all__ = ["FEW", "LAZY_CONFLICTS", "POLICY", "Conflict", "Policy", "Situation", "Way"]
+
+
+FEW = 0.25
+"""The share of a variable's rows up to which they are few."""
 
 
 class Way(Enum):
@@ -30,7 +34,7 @@ class Situation:
         small: the variable is updated together with other small ones.
         inside_xla: the whole train step is compiled by XLA.
         separate_loops: each new value can be computed in its own loop, from old values.
-        few_rows: the gradient has at most a quarter of the variable's rows.
+        few_rows: the gradient has at most `FEW` of the variable's rows.
     """
 
     lazy: bool

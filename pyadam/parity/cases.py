@@ -73,16 +73,16 @@ class Case:
         return self.arguments.get(argument, arguments(SPECS[self.optimizer])[argument].default)
 
     def without_keras(self) -> str:
-        """Why this case is not compared with Keras' own class, or "". Rows are those of docs/differences.md."""
+        """Why this case is not compared with Keras' own class, or "". Numbers are those of docs/differences.md."""
         if not SPECS[self.optimizer].in_keras:
             return f"Keras has no {self.optimizer}"
         accumulates = self.arguments.get("gradient_accumulation_steps") is not None
         if any(dtype in HALVES for dtype in self.dtypes):
-            return "row 4: Keras computes 16-bit weights in 16 bits"
+            return "4: Keras computes 16-bit weights in 16 bits"
         if accumulates and self.arguments.get("use_ema"):
-            return "row 7: Keras averages every call"
+            return "7: Keras averages every call"
         if accumulates and self.gradients == "some none":
-            return "row 7: Keras forgets what it accumulated if the last gradient is None"
+            return "Keras forgets what it accumulated if the last gradient is None"
         if self.arguments.get("gradient_accumulation_steps") == 1:
             return "Keras refuses gradient_accumulation_steps=1"
         if self.value("slot_dtype"):
@@ -90,11 +90,11 @@ class Case:
         if any(isinstance(value, PerStep) for name, value in self.arguments.items() if name != "learning_rate"):
             return "Keras accepts no function for beta"
         if self.optimizer == "Muon" and "float64" in self.dtypes:
-            return "Keras' Muon raises an error for float64 weights"
+            return "19: Keras' Muon raises an error for float64 weights"
         if self.optimizer == "Lion" and self.arguments.get("beta_1") == 0.0:
             return "Keras' Lion refuses beta_1=0, though its message allows it"
         if self.arguments.get("relative_step") is False:
-            return "Keras' Adafactor caps the learning rate even without relative_step"
+            return "18: Keras' Adafactor caps the learning rate even without relative_step"
         if len(set(self.dtypes)) > 1:
             return "Keras' global norm and its Nadam need one dtype for all variables"
         beta_2 = self.arguments.get("beta_2", 0.0)

@@ -22,7 +22,7 @@ COMPILED_ULP = 4.0
 
 def oracle_share(dtype: str) -> float:
     """The share of the total change by which the oracle and pyadam may differ, in addition to one ULP a step."""
-    return 1e-9 if dtype == "float64" else 2e-5
+    return 1e-9 if dtype == "float64" else KERAS_SHARE
 
 
 def ulp(values: np.ndarray, dtype: str) -> np.ndarray:

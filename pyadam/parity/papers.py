@@ -22,7 +22,7 @@ gradient and its state ``s``, which it updates; it returns the new weight.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -196,16 +196,18 @@ def _always(h: Hyper) -> bool:
     return True
 
 
+_ADAM = Paper(adam, _if((("m", "v"), _always), (("v_hat",), lambda h: h["amsgrad"])))
+
 PAPERS: dict[str, Paper] = {
     "Adadelta": Paper(adadelta, _same(("g2", "d2"))),
     "Adafactor": Paper(adafactor, _same(("r", "c", "v"))),
     "Adagrad": Paper(adagrad, _same(("a",)), {"a": "initial_accumulator_value"}),
-    "Adam": Paper(adam, _if((("m", "v"), _always), (("v_hat",), lambda h: h["amsgrad"]))),
-    "AdamW": Paper(adam, _if((("m", "v"), _always), (("v_hat",), lambda h: h["amsgrad"]))),
+    "Adam": _ADAM,
+    "AdamW": _ADAM,
     "Adamax": Paper(adamax, _same(("m", "u"))),
     "Ftrl": Paper(ftrl, _same(("n", "z")), {"n": "initial_accumulator_value"}),
     "Lamb": Paper(lamb, _same(("m", "v"))),
-    "LazyAdam": Paper(adam, _if((("m", "v"), _always), (("v_hat",), lambda h: h["amsgrad"])), lazy=True),
+    "LazyAdam": replace(_ADAM, lazy=True),
     "Lion": Paper(lion, _same(("m",))),
     "Muon": Paper(muon, lambda h, shape: (("m", "v") if _left_to_adam(h, shape) else ("m",),), decay=muon_decay),
     "Nadam": Paper(nadam, _same(("m", "v"))),

@@ -269,7 +269,7 @@ def test_the_dtype_stays_once_the_slots_are_there():
     optimizer.slot_dtype = "bfloat16"
     optimizer.build([keras.Variable([1.0])])
     assert optimizer.variables[2].dtype == "bfloat16"
-    with pytest.raises(ValueError, match="slot_dtype can't change once the optimizer is built"):
+    with pytest.raises(ValueError, match="slot_dtype can't be changed once the optimizer is built"):
         optimizer.slot_dtype = None
 
 

@@ -139,7 +139,7 @@ def test_setting_a_bad_value_changes_nothing():
         optimizer.learning_rate = -1
     with pytest.raises(ValueError, match="clipnorm must be"):
         optimizer.clipnorm = -1
-    with pytest.raises(ValueError, match="amsgrad can't change once the optimizer is built"):
+    with pytest.raises(ValueError, match="amsgrad can't be changed once the optimizer is built"):
         optimizer.amsgrad = True
     assert (float(optimizer.learning_rate), optimizer.clipnorm, optimizer.amsgrad) == (np.float32(0.1), None, False)
 
@@ -157,7 +157,7 @@ def test_gradients_of_the_wrong_shape_count_or_type():
     optimizer, v = built()
     with pytest.raises(ValueError, match=r"gradient of kernel must have the variable's shape \(2, 3\), got \(3, 2\)"):
         optimizer.apply([tf.ones((3, 2))], [v])
-    with pytest.raises(ValueError, match="expected one gradient a variable, got 2 gradients for 1"):
+    with pytest.raises(ValueError, match="expected one gradient per variable, got 2 for 1"):
         optimizer.apply([tf.ones((2, 3))] * 2)
     with pytest.raises(TypeError, match="gradient of kernel must hold real numbers, got string"):
         optimizer.apply(["steep"], [v])

@@ -126,8 +126,8 @@ def test_a_learning_rate_is_told_the_name_that_the_schedule_has(name):
 @pytest.mark.parametrize(
     ("boundaries", "values", "words"),
     [
-        ([], [0.1], r"boundaries must be at least one and increase, got \[\]"),
-        ([5, 5], [3, 2, 1], r"boundaries must be at least one and increase, got \[5, 5\]"),
+        ([], [0.1], r"boundaries must not be empty and must increase, got \[\]"),
+        ([5, 5], [3, 2, 1], r"boundaries must not be empty and must increase, got \[5, 5\]"),
         ([5], [3, 2, 1], "values must be one more than boundaries, got 3 values for 1 boundaries"),
     ],
 )

@@ -59,7 +59,7 @@ test_that("Python's messages reach the user", {
   expect_error(decay(0.1, 10, 0.5, stairs = TRUE), "unknown argument stairs, did you mean st")
   pieces <- learning_rate_schedule_piecewise_constant_decay
   expect_error(pieces(c(1, NA), 1:3), "boundaries must be a list, each a .*, got \\[1.0, NA\\]")
-  expect_error(pieces(c(1, 1), 1:3), "boundaries must be at least one and increase")
+  expect_error(pieces(c(1, 1), 1:3), "boundaries must not be empty and must increase")
   expect_error(pieces(c(1, 2), 1:2), "values must be one more than boundaries, got 2 values for 2")
 })
 
