@@ -1,5 +1,5 @@
-# Runs cases as an R user would: weights and gradients are R arrays, and an R function of pyadam makes
-# the optimizer.
+# Runs cases as an R user would: weights and gradients are R arrays, and an R function of pyadam
+# makes the optimizer.
 
 tensorflow <- reticulate::import("tensorflow", delay_load = TRUE)
 keras <- reticulate::import("keras", delay_load = TRUE)
