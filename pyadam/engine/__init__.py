@@ -3,24 +3,31 @@
 The names here are all that other packages use.
 """
 
+from pyadam.engine.agreement import check_agreement
 from pyadam.engine.arena import memories
 from pyadam.engine.compiler import Program, is_single_pass, single_pass
 from pyadam.engine.dynamic import Dynamic
-from pyadam.engine.gradients import as_real, clip, compute_dtype, gradient_dtype, has_plain_values
+from pyadam.engine.gradients import as_real, clip, compute_dtype, gradient_dtype, has_plain_values, typed
 from pyadam.engine.lanes import Target, make_arenas
 from pyadam.engine.part import Part
-from pyadam.engine.replicas import beside, check_one_replica, component, native, undistributed
+from pyadam.engine.reduction import Given, reduced
+from pyadam.engine.replicas import Replicas, assign, beside, component, native, of_replica, undistributed
 from pyadam.engine.step import Engine
+from pyadam.engine.wire import Wire
 
 __all__ = [
     "Dynamic",
     "Engine",
+    "Given",
     "Part",
     "Program",
+    "Replicas",
     "Target",
+    "Wire",
     "as_real",
+    "assign",
     "beside",
-    "check_one_replica",
+    "check_agreement",
     "clip",
     "component",
     "compute_dtype",
@@ -30,6 +37,9 @@ __all__ = [
     "make_arenas",
     "memories",
     "native",
+    "of_replica",
+    "reduced",
     "single_pass",
+    "typed",
     "undistributed",
 ]

@@ -6,11 +6,14 @@ arena is a variable that is read, assigned and saved like any other.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import tensorflow as tf
 
 from pyadam.engine.part import Part
+from pyadam.engine.replicas import beside, components
 
 __all__ = ["Arena", "Arenas", "memories"]
 
@@ -18,16 +21,21 @@ __all__ = ["Arena", "Arenas", "memories"]
 class Arena:
     """A flat variable and its parts.
 
-    Attributes:
+    Args:
         memory: the tf.Variable, of all parts' elements.
-        parts: what it holds, end to end.
+        shapes: of the parts, which it holds end to end.
     """
 
-    def __init__(self, shapes: Sequence[Any], start: float, dtype: Any) -> None:
-        shapes = [tf.TensorShape(shape) for shape in shapes]
-        sizes = [shape.num_elements() for shape in shapes]
-        self.memory = tf.Variable(tf.fill([sum(sizes)], tf.constant(start, dtype)), trainable=False)
-        self.parts = [Part(self, sum(sizes[:i]), shape) for i, shape in enumerate(shapes)]
+    def __init__(self, memory: tf.Variable, shapes: Sequence[tf.TensorShape]) -> None:
+        self.memory, self._shapes = memory, shapes
+        ends = list(accumulate(shape.num_elements() for shape in shapes))
+        self.parts = [Part(self, begin, shape) for begin, shape in zip([0, *ends], shapes, strict=False)]
+
+    @cached_property
+    def components(self) -> tuple["Arena", ...]:
+        """The arenas of the local replicas, if there are several; else this one."""
+        memories = components(self.memory)
+        return (self,) if len(memories) == 1 else tuple(Arena(memory, self._shapes) for memory in memories)
 
 
 class Arenas:
@@ -37,19 +45,23 @@ class Arenas:
         owners: the variables that share arenas, in order; any objects.
         shapes: their shapes.
         dtype: of the state, unless a slot names another.
-        device: where it lives.
+        weight: a variable on the device where it lives.
     """
 
-    def __init__(self, owners: Sequence[Any], shapes: Sequence[Any], dtype: Any, device: str) -> None:
+    def __init__(self, owners: Sequence[Any], shapes: Sequence[Any], dtype: Any, weight: Any) -> None:
         self._place = {id(owner): i for i, owner in enumerate(owners)}
-        self._shapes, self._dtype, self._device = shapes, dtype, device
+        self._shapes, self._dtype, self._weight = [tf.TensorShape(shape) for shape in shapes], dtype, weight
         self._arenas: dict[str, Arena] = {}
 
     def part(self, owner: Any, slot: Any) -> Part:
         """The owner's part of the arena of this slot, which has the slot's start and, where it is given, its dtype."""
         if slot.name not in self._arenas:
-            with tf.device(self._device):
-                self._arenas[slot.name] = Arena(self._shapes, slot.start, slot.dtype or self._dtype)
+            size = sum(shape.num_elements() for shape in self._shapes)
+            with beside(self._weight):
+                memory = tf.Variable(
+                    tf.fill([size], tf.constant(slot.start, slot.dtype or self._dtype)), trainable=False
+                )
+            self._arenas[slot.name] = Arena(memory, self._shapes)
         return self._arenas[slot.name].parts[self._place[id(owner)]]
 
 

@@ -9,7 +9,17 @@ from pyadam.engine.rows import merged
 from pyadam.optimizers.numerics import scalar, sum_of_squares
 from pyadam.optimizers.sparse import Way
 
-__all__ = ["as_real", "clip", "clipping", "compute_dtype", "from_real", "gradient_dtype", "has_plain_values", "prepare"]
+__all__ = [
+    "as_real",
+    "clip",
+    "clipping",
+    "compute_dtype",
+    "from_real",
+    "gradient_dtype",
+    "has_plain_values",
+    "prepare",
+    "typed",
+]
 
 
 def compute_dtype(dtype: Any) -> Any:
@@ -21,7 +31,7 @@ def compute_dtype(dtype: Any) -> Any:
 
 
 def gradient_dtype(dtype: Any) -> Any:
-    """The dtype in which a variable's gradient is computed with: that of its update, or its own if it is complex."""
+    """The dtype in which a variable's gradients are added: that of its update, or its own if it is complex."""
     return dtype if dtype.is_complex else compute_dtype(dtype)
 
 
@@ -44,25 +54,21 @@ def from_real(value: Any, dtype: Any) -> Any:
     return tf.cast(tf.complex(value[..., 0], value[..., 1]), dtype)
 
 
-def prepare(owner: str, path: str, weight: Any, gradient: Any, way: Way) -> Any:
-    """A gradient as a dense tensor of the weight's shape; the rows of a sparse one that name the same index are summed.
+def typed(owner: str, path: str, weight: Any, gradient: Any) -> Any:
+    """A gradient as a tensor or IndexedSlices of tensors, whose type and static shape fit the weight.
 
-    A sparse one that goes by its rows becomes `Rows`.
+    The values of a sparse one get the dtype in which they are summed.
 
     Raises:
         TypeError: the gradient is not numeric.
-        ValueError: its shape is not the weight's, or a row is none of the weight's (see `_checked_rows`).
+        ValueError: its shape is not the weight's.
     """
-    sparse = isinstance(gradient, tf.IndexedSlices)
-    if sparse:
+    if isinstance(gradient, tf.IndexedSlices):
         values = tf.cast(gradient.values, gradient_dtype(weight.dtype))  # so that rows are not summed in 16 bits
         shape = tf.shape(weight) if gradient.dense_shape is None else gradient.dense_shape
         gradient = tf.IndexedSlices(values, tf.convert_to_tensor(gradient.indices), tf.convert_to_tensor(shape))
         _check_shape(owner, path, weight, gradient)
-        indices = _checked_rows(owner, path, weight, gradient.indices, way)
-        gradient = tf.IndexedSlices(values, indices, gradient.dense_shape)
-    if sparse and way is not Way.DENSE and gradient.values.shape[1:].is_compatible_with(weight.shape[1:]):
-        return merged(gradient, weight.shape)
+        return gradient
     try:
         dense = tf.convert_to_tensor(gradient)
     except (TypeError, ValueError) as error:
@@ -75,6 +81,25 @@ def prepare(owner: str, path: str, weight: Any, gradient: Any, way: Way) -> Any:
     if not weight.shape.is_fully_defined():
         return _of_the_shape_now(owner, path, weight, dense)
     return dense if dense.shape.is_fully_defined() else tf.ensure_shape(dense, weight.shape)
+
+
+def prepare(owner: str, path: str, weight: Any, gradient: Any, way: Way) -> Any:
+    """A gradient as a dense tensor of the weight's shape; the rows of a sparse one that name the same index are summed.
+
+    A sparse one that goes by its rows becomes `Rows`.
+
+    Raises:
+        TypeError: the gradient is not numeric.
+        ValueError: its shape is not the weight's, or a row is none of the weight's (see `_checked_rows`).
+    """
+    gradient = typed(owner, path, weight, gradient)
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    indices = _checked_rows(owner, path, weight, gradient.indices, way)
+    gradient = tf.IndexedSlices(gradient.values, indices, gradient.dense_shape)
+    if way is not Way.DENSE and gradient.values.shape[1:].is_compatible_with(weight.shape[1:]):
+        return merged(gradient, weight.shape)
+    return typed(owner, path, weight, tf.convert_to_tensor(gradient))
 
 
 def _of_the_shape_now(owner: str, path: str, weight: Any, gradient: Any) -> Any:

@@ -7,7 +7,7 @@ A variable with a sparse gradient has a lane for the rows that it names, and ano
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +17,7 @@ import tensorflow as tf
 from pyadam.engine.arena import Arenas
 from pyadam.engine.gradients import as_real, compute_dtype, from_real
 from pyadam.engine.part import Part
+from pyadam.engine.replicas import of_replica
 from pyadam.engine.rounding import random_bits, stochastically_rounded
 from pyadam.engine.rows import Rows, gather, scatter_update
 from pyadam.optimizers.numerics import rounded, sequenced
@@ -83,6 +84,16 @@ class Target:
             with tf.init_scope():
                 self.received = bool(tf.reduce_any(tf.not_equal(self.accumulator, 0)))
         return self.received
+
+    def of_replica(self, local: int) -> "Target":
+        """The same with the components of a local replica in the place of the variables."""
+        return replace(
+            self,
+            weight=of_replica(self.weight, local),
+            slots={name: of_replica(slot, local) for name, slot in self.slots.items()},
+            average=of_replica(self.average, local),
+            accumulator=of_replica(self.accumulator, local),
+        )
 
     def state(self) -> dict[str, Any]:
         """The variables that an update reads and writes."""
@@ -342,7 +353,7 @@ def make_arenas(targets: Sequence[Target]) -> None:
             groups.setdefault(kind, []).append(target)
     for group in [group for group in groups.values() if len(group) > 1]:
         first = group[0]
-        arenas = Arenas(group, [target.weight.shape for target in group], first.dtype, first.weight.device)
+        arenas = Arenas(group, [target.weight.shape for target in group], first.dtype, first.weight)
         for target in group:
             target.arenas = arenas
 

@@ -1,9 +1,11 @@
 """One variable's share of an arena, which is a tf.Variable to everything that takes one."""
 
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import tensorflow as tf
+
+from pyadam.engine.replicas import components
 
 __all__ = ["Part"]
 
@@ -68,6 +70,12 @@ class Part(tf.Variable, tf.__internal__.types.Tensor):  # type: ignore[misc]
         """The same part, under this name."""
         self._label = label
         return self
+
+    @cached_property
+    def components(self) -> tuple["Part", ...]:
+        """The parts of the local replicas, if there are several; else this one."""
+        arenas, number = self.arena.components, [id(part) for part in self.arena.parts].index(id(self))
+        return (self,) if len(arenas) == 1 else tuple(arena.parts[number] for arena in arenas)
 
     # --- what it is ------------------------------------------------------------------------------------------------------
 
@@ -155,9 +163,15 @@ class Part(tf.Variable, tf.__internal__.types.Tensor):  # type: ignore[misc]
             raise ValueError(
                 f"Cannot assign a value of shape {tuple(value.shape)} to variable {self.name} of shape {tuple(self._shape)}"
             )
-        if self._end > self._begin:
-            self._memory[self._begin : self._end].assign(tf.reshape(value, [-1]))
+        for memory in self._written() if self._end > self._begin else ():
+            with tf.device(memory.device):
+                memory[self._begin : self._end].assign(tf.reshape(value, [-1]))
         return (self if tf.executing_eagerly() else self.read_value()) if read_value else None
+
+    def _written(self) -> tuple[Any, ...]:
+        """The memory of the replica in whose context we are or, outside of any, that of all local ones."""
+        in_replica = tf.distribute.has_strategy() and not tf.distribute.in_cross_replica_context()
+        return (self._memory,) if in_replica else components(self._memory)
 
     def assign_add(
         self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True

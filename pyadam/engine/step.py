@@ -10,6 +10,7 @@ from pyadam.engine.debugging import checked, numbers_are_checked, unwatched
 from pyadam.engine.gradients import prepare
 from pyadam.engine.lanes import Target, is_small, make_lanes
 from pyadam.engine.launch import Given, Launcher
+from pyadam.engine.replicas import components, of_replica
 from pyadam.engine.update import Update, can_separate
 from pyadam.optimizers import Rule
 from pyadam.optimizers.kinds import is_off
@@ -42,6 +43,7 @@ class Engine:
         self.targets: dict[Any, Target] = {}
         self.shared: dict[str, Any] = {}
         self._elements = 0
+        self._replicas: dict[int, Engine] = {}
         self.has_float64 = False
         self._devices: set[str] = set()
         self.configure(spec)
@@ -54,11 +56,25 @@ class Engine:
         self._common: dict[Any, Launcher] = {}  # for all others, by devices and whether XLA compiles what is around it
         self._last: Any = None
         self._seen: dict[Target, set[Way]] = {}
+        for engine in self._replicas.values():
+            engine.configure(spec)
 
     @property
     def programs(self) -> list[Program]:
         """The programs in use, all made since the hyperparameters last changed."""
-        return [program for each in (self._own, self._common) for one in each.values() for program in one.programs]
+        own = [program for each in (self._own, self._common) for one in each.values() for program in one.programs]
+        return own + [program for engine in self._replicas.values() for program in engine.programs]
+
+    def of_replica(self, local: int) -> "Engine":
+        """The engine of a local replica, with its components in the place of the variables. Alone, it is this one."""
+        if len(components(self.iterations)) == 1:
+            return self
+        if local not in self._replicas:
+            self._replicas[local] = Engine(self.spec, self.rule, of_replica(self.iterations, local))
+        engine = self._replicas[local]
+        engine.add({key: x.of_replica(local) for key, x in self.targets.items() if key not in engine.targets})
+        engine.shared |= {name: of_replica(variable, local) for name, variable in self.shared.items()}
+        return engine
 
     def add(self, targets: dict[Any, Target]) -> None:
         """Adds targets, with their state, under the optimizer's keys."""

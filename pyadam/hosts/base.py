@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.engine import Engine, check_one_replica, clip, component, native
+from pyadam.engine import Engine, Given, Replicas, Wire, clip, component, native, reduced, typed
 from pyadam.hosts.averages import Averages
 from pyadam.hosts.contract import bare_path, path, untracked
 from pyadam.hosts.exclusions import Exclusions
@@ -38,6 +38,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
 
     _built_explicitly: bool
     _lock: Any  # of the thread that takes a step
+    _wire: Wire | None  # between replicas, if there are several
     _known_missing: set[Any]
     _said: set[str]
 
@@ -50,6 +51,8 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
             _spec=spec,
             _rule=rule,
             _engine=Engine(spec, rule, iterations),
+            _replicas=Replicas(type(self).__name__),
+            _wire=None,
             _exclusions=Exclusions(),
             _ledger=Ledger(),
             _trainable_variables=[],
@@ -66,7 +69,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         return rule
 
     def _native(self, variable: Any) -> Any:
-        """The tf.Variable behind a variable of either Keras and of a strategy with one replica; anything else unchanged."""
+        """The tf.Variable behind a variable of either Keras, and of a strategy with one local replica; else the same."""
         return component(native(variable))
 
     def _say(self, words: str) -> None:
@@ -116,7 +119,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         Raises:
             ValueError: a variable given twice, or none of the variables was passed to an earlier build().
         """
-        with tf.init_scope():  # the state is made and loaded now, even inside a traced function
+        with tf.init_scope(), self._replicas.scope():  # the state is made and loaded now, even inside a traced function
             if self._built_explicitly:
                 self._check_known(list(variables))
             self._add_targets(list(variables))
@@ -187,16 +190,32 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
                 variable given twice or unknown, or no variables before ``build``.
         """
         grads, variables = matched(self, grads, trainable_variables)
-        if not grads:
-            return
-        grads, variables = self._check_gradients(grads, variables)
-        check_one_replica(type(self).__name__)
-        self._check_misfit()
-        with self._lock:
-            self._step(grads, variables)
+        if grads:
+            local = self._replicas.current()
+            self._step(local, *self._reduced(local, grads, variables))
 
-    def _step(self, grads: Sequence[Any], variables: Sequence[Any]) -> None:
-        with tf.init_scope():
+    def _reduced(self, local: int, grads: Sequence[Any], variables: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """The sums of the gradients over all replicas, and their variables, as `_ready` gives them."""
+        grads, variables = self._ready(grads, variables)
+        if self._wire is None:
+            return grads, variables
+        given = []
+        for g, v in zip(grads, variables, strict=True):
+            weight, next_value = self._native(v), self._overwrite_variable_with_gradient(v)
+            given.append(Given(weight, None if g is None else typed(type(self).__name__, path(v), weight, g), next_value))
+        return reduced(self._wire.call(local), given), variables
+
+    def _ready(self, grads: Sequence[Any], variables: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """Gradients and variables, without the variables that no step can move; all others have their state."""
+        grads, variables = self._check_gradients(grads, variables)
+        with self._lock:
+            self._prepare(variables)
+        self._check_misfit()
+        return grads, variables
+
+    def _prepare(self, variables: Sequence[Any]) -> None:
+        """Makes the state of these variables, as far as it is missing."""
+        with tf.init_scope(), self._replicas.scope():
             if self._built_explicitly:
                 self._check_known(variables)
             else:
@@ -207,10 +226,15 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
             self._add_targets(variables)
             if not self.built:
                 self._finish_build()
+
+    def _step(self, local: int, grads: Sequence[Any], variables: Sequence[Any]) -> None:
+        """The step of a local replica, from gradients that are the same on all replicas."""
         given = {self._var_key(v): g for g, v in zip(grads, variables, strict=True)}
-        targets = self._engine.targets
+        engine = self._engine.of_replica(local)
+        targets = engine.targets
         keys = [key for key, x in targets.items() if key in given or x.average is not None or x.has_accumulated()]
-        self._engine.step([targets[key] for key in keys], [given.get(key) for key in keys], self._current_hyper())
+        with self._lock:
+            engine.step([targets[key] for key in keys], [given.get(key) for key in keys], self._current_hyper())
 
     def _check_gradients(self, grads: Sequence[Any], variables: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """The gradients and variables, without the variables that no step can move.

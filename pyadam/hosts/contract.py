@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from pyadam.engine import Engine
+from pyadam.engine import Engine, Replicas
 from pyadam.hosts.ledger import Ledger
 from pyadam.optimizers import Rule, Spec
 
@@ -49,6 +49,7 @@ class Contract:
     _rule: Rule
     _engine: Engine
     _ledger: Ledger
+    _replicas: Replicas
     _native: Callable[[Any], Any]
     _say: Callable[[str], None]
     _unknown: Callable[[Sequence[Any]], ValueError]

@@ -145,12 +145,13 @@ class Extension(Contract):
         hyper = self._current_hyper()
         if learning_rate is not None:
             hyper["learning_rate"] = tf.cast(self._native(learning_rate), hyper["learning_rate"].dtype)
-        engine = self._single()
+        local = self._replicas.current()
+        engine = self._single().of_replica(local)
         engine.iterations.assign(tf.convert_to_tensor(self._native(self._iterations)) // self._spec.calls_per_update)
         bare = engine.targets.get(self._var_key(variable))
         if bare is None:
-            bare = dataclasses.replace(target, average=None, accumulator=None, decayed=False, constraint=None)
-            engine.targets[self._var_key(variable)] = bare
+            stateless = dataclasses.replace(target, average=None, accumulator=None, decayed=False, constraint=None)
+            bare = engine.targets[self._var_key(variable)] = stateless.of_replica(local)
         engine.step([bare], [gradient], hyper)
 
     def _single(self) -> Engine:

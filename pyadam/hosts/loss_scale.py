@@ -1,18 +1,18 @@
 """What loss scaling does at a step, for both generations of Keras, whose classes are in ``loss_scale_*.py``."""
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from pyadam.engine import Program, as_real, compute_dtype, gradient_dtype
+from pyadam.engine import Program, Replicas, as_real, component, compute_dtype, gradient_dtype, native, of_replica
 from pyadam.hosts.contract import untracked
 from pyadam.hosts.extension import check_overrides
 from pyadam.hosts.generation import home, in_refusal, introduced
 from pyadam.optimizers.loss_scale import LossScaleOptimizer as LossScaleSpec
 
-__all__ = ["LossScale", "Scaling", "divided"]
+__all__ = ["LossScale", "Scaling", "aggregated", "divided"]
 
 
 def divided(gradient: Any, scale: Any) -> Any:
@@ -22,6 +22,11 @@ def divided(gradient: Any, scale: Any) -> Any:
     gradient = tf.convert_to_tensor(gradient)
     dtype = gradient_dtype(gradient.dtype)
     return tf.cast(gradient, dtype) / tf.cast(scale, dtype)
+
+
+def aggregated(replicas: Replicas, skip: bool, others: Mapping[str, Any]) -> bool:
+    """Whether a call of tf_keras' ``apply_gradients`` with these arguments adds the gradients of several replicas."""
+    return replicas.size > 1 and not skip and bool(others.get("experimental_aggregate_gradients", True))
 
 
 _PATTERNS = 4  # of missing gradients for which the check is compiled; the others may be any number
@@ -39,14 +44,25 @@ class Scaling:
         scale: float32 variable, the factor of the loss.
         counter: integer variable, the number of finite steps since the scale last changed.
         growth_steps: finite steps in a row after which the scale doubles.
-        devices: where the model's variables live.
+        weights: the model's variables.
         jit_compile: whether to compile.
     """
 
-    def __init__(self, scale: Any, counter: Any, growth_steps: int, devices: Iterable[str], jit_compile: bool) -> None:
+    def __init__(self, scale: Any, counter: Any, growth_steps: int, weights: Sequence[Any], jit_compile: bool) -> None:
         self.scale, self.counter, self.growth_steps = scale, counter, growth_steps
-        self._check = Program(_all_finite, devices, jit_compile)
+        self._weights, self._jit_compile = weights, jit_compile
+        self._check = Program(_all_finite, [weight.device for weight in weights], jit_compile)
         self._patterns: set[Any] = set()
+        self._replicas: dict[int, Scaling] = {}
+
+    def of_replica(self, local: int) -> "Scaling":
+        """The scaling of a local replica, with its components in the place of the variables. Alone, it is this one."""
+        if local not in self._replicas:
+            scale, counter, *weights = (of_replica(v, local) for v in (self.scale, self.counter, *self._weights))
+            alone = scale is self.scale
+            made = self if alone else Scaling(scale, counter, self.growth_steps, weights, self._jit_compile)
+            self._replicas[local] = made
+        return self._replicas[local]
 
     def step(self, gradients: Sequence[Any], apply: Callable[[], None]) -> None:
         """Calls ``apply`` if all gradients, those that it will apply, are finite; then the scale follows."""
@@ -115,7 +131,17 @@ class LossScale:
             inner.loss_scale_factor = None
         return spec
 
-    def _make_scaling(self, scale: Any, counter: Any, devices: Iterable[str]) -> None:
+    def _make_scaling(self, scale: Any, counter: Any, variables: Sequence[Any]) -> None:
         """Makes what takes the steps, once its Keras has made the variables."""
         jit_compile = getattr(self.inner_optimizer, "jit_compile", True)
-        untracked(self, _scaling=Scaling(scale, counter, self.dynamic_growth_steps, devices, jit_compile))
+        weights = [component(native(v)) for v in variables]
+        scale, counter = component(native(scale)), component(native(counter))
+        untracked(self, _scaling=Scaling(scale, counter, self.dynamic_growth_steps, weights, jit_compile))
+
+    def _check_inner(self, replicas: Replicas) -> None:
+        """Refuses an inner optimizer that would reduce the gradients of several replicas a second time."""
+        if replicas.size > 1 and not hasattr(self.inner_optimizer, "_reduced"):
+            raise NotImplementedError(
+                f"{type(self).__name__}: with {replicas.size} replicas the inner optimizer must be pyadam's, got "
+                f"{type(self.inner_optimizer).__name__} of {type(self.inner_optimizer).__module__.split('.')[0]}"
+            )

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pyadam.engine import check_one_replica, undistributed
+from pyadam.engine import Replicas, assign, undistributed
 from pyadam.hosts import files
 from pyadam.hosts.base import matched
 from pyadam.hosts.contract import untracked
@@ -25,7 +25,8 @@ class LossScaleOptimizer(LossScale, Deferring, keras.optimizers.LossScaleOptimiz
         spec = self._bind(args, kwargs)
         with undistributed():
             super().__init__(spec.inner_optimizer, spec.initial_scale, spec.dynamic_growth_steps, name=spec.name)
-        untracked(self, _deferred=None)
+        untracked(self, _deferred=None, _replicas=Replicas(type(self).__name__))
+        self._check_inner(self._replicas)
 
     @staticmethod
     def _fits(optimizer: Any) -> bool:
@@ -38,11 +39,11 @@ class LossScaleOptimizer(LossScale, Deferring, keras.optimizers.LossScaleOptimiz
         if self.built:
             self.inner_optimizer.build(variables)
             return
-        with undistributed():
-            super().build(variables)
-        devices = [v.value.device if isinstance(v, keras.Variable) else v.device for v in variables]
-        self._make_scaling(self.dynamic_scale.value, self.step_counter.value, devices)
-        self._load_deferred()
+        with tf.init_scope(), self._replicas.scope():
+            with undistributed():
+                super().build(variables)
+            self._make_scaling(self.dynamic_scale, self.step_counter, variables)
+            self._load_deferred()
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
@@ -55,17 +56,22 @@ class LossScaleOptimizer(LossScale, Deferring, keras.optimizers.LossScaleOptimiz
         Raises:
             ValueError: another number of gradients than variables, or no variables before ``build``.
         """
-        check_one_replica(type(self).__name__)
+        local, inner = self._replicas.current(), self.inner_optimizer
         grads, variables = matched(self, grads, trainable_variables)
         if not self.built:
-            with tf.init_scope():
-                self.build(variables)
-        scale = tf.identity(self._scaling.scale)
+            self.build(variables)
+        if self._replicas.size > 1:
+            grads, variables = inner._reduced(local, grads, variables)
+        scaling = self._scaling.of_replica(local)
+        scale = tf.identity(scaling.scale)
         unscaled = [
             g if g is None or self._overwrite_variable_with_gradient(v) else divided(g, scale)
             for g, v in zip(grads, variables, strict=True)
         ]
-        self._scaling.step(unscaled, lambda: self.inner_optimizer.apply(unscaled, variables))
+        one = self._replicas.size == 1
+        scaling.step(
+            unscaled, lambda: inner.apply(unscaled, variables) if one else inner._step(local, unscaled, variables)
+        )
 
     # --- files -----------------------------------------------------------------------------------------------------------
 
@@ -115,7 +121,7 @@ class LossScaleOptimizer(LossScale, Deferring, keras.optimizers.LossScaleOptimiz
         else:
             inner.load_own_variables({str(i): entry.read() for i, entry in enumerate(rest.entries)})
         for variable, entry in zip(self._own(), state.entries, strict=False):
-            variable.assign(entry.read())
+            assign(variable, entry.read())
 
     def _check_kinds(self, state: SavedState) -> None:
         kinds = self.inner_optimizer._kinds() if isinstance(self.inner_optimizer, Saving) else (set(), set())

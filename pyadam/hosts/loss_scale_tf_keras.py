@@ -8,10 +8,10 @@ import tensorflow as tf
 import tf_keras
 from tf_keras.src.mixed_precision.loss_scale_optimizer import LossScaleOptimizerV3
 
-from pyadam.engine import check_one_replica, undistributed
+from pyadam.engine import Replicas, assign, undistributed
 from pyadam.hosts.contract import untracked
 from pyadam.hosts.files import mark, marked
-from pyadam.hosts.loss_scale import LossScale, divided
+from pyadam.hosts.loss_scale import LossScale, aggregated, divided
 
 __all__ = ["LossScaleOptimizer"]
 
@@ -28,7 +28,8 @@ class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]
             super().__init__(
                 spec.inner_optimizer, initial_scale=spec.initial_scale, dynamic_growth_steps=spec.dynamic_growth_steps
             )
-        untracked(self, name=spec.name or _NAME)
+        untracked(self, name=spec.name or _NAME, _replicas=Replicas(type(self).__name__))
+        self._check_inner(self._replicas)
 
     @staticmethod
     def _fits(optimizer: Any) -> bool:
@@ -61,17 +62,19 @@ class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]
         As in tf_keras the gradients are those that ``get_unscaled_gradients`` gave. ``name`` and the arguments on aggregation
         change nothing where there is one replica.
         """
-        check_one_replica(type(self).__name__)
+        local, inner = self._replicas.current(), self.inner_optimizer
         pairs = list(grads_and_vars)
-        with tf.init_scope():
+        with tf.init_scope(), self._replicas.scope():
             self.build([v for _, v in pairs])
             if self._scaling is None:
-                self._make_scaling(self.dynamic_scale, self._loss_scale.counter, [v.device for _, v in pairs])
+                self._make_scaling(self.dynamic_scale, self._loss_scale.counter, [v for _, v in pairs])
+        if aggregated(self._replicas, skip_gradients_aggregation, kwargs):
+            pairs = list(zip(*inner._reduced(local, [g for g, _ in pairs], [v for _, v in pairs]), strict=True))
 
         def apply() -> None:
-            self.inner_optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)
+            inner.apply_gradients(pairs, skip_gradients_aggregation=True)
 
-        self._scaling.step([g for g, _ in pairs], apply)
+        self._scaling.of_replica(local).step([g for g, _ in pairs], apply)
         return self.iterations
 
     # --- files -----------------------------------------------------------------------------------------------------------
@@ -92,7 +95,7 @@ class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]
     def save_own_variables(self, store: Any) -> None:
         """Writes the state of the inner optimizer, and the scale where tf_keras' own class does not look."""
         self.inner_optimizer.save_own_variables(store)
-        mark(store, "loss_scale", [float(self.dynamic_scale), float(self._loss_scale.counter)])
+        mark(store, "loss_scale", [float(self.dynamic_scale.numpy()), float(self._loss_scale.counter.numpy())])
 
     def load_own_variables(self, store: Any) -> None:
         """Reads the state of the inner optimizer, and the scale; in files of tf_keras' own class there is none."""
@@ -100,7 +103,7 @@ class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]
         saved = marked(store, "loss_scale")
         if saved is not None:
             for variable, value in zip((self.dynamic_scale, self._loss_scale.counter), saved, strict=True):
-                variable.assign(tf.cast(value, variable.dtype))
+                assign(variable, tf.cast(value, variable.dtype))
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Sets the state of the inner optimizer."""

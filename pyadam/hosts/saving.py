@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pyadam.engine import memories, undistributed
+from pyadam.engine import assign, memories, undistributed
 from pyadam.hosts import files
 from pyadam.hosts.checkpoint import Described, Numbered
 from pyadam.hosts.contract import Contract, bare_path, path, untracked
@@ -129,7 +129,7 @@ class Saving(Deferring, Contract):
         for label in here:
             if label.path in found.fresh:
                 start = tf.cast(self._ledger.start(label), here[label].dtype)
-                here[label].assign(tf.zeros_like(here[label]) + start)
+                assign(here[label], tf.zeros_like(here[label]) + start)
         self._ledger.keep(kept, {entry.label.path for entry in state.entries if entry.label and entry.label.path})
         untracked(self, _misfit=None)
         taken = {id(entry): here[label] for label, entry in found.taken.items()}
@@ -159,7 +159,7 @@ class Saving(Deferring, Contract):
             return
         for entry in state.entries:
             if id(entry) in takers:
-                takers[id(entry)].assign(tf.cast(entry.read(), takers[id(entry)].dtype))
+                assign(takers[id(entry)], tf.cast(entry.read(), takers[id(entry)].dtype))
 
     def _completed(self, state: SavedState) -> SavedState:
         """A state, completed by what the files of this Keras leave out."""
@@ -184,7 +184,7 @@ class Saving(Deferring, Contract):
                     f"{type(self).__name__}: the saved {label} has the shape {tuple(kept.shape)}, expected "
                     f"{tuple(variable.shape)}; make a new optimizer to start fresh"
                 )
-            variable.assign(tf.cast(kept, variable.dtype))
+            assign(variable, tf.cast(kept, variable.dtype))
 
     def _is_kept(self, variable: Any) -> bool:
         """Whether there is saved state that waits for a variable of the model."""

@@ -17,6 +17,7 @@ from pyadam.engine import Part, compute_dtype, native, undistributed
 from pyadam.hosts.base import BaseOptimizer
 from pyadam.hosts.classes import make_classes
 from pyadam.hosts.contract import bare_path, untracked
+from pyadam.hosts.loss_scale import aggregated
 from pyadam.hosts.loss_scale_tf_keras import LossScaleOptimizer
 from pyadam.hosts.state import Entry, SavedState
 from pyadam.optimizers import Rule, bind, class_signature
@@ -63,9 +64,13 @@ class Optimizer(BaseOptimizer, tf_keras.optimizers.Optimizer):  # type: ignore[m
     ) -> Any:
         """One step from pairs of gradient and variable; returns the number of calls so far.
 
-        ``name`` and the arguments on aggregation are tf_keras' and change nothing where there is one replica.
+        The arguments are tf_keras'. With ``skip_gradients_aggregation`` the gradients have been added over replicas already.
         """
-        return super().apply_gradients(grads_and_vars)
+        if self._replicas.size == 1 or aggregated(self._replicas, skip_gradients_aggregation, kwargs):
+            return super().apply_gradients(grads_and_vars)
+        pairs, local = list(grads_and_vars), self._replicas.current()
+        self._step(local, *self._ready([g for g, _ in pairs], [v for _, v in pairs]))
+        return self._iterations
 
     @property
     def _built(self) -> bool:

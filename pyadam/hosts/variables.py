@@ -7,10 +7,23 @@ from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 
-from pyadam.engine import Part, Target, check_one_replica, compute_dtype, has_plain_values, make_arenas, undistributed
-from pyadam.hosts.contract import Contract, bare_path, path
+from pyadam.engine import (
+    Part,
+    Target,
+    Wire,
+    assign,
+    check_agreement,
+    compute_dtype,
+    has_plain_values,
+    make_arenas,
+    native,
+    undistributed,
+)
+from pyadam.hosts.contract import Contract, bare_path, path, untracked
 from pyadam.hosts.exclusions import Exclusions
 from pyadam.hosts.state import Label
+from pyadam.optimizers import arguments
+from pyadam.optimizers.kinds import plain
 from pyadam.optimizers.rule import Slot
 
 __all__ = ["Variables"]
@@ -37,6 +50,7 @@ class Variables(Contract):
 
     _has_arenas: ClassVar[bool] = True  # whether the state of small variables may be parts of arenas
     _exclusions: Exclusions
+    _wire: Wire | None  # between replicas, if there are several
     _trainable_variables: list[Any]
 
     def _add_state(self, variable: Any, slot: Slot, part: Part | None) -> Any:
@@ -56,8 +70,8 @@ class Variables(Contract):
         known = {self._var_key(v) for v in self._trainable_variables}
         announced = [v for v in variables if self._var_key(v) not in known]
         new = [v for v in announced if not self._why_not(v)]
-        if announced:  # before anything is made
-            check_one_replica(type(self).__name__, map(self._native, announced))
+        # before anything is made
+        self._replicas.check_variables((path(v), native(v)) for v in announced)
         for v in new:
             self._check_dtype(v)
         targets = [self._target(v) for v in new]
@@ -73,8 +87,24 @@ class Variables(Contract):
             self._make_shared()
         if new:
             self._ledger.follow_order(map(self._var_key, variables))
+            if self._replicas.size > 1:
+                self._connect(new)
         if self.built:
             self._take_kept()
+
+    def _connect(self, variables: Sequence[Any]) -> None:
+        """Compares the optimizer with those of other workers, and makes what connects it with the other replicas."""
+        check_agreement(self._replicas, self._facts(variables))
+        if self._wire is None:
+            with undistributed():
+                untracked(self, _wire=Wire(self._replicas))
+
+    def _facts(self, variables: Sequence[Any]) -> list[str]:
+        """What has to be the same on all workers, a line for each fact."""
+        values = {name: plain(getattr(self._spec, name)) for name in arguments(self.spec_type)}
+        owner = [type(self).__name__, *(f"{name}={value!r}" for name, value in values.items() if not callable(value))]
+        shapes = ((path(v), self._native(v)) for v in variables)
+        return owner + [f"{name}: {weight.dtype.name} {tuple(weight.shape)}" for name, weight in shapes]
 
     def _planned(self, targets: Sequence[Target]) -> list[Planned]:
         """The state of each weight, in the order of Keras' files: averages, accumulators, then the groups of slots."""
@@ -88,25 +118,25 @@ class Variables(Contract):
             planned += [Planned(4 + k, i, j, slot) for k, group in enumerate(groups) for j, slot in enumerate(group)]
         return sorted(planned, key=lambda each: each[:3])
 
-    def _make(self, planned: Planned, variable: Any, target: Target) -> None:
+    def _make(self, planned: Planned, weight: Any, target: Target) -> None:
         """Makes a state variable and hands it to the engine and the ledger."""
         slot = planned.slot
         is_slot = slot.name not in ("average", "gradient_accumulator")
         stored = slot._replace(dtype=slot.dtype or self._spec.slot_dtype) if is_slot else slot
         part = target.arenas.part(target, stored) if target.arenas and slot.shape is None else None
-        state = self._add_state(variable, stored, part)
-        native = self._native(state)
-        label = Label(slot.name, self._ledger.path(self._var_key(variable)))
+        state = self._add_state(weight, stored, part)
+        variable = self._native(state)
+        label = Label(slot.name, self._ledger.path(self._var_key(weight)))
         start = (lambda: target.weight) if slot.name == "average" else (lambda: slot.start)
         self._ledger.enter(state, label, (planned.group, planned.within), start)
         if slot.name == "average":
-            target.average = native
+            target.average = variable
             if self.built:  # a later variable: its average starts here, not at the first update
-                native.assign(tf.cast(target.weight, target.dtype))
+                assign(variable, tf.cast(target.weight, target.dtype))
         elif slot.name == "gradient_accumulator":
-            target.accumulator = native
+            target.accumulator = variable
         elif not slot.is_placeholder:
-            target.slots[slot.name] = native
+            target.slots[slot.name] = variable
 
     def _make_shared(self) -> None:
         """Makes the scalars of the rule, once."""
