@@ -4,7 +4,10 @@ Importing the package or ``pyadam.specs`` does not import TensorFlow; creating t
 registered with Keras when it is imported, before or after this package, so saved models that use them can be loaded.
 """
 
+import functools
 import importlib
+import sys
+import types
 from typing import Any
 
 import wrapt
@@ -55,6 +58,18 @@ def info() -> dict[str, str]:
         "keras_generation": "2" if uses_tf_keras() else "3",
         "platform": platform.platform(),
     }
+
+
+def _loss_scale(home: str, name: str) -> Any:
+    if name == "LossScaleOptimizer":
+        return importlib.import_module(f"pyadam.{home}").LossScaleOptimizer
+    raise AttributeError(f"module 'pyadam.loss_scale_{home}' has no attribute {name!r}")
+
+
+# Files and pickles of the first versions name these modules for the class LossScaleOptimizer.
+for _home in ("keras3", "tf_keras"):
+    _module = sys.modules[f"pyadam.loss_scale_{_home}"] = types.ModuleType(f"pyadam.loss_scale_{_home}")
+    _module.__getattr__ = functools.partial(_loss_scale, _home)  # type: ignore[method-assign]
 
 
 def _register(keras: Any) -> None:

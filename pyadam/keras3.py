@@ -2,13 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from pyadam.hosts.classes import attributes_of
 from pyadam.hosts.keras3 import CLASSES, Optimizer
 
 if TYPE_CHECKING:
     from pyadam._keras3 import *  # noqa: F403  the classes in CLASSES, as checkers see them
-else:
-    __getattr__ = attributes_of(__name__, CLASSES)
-
 
 __all__ = ["Optimizer", *CLASSES]
+
+globals().update(CLASSES)

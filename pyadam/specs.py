@@ -2,9 +2,39 @@
 
 from typing import Any
 
-from pyadam import optimizers
-from pyadam.optimizers import *  # noqa: F403
+from pyadam.optimizers import (
+    NEW_TO_KERAS,
+    SPECS,
+    LossScaleOptimizer,
+    Spec,
+    argument,
+    arguments,
+    bind,
+    class_signature,
+    function_signature,
+    optional,
+)
+
+__all__ = [
+    "NEW_TO_KERAS",
+    "SPECS",
+    "LossScaleOptimizer",
+    "Spec",
+    "argument",
+    "arguments",
+    "bind",
+    "class_signature",
+    "function_signature",
+    "optional",
+    *SPECS,
+]
 
 
 def __getattr__(name: str) -> Any:
-    return getattr(optimizers, name)
+    if name in SPECS:
+        return SPECS[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -22,7 +22,7 @@ from pyadam.hosts.ledger import Ledger
 from pyadam.hosts.saving import Saving
 from pyadam.hosts.variables import Variables
 from pyadam.optimizers import RULES, Rule, Spec, arguments, class_signature
-from pyadam.optimizers.kinds import plain
+from pyadam.optimizers.kinds import is_variable, plain, shown
 
 __all__ = ["BaseOptimizer", "matched"]
 
@@ -102,14 +102,21 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
                 (``"bias"`` matches ``dense/bias`` and ``dense/bias_1``, not ``dense/unbiased_kernel``).
 
         Raises:
-            ValueError: the optimizer is built already.
+            TypeError: a name in ``var_list``.
+            ValueError: the optimizer is built already, or a name is no regular expression.
         """
         if self.built:
             raise ValueError(
                 f"{type(self).__name__}: exclude_from_weight_decay() must be called before the optimizer is built, "
                 "that is before the first step"
             )
-        self._exclusions.add([self._var_key(v) for v in var_list or ()], var_names or ())
+        for v in var_list or ():
+            if not is_variable(v):
+                raise TypeError(
+                    f"{type(self).__name__}: exclude_from_weight_decay: var_list must hold variables, got {shown(v)}; names "
+                    "go into var_names"
+                )
+        self._exclusions.add(type(self).__name__, [self._var_key(v) for v in var_list or ()], var_names or ())
 
     # --- variables -------------------------------------------------------------------------------------------------------
 

@@ -1,12 +1,12 @@
 """The optimizer classes, made from their specs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from pyadam.hosts.reference import documentation
 from pyadam.optimizers import SPECS, Spec, arguments, class_signature
 
-__all__ = ["attributes_of", "make_classes"]
+__all__ = ["make_classes"]
 
 
 def _hyperparameter(name: str, doc: str) -> property:
@@ -33,14 +33,3 @@ def _make_class(spec: type[Spec], base: type, module: str) -> type:
 def make_classes(base: type, register: Callable[[type], type], module: str) -> dict[str, type]:
     """The classes of all specs on a base, under their names."""
     return {name: register(_make_class(spec, base, module)) for name, spec in SPECS.items()}
-
-
-def attributes_of(module: str, classes: Mapping[str, type]) -> Callable[[str], type]:
-    """The ``__getattr__`` of a module that has these classes as attributes."""
-
-    def attribute(name: str) -> type:
-        if name in classes:
-            return classes[name]
-        raise AttributeError(f"module {module!r} has no attribute {name!r}")
-
-    return attribute

@@ -19,12 +19,22 @@ class Exclusions:
         self._names: dict[str, re.Pattern[str]] = {}
         self._unmatched: set[str] = set()
 
-    def add(self, keys: Iterable[Hashable], names: Iterable[str]) -> None:
-        """Adds variables' keys and names to what is excluded."""
+    def add(self, owner: str, keys: Iterable[Hashable], names: Iterable[str]) -> None:
+        """Adds variables' keys and names to what is excluded.
+
+        Raises:
+            ValueError: a name is no regular expression; nothing is added then.
+        """
+        names = [names] if isinstance(names, str) else list(names)
+        try:
+            found = {name: re.compile(rf"(?:{name})(?:_\d+)?") for name in names}
+        except re.error as error:
+            raise ValueError(
+                f"{owner}: exclude_from_weight_decay: var_names must be regular expressions, got {names!r}: {error}"
+            ) from error
         self._keys.update(keys)
-        for name in [names] if isinstance(names, str) else names:
-            self._names[name] = re.compile(rf"(?:{name})(?:_\d+)?")
-            self._unmatched.add(name)
+        self._names |= found
+        self._unmatched.update(names)
 
     def match(self, key: Hashable, path: str) -> bool:
         """Whether the variable of this key and path is excluded."""

@@ -111,6 +111,16 @@ class LossScale:
         """Whether an object is an optimizer of this Keras, without a loss scale."""
         raise NotImplementedError
 
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[Any] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
+        """Excludes variables from the weight decay of the inner optimizer."""
+        self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
+
+    def averaged_weights(self) -> Any:
+        """The context of the inner optimizer in which the model's weights are their averages."""
+        return self.inner_optimizer.averaged_weights()
+
     def __repr__(self) -> str:
         return f"{home(self)}.{type(self).__name__}({self.inner_optimizer!r})"
 

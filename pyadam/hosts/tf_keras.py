@@ -24,7 +24,7 @@ from pyadam.optimizers import Rule, bind, class_signature
 from pyadam.optimizers.kinds import is_variable, shown
 from pyadam.optimizers.rule import Slot
 
-__all__ = ["CLASSES", "Optimizer"]
+__all__ = ["CLASSES", "Optimizer", "restored"]
 
 
 def _in_tf_keras(rule: Rule) -> Rule:
@@ -215,14 +215,21 @@ class Optimizer(BaseOptimizer, tf_keras.optimizers.Optimizer):  # type: ignore[m
 
     def __reduce__(self) -> Any:
         state = self._state()
-        return _restored, (type(self), self.get_config(), state.manifest(), [entry.read() for entry in state.entries])
+        return restored, (type(self), self.get_config(), state.manifest(), [entry.read() for entry in state.entries])
 
 
-def _restored(optimizer: type[Optimizer], config: dict[str, Any], manifest: str, values: list[Any]) -> Any:
+def restored(optimizer: type[Optimizer], config: dict[str, Any], manifest: str, values: list[Any]) -> Any:
     """A pickled optimizer; its state waits for ``build``."""
     made = optimizer.from_config(config)
     made._load(SavedState.of_manifest(manifest, values.__getitem__))
     return made
+
+
+restored.__module__, restored.__name__, restored.__qualname__ = (
+    "pyadam.tf_keras",
+    "_restored",
+    "_restored",
+)  # in pickles
 
 
 class _Variables(list):  # type: ignore[type-arg]

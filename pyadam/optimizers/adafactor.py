@@ -84,7 +84,7 @@ def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ..
     if len(shape) > 1:
         means = Slot("row", shape=shape[:-1]), Slot("column", shape=shape[:-2] + shape[-1:])
     else:
-        row = Slot("row", shape=(), dtype="int32", is_placeholder=True)
+        row = Slot("row", 0, (), "int32", is_placeholder=True)
         means = row, row._replace(name="column")
     return ((*means, Slot("velocity")),)
 

@@ -53,8 +53,8 @@ def test_gradients_without_variables_are_those_of_the_build():
 WORDS = {
     "integers": "v.* has a gradient but holds int32 values; steps move float16, bfloat16, float32, float64. Give it",
     "complex": "v.* has a gradient but holds complex128 values, which only SGD without momentum, .* can move; use that, or",
-    "any shape": "v.* has a gradient but its shape is <unknown>, .*; make it by tf.Variable.value.*, or use SGD",
-    "any rows": r"v.* has a gradient but its shape is \(None, 1\), .*; make it by tf.Variable.value.*, or use SGD",
+    "any shape": "v.* has a gradient but its shape is <unknown>, .*; create it with tf.Variable.value.*, or use SGD",
+    "any rows": r"v.* has a gradient but its shape is \(None, 1\), .*; create it with tf.Variable.value.*, or use SGD",
 }
 
 

@@ -276,3 +276,23 @@ def test_the_other_generation_s_optimizer():
         tf_keras.Sequential([tf_keras.layers.Dense(1)]).compile(pyadam.Adam(name="adam"), "mse")
     with pytest.raises(ValueError, match=r"pyadam.tf_keras.Adam\(\), made for tf_keras; .* Keras 3 takes pyadam.Adam"):
         keras.Sequential([keras.layers.Dense(1)]).compile(pyadam.tf_keras.Adam(), "mse")
+
+
+def test_exclusions_that_are_no_variables_or_no_expressions():
+    optimizer = pyadam.AdamW()
+    with pytest.raises(
+        TypeError, match=r"^AdamW: .* var_list must hold variables, got .*bias.*; names go into var_names"
+    ):
+        optimizer.exclude_from_weight_decay(["bias"])
+    with pytest.raises(
+        ValueError, match=r"^AdamW: .* var_names must be regular expressions, got \['kernel', '\(bias'\]"
+    ):
+        optimizer.exclude_from_weight_decay(var_names=["kernel", "(bias"])
+    kernel = keras.Variable([1.0], name="kernel")
+    optimizer.apply([tf.zeros(1)], [kernel])
+    assert kernel.numpy()[0] < 1.0, "a refused call excludes nothing"
+
+
+def test_the_optimizers_are_not_in_the_package_of_their_parts():
+    with pytest.raises(ImportError, match=r"use pyadam\.Adam$"):
+        from pyadam.optimizers import Adam  # noqa: F401

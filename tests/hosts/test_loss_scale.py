@@ -364,3 +364,18 @@ def test_the_function_is_the_class():
     optimizer = pyadam.optimizer_loss_scale(pyadam.optimizer_adam(0.3), initial_scale=4)
     assert type(optimizer) is pyadam.LossScaleOptimizer
     assert repr(optimizer) == "pyadam.LossScaleOptimizer(pyadam.Adam(learning_rate=0.3, name='Adam'))"
+
+
+def test_exclusions_and_averages_are_those_of_the_inner_optimizer(generation):
+    """Keras' wrapper takes the exclusion and decays all the same: 0.5 for 1."""
+    module, host = generation
+    variable = keras.Variable if host is keras else tf.Variable
+    kernel, bias = (variable([1.0], name=name) for name in ("kernel", "bias"))
+    optimizer = module.LossScaleOptimizer(module.AdamW(1.0, weight_decay=0.5, use_ema=True))
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    for _ in range(2):
+        step(optimizer, [tf.zeros(1), tf.zeros(1)], [kernel, bias])
+    assert (kernel.numpy()[0], bias.numpy()[0]) == (0.25, 1.0)
+    with optimizer.averaged_weights():
+        np.testing.assert_allclose(kernel.numpy(), [0.4975])
+    assert kernel.numpy()[0] == 0.25

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from family import EVERY, ONE_OF_EACH_KIND, theirs
-from helpers import assert_same
+from helpers import assert_same, run_python
 from models import arrays, make_model, train
 
 import pyadam
@@ -238,3 +238,41 @@ def test_pickle_and_deepcopy():
 def test_repr_shows_what_is_not_default():
     assert repr(pyadam.Adam()) == "pyadam.Adam()"
     assert repr(pyadam.AdamW(1, clipnorm=2)) == "pyadam.AdamW(learning_rate=1.0, clipnorm=2.0)"
+
+
+@pytest.mark.parametrize("former", ["loss_scale_keras3", "loss_scale_tf_keras"])
+def test_a_pickle_finds_the_loss_scale_where_it_was_at_first(former):
+    run = run_python(f"""
+        import pickle
+        print(pickle.loads(b"cpyadam.{former}\\nLossScaleOptimizer\\n."))
+    """)
+    assert f"pyadam.{former.removeprefix('loss_scale_')}.LossScaleOptimizer" in run.stdout, run.stderr
+
+
+@pytest.mark.parametrize("module", ["loss_scale_tf_keras", "tf_keras"])
+def test_tf_keras_loads_a_config_of_today_and_of_before_without_an_import(module):
+    run = run_python(f"""
+        import tf_keras
+        inner = {{"module": "pyadam.tf_keras", "class_name": "Adam", "config": {{}}, "registered_name": "pyadam>Adam"}}
+        config = {{"module": "pyadam.{module}", "class_name": "LossScaleOptimizer", "config": {{"inner_optimizer": inner}},
+                  "registered_name": "pyadam>LossScaleOptimizer"}}
+        print(tf_keras.saving.deserialize_keras_object(config))
+    """)
+    assert "pyadam.tf_keras.LossScaleOptimizer(pyadam.tf_keras.Adam())" in run.stdout, run.stderr
+
+
+def test_a_pickle_of_a_tf_keras_optimizer_names_a_public_module():
+    import pyadam.tf_keras
+
+    optimizer = pyadam.tf_keras.Adam(0.1)
+    assert b"pyadam.tf_keras" in pickle.dumps(optimizer)
+    assert b"hosts" not in pickle.dumps(optimizer)
+    assert pyadam.tf_keras._restored.__module__ == "pyadam.tf_keras"
+
+
+def test_the_public_modules_hold_what_they_list():
+    for module in (pyadam.keras3, specs, pyadam.schedules):
+        names = {}
+        exec(f"from {module.__name__} import *", names)
+        assert set(module.__all__) <= names.keys()
+        assert set(module.__all__) <= set(dir(module))
