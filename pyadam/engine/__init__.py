@@ -6,16 +6,18 @@ The names here are all that other packages use.
 from pyadam.engine.agreement import check_agreement
 from pyadam.engine.arena import memories
 from pyadam.engine.compiler import Program, is_single_pass, single_pass
+from pyadam.engine.components import assign, beside, component, native, of_replica, undistributed
 from pyadam.engine.dynamic import Dynamic
 from pyadam.engine.gradients import as_real, clip, compute_dtype, gradient_dtype, has_plain_values, typed
 from pyadam.engine.lanes import Target, make_arenas
 from pyadam.engine.part import Part
 from pyadam.engine.reduction import Given, reduced
-from pyadam.engine.replicas import Replicas, assign, beside, component, native, of_replica, undistributed
+from pyadam.engine.replicas import Replicas
 from pyadam.engine.step import Engine
-from pyadam.engine.wire import Wire
+from pyadam.engine.wire import Call, Wire
 
 __all__ = [
+    "Call",
     "Dynamic",
     "Engine",
     "Given",

@@ -12,8 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from pyadam.engine.components import beside, components
 from pyadam.engine.part import Part
-from pyadam.engine.replicas import beside, components
 
 __all__ = ["Arena", "Arenas", "memories"]
 

@@ -1,5 +1,6 @@
 """Hyperparameters given as functions: called once a step, in eager mode and from inside a graph."""
 
+import threading
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -10,7 +11,7 @@ from tensorflow.python.framework.func_graph import FuncGraph
 from tensorflow.python.ops.control_flow_v2_func_graphs import ControlFlowFuncGraph
 
 from pyadam.engine.compiler import inside_xla
-from pyadam.engine.replicas import undistributed
+from pyadam.engine.components import undistributed
 from pyadam.optimizers.kinds import DynamicNumber, plain
 
 __all__ = ["Dynamic"]
@@ -36,13 +37,19 @@ class Dynamic:
     def __init__(self, owner: str, name: str, function: Callable[[], Any], kind: DynamicNumber) -> None:
         self.owner, self.name, self.function, self.kind = owner, name, function, kind.value()
         self._fetched: list[float] = []
+        self._values: dict[int, float] = {}  # of the last steps of several replicas, by their number
+        self._lock = threading.Lock()
         self._calls = count(1)
         self._used: Any = None  # the number of the call of R whose value a step used last
 
-    def __call__(self, dtype: Any) -> Any:
-        """The value for this step, as a scalar tensor of this dtype."""
+    def __call__(self, dtype: Any, step: Any = None) -> Any:
+        """The value for this step, as a scalar tensor of this dtype.
+
+        Where there are several replicas, ``step`` is the number of their common step: the first one to ask calls the function.
+        """
+        steps = [] if step is None else [step]
         if tf.executing_eagerly():
-            return tf.constant(self._call(), dtype)
+            return tf.constant(self._take_or_call(*steps), dtype)
         if inside_xla():
             raise ValueError(
                 f"{self.owner}: {self.name} is a function, and a train step that is compiled as a whole (jit_compile=True in "
@@ -54,7 +61,7 @@ class Dynamic:
         if not self._fetched:
             with tf.init_scope():
                 self._fetched.append(self._call())
-        value = tf.py_function(self._take_or_call, [], tf.float64)
+        value = tf.py_function(self._take_or_call, steps, tf.float64)
         value.set_shape(())
         return tf.cast(value, dtype)
 
@@ -62,8 +69,15 @@ class Dynamic:
         value: float = self.kind.check(self.owner, f"the value that {self.name}() returned", plain(self.function()))
         return value
 
-    def _take_or_call(self) -> Any:
-        return tf.constant(self._fetched.pop() if self._fetched else self._call(), tf.float64)
+    def _take_or_call(self, step: Any = None) -> float:
+        if step is None:
+            return self._fetched.pop() if self._fetched else self._call()
+        number = int(step)
+        with self._lock:
+            if number not in self._values:
+                self._values = dict([*self._values.items()][-1:])  # replicas are at most one step apart
+                self._values[number] = self._fetched.pop() if self._fetched else self._call()
+            return self._values[number]
 
     def _captured(self) -> Any:
         """The value that R gives when the function that is being traced is called."""

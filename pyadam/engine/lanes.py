@@ -15,9 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from pyadam.engine.arena import Arenas
+from pyadam.engine.components import of_replica
 from pyadam.engine.gradients import as_real, compute_dtype, from_real
 from pyadam.engine.part import Part
-from pyadam.engine.replicas import of_replica
 from pyadam.engine.rounding import random_bits, stochastically_rounded
 from pyadam.engine.rows import Rows, gather, scatter_update
 from pyadam.optimizers.numerics import rounded, sequenced

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.engine.replicas import components
+from pyadam.engine.components import components
 
 __all__ = ["Part"]
 

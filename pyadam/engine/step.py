@@ -6,11 +6,11 @@ from typing import Any
 import tensorflow as tf
 
 from pyadam.engine.compiler import Program, compiles, inside_xla, makes_one_loop
+from pyadam.engine.components import components, of_replica
 from pyadam.engine.debugging import checked, numbers_are_checked, unwatched
 from pyadam.engine.gradients import prepare
 from pyadam.engine.lanes import Target, is_small, make_lanes
 from pyadam.engine.launch import Given, Launcher
-from pyadam.engine.replicas import components, of_replica
 from pyadam.engine.update import Update, can_separate
 from pyadam.optimizers import Rule
 from pyadam.optimizers.kinds import is_off

@@ -11,13 +11,14 @@ the calls.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import tensorflow as tf
 
-from pyadam.engine.replicas import Replicas, of_replica
+from pyadam.engine.components import of_replica
+from pyadam.engine.replicas import Replicas
 
 __all__ = ["Call", "Wire"]
 
@@ -82,6 +83,10 @@ class Call:
     def exchange(self, x: Any) -> Any:
         """Row k of ``x`` goes to replica k. Returns the rows that this replica receives, in the order of the replicas."""
         raise NotImplementedError
+
+    def of_first(self, values: Sequence[Any]) -> list[Any]:
+        """The first worker's values of some scalars, which the replicas of one process have in common."""
+        return list(values) if self.workers == 1 else tf.unstack(self.gather(tf.stack(values))[0])
 
     def share(self, x: Any) -> Any:
         """This replica's row of the sum over all replicas of a tensor with a row for each."""

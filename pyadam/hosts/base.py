@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.engine import Engine, Given, Replicas, Wire, clip, component, native, reduced, typed
+from pyadam.engine import Call, Engine, Given, Replicas, Wire, clip, component, native, reduced, typed
 from pyadam.hosts.averages import Averages
 from pyadam.hosts.contract import bare_path, path, untracked
 from pyadam.hosts.exclusions import Exclusions
@@ -199,18 +199,25 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         grads, variables = matched(self, grads, trainable_variables)
         if grads:
             local = self._replicas.current()
-            self._step(local, *self._reduced(local, grads, variables))
+            grads, variables = self._ready(grads, variables)
+            call = self._call(local)
+            self._step(local, self._reduced(call, grads, variables), variables, call)
 
-    def _reduced(self, local: int, grads: Sequence[Any], variables: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        """The sums of the gradients over all replicas, and their variables, as `_ready` gives them."""
-        grads, variables = self._ready(grads, variables)
-        if self._wire is None:
-            return grads, variables
+    def _call(self, local: int) -> Call | None:
+        """What a replica tells the others in one step; None if it is alone."""
+        return None if self._wire is None else self._wire.call(local)
+
+    def _reduced(self, call: Call | None, grads: Sequence[Any], variables: Sequence[Any]) -> Sequence[Any]:
+        """The sums of the gradients over all replicas."""
+        if call is None:
+            return grads
         given = []
         for g, v in zip(grads, variables, strict=True):
             weight, next_value = self._native(v), self._overwrite_variable_with_gradient(v)
-            given.append(Given(weight, None if g is None else typed(type(self).__name__, path(v), weight, g), next_value))
-        return reduced(self._wire.call(local), given), variables
+            given.append(
+                Given(weight, None if g is None else typed(type(self).__name__, path(v), weight, g), next_value)
+            )
+        return reduced(call, given)
 
     def _ready(self, grads: Sequence[Any], variables: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """Gradients and variables, without the variables that no step can move; all others have their state."""
@@ -234,14 +241,14 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
             if not self.built:
                 self._finish_build()
 
-    def _step(self, local: int, grads: Sequence[Any], variables: Sequence[Any]) -> None:
+    def _step(self, local: int, grads: Sequence[Any], variables: Sequence[Any], call: Call | None) -> None:
         """The step of a local replica, from gradients that are the same on all replicas."""
         given = {self._var_key(v): g for g, v in zip(grads, variables, strict=True)}
         engine = self._engine.of_replica(local)
         targets = engine.targets
         keys = [key for key, x in targets.items() if key in given or x.average is not None or x.has_accumulated()]
         with self._lock:
-            engine.step([targets[key] for key in keys], [given.get(key) for key in keys], self._current_hyper())
+            engine.step([targets[key] for key in keys], [given.get(key) for key in keys], self._current_hyper(call))
 
     def _check_gradients(self, grads: Sequence[Any], variables: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """The gradients and variables, without the variables that no step can move.

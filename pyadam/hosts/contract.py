@@ -56,7 +56,7 @@ class Contract:
     _check_known: Callable[[Sequence[Any]], None]
 
     # `Hyperparameters` and `Saving`
-    _current_hyper: Callable[[], dict[str, Any]]
+    _current_hyper: Callable[..., dict[str, Any]]
     _take_kept: Callable[[], None]
 
     def _host(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pyadam.engine import Dynamic, native, undistributed
+from pyadam.engine import Call, Dynamic, native, undistributed
 from pyadam.hosts.contract import Contract, untracked
 from pyadam.optimizers import Spec, arguments
 from pyadam.optimizers.kinds import is_variable, needs_arguments
@@ -135,13 +135,16 @@ class Hyperparameters(Contract):
         _warn_lr()
         self.learning_rate = value
 
-    def _current_hyper(self) -> dict[str, Any]:
-        """The hyperparameters that may differ from step to step, as scalar tensors."""
+    def _current_hyper(self, call: Call | None = None) -> dict[str, Any]:
+        """The hyperparameters that may differ from step to step, as scalar tensors; ``call`` is that of several replicas."""
         rate_dtype = tf.float64 if self._engine.has_float64 else tf.float32
-        hyper = {
-            name: dynamic(rate_dtype if name == "learning_rate" else tf.float64)
-            for name, dynamic in self._dynamic.items()
-        }
+        functions = {name: each for name, each in self._dynamic.items() if isinstance(each, Dynamic)}
+        hyper = {name: read(tf.float64) for name, read in self._dynamic.items() if name not in functions}
+        if functions:
+            values = [each(tf.float64, None if call is None else call.number) for each in functions.values()]
+            hyper |= zip(functions, values if call is None else call.of_first(values), strict=True)
+        if "learning_rate" in hyper:
+            hyper["learning_rate"] = tf.cast(hyper["learning_rate"], rate_dtype)
         if "learning_rate" not in hyper:
             held = self._learning_rate
             hosts_own = self._is_schedule(held) and _host_of(type(held)) == self._host()

@@ -99,6 +99,7 @@ class LossScale:
 
     dynamic_growth_steps: int
     inner_optimizer: Any
+    _replicas: Replicas
     _scaling: Any = None  # a Scaling, from the build on
 
     def __init_subclass__(cls) -> None:
@@ -147,6 +148,39 @@ class LossScale:
         weights = [component(native(v)) for v in variables]
         scale, counter = component(native(scale)), component(native(counter))
         untracked(self, _scaling=Scaling(scale, counter, self.dynamic_growth_steps, weights, jit_compile))
+
+    def _scaled_step(
+        self,
+        grads: Sequence[Any],
+        variables: Sequence[Any],
+        unscaled: Callable[[Any, Any, Any], Any],
+        add: bool = True,
+    ) -> None:
+        """A step of the inner optimizer, or none if the gradients, added over all replicas, are not all finite.
+
+        Args:
+            grads: the gradients of this replica.
+            variables: their variables.
+            unscaled: ``(gradient, variable, scale) -> gradient`` for the inner optimizer.
+            add: whether gradients have to be added over replicas.
+        """
+        local, inner = self._replicas.current(), self.inner_optimizer
+        call = None
+        if self._replicas.size > 1:
+            grads, variables = inner._ready(grads, variables)
+            call = inner._call(local)
+            grads = inner._reduced(call, grads, variables) if add else grads
+        scaling = self._scaling.of_replica(local)
+        scale = tf.identity(scaling.scale)
+        given = [None if g is None else unscaled(g, v, scale) for g, v in zip(grads, variables, strict=True)]
+
+        def apply() -> None:
+            if call is None:
+                inner.apply_gradients(list(zip(given, variables, strict=True)))
+            else:
+                inner._step(local, given, variables, call)
+
+        scaling.step(given, apply)
 
     def _check_inner(self, replicas: Replicas) -> None:
         """Refuses an inner optimizer that would reduce the gradients of several replicas a second time."""

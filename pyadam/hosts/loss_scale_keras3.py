@@ -56,22 +56,14 @@ class LossScaleOptimizer(LossScale, Deferring, keras.optimizers.LossScaleOptimiz
         Raises:
             ValueError: another number of gradients than variables, or no variables before ``build``.
         """
-        local, inner = self._replicas.current(), self.inner_optimizer
         grads, variables = matched(self, grads, trainable_variables)
         if not self.built:
             self.build(variables)
-        if self._replicas.size > 1:
-            grads, variables = inner._reduced(local, grads, variables)
-        scaling = self._scaling.of_replica(local)
-        scale = tf.identity(scaling.scale)
-        unscaled = [
-            g if g is None or self._overwrite_variable_with_gradient(v) else divided(g, scale)
-            for g, v in zip(grads, variables, strict=True)
-        ]
-        one = self._replicas.size == 1
-        scaling.step(
-            unscaled, lambda: inner.apply(unscaled, variables) if one else inner._step(local, unscaled, variables)
-        )
+
+        def unscaled(gradient: Any, variable: Any, scale: Any) -> Any:
+            return gradient if self._overwrite_variable_with_gradient(variable) else divided(gradient, scale)
+
+        self._scaled_step(grads, variables, unscaled)
 
     # --- files -----------------------------------------------------------------------------------------------------------
 

@@ -62,19 +62,14 @@ class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]
         As in tf_keras the gradients are those that ``get_unscaled_gradients`` gave. ``name`` and the arguments on aggregation
         change nothing where there is one replica.
         """
-        local, inner = self._replicas.current(), self.inner_optimizer
         pairs = list(grads_and_vars)
+        grads, variables = [g for g, _ in pairs], [v for _, v in pairs]
         with tf.init_scope(), self._replicas.scope():
-            self.build([v for _, v in pairs])
+            self.build(variables)
             if self._scaling is None:
-                self._make_scaling(self.dynamic_scale, self._loss_scale.counter, [v for _, v in pairs])
-        if aggregated(self._replicas, skip_gradients_aggregation, kwargs):
-            pairs = list(zip(*inner._reduced(local, [g for g, _ in pairs], [v for _, v in pairs]), strict=True))
-
-        def apply() -> None:
-            inner.apply_gradients(pairs, skip_gradients_aggregation=True)
-
-        self._scaling.of_replica(local).step([g for g, _ in pairs], apply)
+                self._make_scaling(self.dynamic_scale, self._loss_scale.counter, variables)
+        add = aggregated(self._replicas, skip_gradients_aggregation, kwargs)
+        self._scaled_step(grads, variables, lambda gradient, variable, scale: gradient, add)
         return self.iterations
 
     # --- files -----------------------------------------------------------------------------------------------------------

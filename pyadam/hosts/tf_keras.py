@@ -69,7 +69,8 @@ class Optimizer(BaseOptimizer, tf_keras.optimizers.Optimizer):  # type: ignore[m
         if self._replicas.size == 1 or aggregated(self._replicas, skip_gradients_aggregation, kwargs):
             return super().apply_gradients(grads_and_vars)
         pairs, local = list(grads_and_vars), self._replicas.current()
-        self._step(local, *self._ready([g for g, _ in pairs], [v for _, v in pairs]))
+        grads, variables = self._ready([g for g, _ in pairs], [v for _, v in pairs])
+        self._step(local, grads, variables, self._call(local))
         return self._iterations
 
     @property
