@@ -25,7 +25,7 @@ _FUNCTIONS = [getattr(specs, name).r_name for name in _CLASSES]
 
 _SCHEDULES = list(schedules.SCHEDULES)
 
-_SUBMODULES = ["tf_keras", "xla"]  # these import TensorFlow
+_SUBMODULES = ["distribute", "tf_keras", "xla"]  # these import TensorFlow
 
 __all__ = ["NA", "__version__", "info", "schedules", "specs", *_CLASSES, *_FUNCTIONS, *_SCHEDULES]
 

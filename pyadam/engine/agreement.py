@@ -66,6 +66,6 @@ def _difference(owner: str, worker: int, theirs: list[str], ours: list[str]) -> 
     pairs = itertools.zip_longest(theirs, ours, fillvalue="nothing")
     their, our = next((a, b) for a, b in pairs if a != b)
     return (
-        f"{owner}: the workers do not train the same: worker {worker} has {their} where this one has {our}, of "
-        f"{len(theirs)} and {len(ours)} facts; all workers have to make the same model and optimizer"
+        f"{owner}: the workers do not train the same: worker {worker} has {their} where this one has {our}; all workers have "
+        "to make the same model and optimizer"
     )

@@ -6,6 +6,7 @@ of its own, over components. Where there is one local replica, the optimizer's s
 """
 
 import contextlib
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,15 +51,37 @@ def assign(variable: Any, value: Any) -> None:
             each.assign(value)
 
 
+def mirrors(strategy: Any) -> tuple[str, ...]:
+    """The devices in this process on which a strategy mirrors variables; none if it does something else."""
+    mirroring = tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy
+    return tuple(strategy.extended.worker_devices) if isinstance(strategy, mirroring) else ()
+
+
 def undistributed() -> Any:
-    """A context in which a strategy with one local replica makes the variables that would be made without it."""
-    return tf.variable_creator_scope(lambda next_creator, **kwargs: component(next_creator(**kwargs)))
+    """A context in which a strategy with one local replica makes the variables that would be made without it.
+
+    Left to itself a strategy of several workers would also send each first value from one worker to all others.
+    """
+
+    def make(next_creator: Any, **arguments: Any) -> Any:
+        devices = mirrors(tf.distribute.get_strategy())
+        if len(devices) != 1:
+            return component(next_creator(**arguments))
+        with tf.device(devices[0]):
+            return _Plain(**{name: value for name, value in arguments.items() if name in _ARGUMENTS})
+
+    return tf.variable_creator_scope(make)
+
+
+with tf.device("CPU"):
+    _Plain = type(tf.Variable(0.0))  # what tf.Variable makes where no creator interferes
+_ARGUMENTS = frozenset(inspect.signature(_Plain.__init__).parameters)
 
 
 @contextlib.contextmanager
 def beside(variable: Any) -> Iterator[None]:
     """A context in which variables are made on the devices of this one, in the scope of its strategy or in none."""
     extended = tf.distribute.get_strategy().extended
-    ours = extended.variable_created_in_scope(variable)
+    ours = isinstance(variable, tf.distribute.DistributedValues) and extended.variable_created_in_scope(variable)
     with extended.colocate_vars_with(variable) if ours else tf.device(component(variable).device):
         yield

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from pyadam.engine.compiler import inside_xla
+from pyadam.engine.components import mirrors
 
 __all__ = ["Replicas"]
 
@@ -29,8 +30,7 @@ class Replicas:
     def __init__(self, owner: str) -> None:
         self.owner, self.strategy = owner, tf.distribute.get_strategy()
         self.size = int(self.strategy.num_replicas_in_sync)
-        known = tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy
-        devices = tuple(self.strategy.extended.worker_devices) if isinstance(self.strategy, known) else ()
+        devices = mirrors(self.strategy)
         if self.size > 1 and not devices:
             raise NotImplementedError(
                 f"{owner}: {type(self.strategy).__name__} with {self.size} replicas is not supported; use MirroredStrategy or "

@@ -13,7 +13,7 @@ try:
 except ImportError as error:
     raise ImportError("pyadam.tf_keras needs tf_keras, the second generation of Keras: pip install tf_keras") from error
 
-from pyadam.engine import Part, compute_dtype, native, undistributed
+from pyadam.engine import Part, beside, compute_dtype, native, undistributed
 from pyadam.hosts.base import BaseOptimizer
 from pyadam.hosts.classes import make_classes
 from pyadam.hosts.contract import bare_path, untracked
@@ -160,7 +160,7 @@ class Optimizer(BaseOptimizer, tf_keras.optimizers.Optimizer):  # type: ignore[m
         value = weight if weight.shape.is_fully_defined() else weight.read_value()
         shape = value.shape if slot.shape is None else slot.shape
         dtype = slot.dtype or compute_dtype(weight.dtype)
-        with tf.device(weight.device):
+        with beside(native(variable)):
             return self._add(f"{slot.name}/{bare_path(weight)}", slot.start, shape, dtype)
 
     def _add_scalar(self, name: str, start: float, dtype: Any) -> Any:

@@ -74,6 +74,8 @@ class Variables(Contract):
         self._replicas.check_variables((path(v), native(v)) for v in announced)
         for v in new:
             self._check_dtype(v)
+        if new and self._replicas.size > 1:
+            self._connect(new)
         targets = [self._target(v) for v in new]
         if self._has_arenas and self._rule.elementwise:
             make_arenas(targets)
@@ -87,8 +89,6 @@ class Variables(Contract):
             self._make_shared()
         if new:
             self._ledger.follow_order(map(self._var_key, variables))
-            if self._replicas.size > 1:
-                self._connect(new)
         if self.built:
             self._take_kept()
 
