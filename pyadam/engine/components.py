@@ -11,10 +11,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.ops.resource_variable_ops import ResourceVariable  # what tf.Variable makes without a creator
 
 from pyadam.optimizers.kinds import is_variable
 
 __all__ = ["assign", "beside", "component", "components", "native", "of_replica", "undistributed"]
+
+
+_ARGUMENTS = frozenset(inspect.signature(ResourceVariable.__init__).parameters)
 
 
 def native(variable: Any) -> Any:
@@ -68,14 +72,9 @@ def undistributed() -> Any:
         if len(devices) != 1:
             return component(next_creator(**arguments))
         with tf.device(devices[0]):
-            return _Plain(**{name: value for name, value in arguments.items() if name in _ARGUMENTS})
+            return ResourceVariable(**{name: value for name, value in arguments.items() if name in _ARGUMENTS})
 
     return tf.variable_creator_scope(make)
-
-
-with tf.device("CPU"):
-    _Plain = type(tf.Variable(0.0))  # what tf.Variable makes where no creator interferes
-_ARGUMENTS = frozenset(inspect.signature(_Plain.__init__).parameters)
 
 
 @contextlib.contextmanager

@@ -50,11 +50,22 @@ def _dense(call: Call, given: Sequence[Given], replaced: bool) -> list[Any]:
         sizes = [
             tf.size(real[i]) if real[i].shape.num_elements() is None else real[i].shape.num_elements() for i in places
         ]
-        flat = whole(tf.concat([tf.reshape(real[i], [-1]) for i in places], 0))
+        flat = whole(tf.concat([_flat(real[i]) for i in places], 0))
         for i, part in zip(places, tf.split(flat, sizes), strict=True):
-            found[i] = from_real(tf.reshape(part, tf.shape(real[i])), typed[i].dtype)
-            found[i] = tf.ensure_shape(found[i], typed[i].shape)
+            found[i] = from_real(_in_shape_of(real[i], part), typed[i].dtype)
     return [found[i] for i in range(len(given))]
+
+
+def _flat(value: Any) -> Any:
+    return value if value.shape.rank == 1 else tf.reshape(value, [-1])
+
+
+def _in_shape_of(model: Any, flat: Any) -> Any:
+    if model.shape.rank == 1:
+        return flat
+    if model.shape.is_fully_defined():
+        return tf.reshape(flat, model.shape)
+    return tf.ensure_shape(tf.reshape(flat, tf.shape(model)), model.shape)
 
 
 def _sparse(call: Call, given: Sequence[Given]) -> list[Any]:
@@ -91,7 +102,7 @@ def _width(values: Any) -> int:
 
 def _laid_out(call: Call, parts: Sequence[Any], sizes: Any) -> list[Any]:
     """Each of some tensors, flat, with those of all replicas end to end; ``sizes`` has a row for each replica."""
-    flat = tf.concat([tf.reshape(part, [-1]) for part in parts], 0)
+    flat = tf.concat([_flat(part) for part in parts], 0)
     most = tf.cast(tf.reduce_max(tf.reduce_sum(sizes, axis=1)), tf.int32)
     every = call.gather(tf.pad(flat, [[0, most - tf.size(flat)]]))
     split = [

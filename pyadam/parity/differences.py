@@ -13,6 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pyadam.parity.replicated import on_two_replicas
+
 __all__ = ["DIFFERENCES", "Row"]
 
 Measurement = Callable[[Any], Any]  # from a module of optimizers, keras.optimizers or pyadam, to its result
@@ -290,11 +292,14 @@ PRODUCT = math.prod(0.9 * (1 - 0.5 * 0.96**t) for t in range(1, 5))
 
 DIFFERENCES = [
     *(Row(1, f"{name}: sparse rows 1, 1, 3, distance from dense", duplicate_rows(name), 0.0) for name in SQUARING),
+    Row(2, "2 replicas: gradients 3 and -1, clipped to 1, rate 1", on_two_replicas("clipping"), -1.0),
+    Row(3, "2 replicas: overflow on one; weight, scale of 4", on_two_replicas("overflow"), "0, 2"),
     Row(4, "bfloat16 weight 1.0 after 5 steps of 0.01", sixteen_bits("bfloat16", 1.0), 0.95, 0.02),
     Row(4, "float16 weight 1.0 after 5 steps of 0.01, gradient 0.001", sixteen_bits("float16", 1e-3), 0.95, 0.002),
     Row(5, "Nadam's product in a graph, 3 variables, 4 steps", momentum_product, PRODUCT, 1e-7, keras="tf_keras"),
     Row(6, "calls of a learning-rate function in 4 graph steps", rate_calls, 4),
     Row(7, "accumulation: average's distance from large batches", accumulated_average, 0.0, 1e-6),
+    Row(8, "2 replicas: accumulating (1, 2), (4, 8), rate 1", on_two_replicas("accumulation"), -7.5),
     Row(9, "learning_rate=-1.0", accepts(learning_rate=-1.0), "ValueError"),
     Row(9, "learning_rate=nan", accepts(learning_rate=math.nan), "ValueError"),
     Row(9, "beta_1=1.5", accepts(beta_1=1.5), "ValueError"),
@@ -322,4 +327,7 @@ DIFFERENCES = [
     Row(21, "a new variable beside one that was trained", new_beside_known, "accepted"),
     Row(22, "a class with an update_step that no step calls", own_update_step, "TypeError"),
     Row(23, "SGD(decay=1e-6), which would do nothing", lambda module: str(module.SGD(decay=1e-6)), "TypeError"),
+    Row(24, "2 replicas: RMSprop, rows 1 and 3 of one index, rho 0", on_two_replicas("sparse"), -1.0, 1e-6),
+    Row(25, "2 replicas: steps_per_execution=2", on_two_replicas("several steps"), "works"),
+    Row(26, "2 replicas: averages that overwrite, 2 steps of -1 - 1", on_two_replicas("overwriting"), -3.0),
 ]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
-from helpers import assert_same, run_python
+from helpers import assert_same
 
 import pyadam
 import pyadam.tf_keras
@@ -248,45 +248,3 @@ def test_averages_as_weights():
         made.optimizer.finalize_variable_values(made.trainable_variables)
         found.append([*swapped, *averaged, *state(made, made.optimizer)])
     assert_same(*found)
-
-
-# --- several replicas ----------------------------------------------------------------------------------------------------
-
-
-def test_several_replicas_are_refused():
-    result = run_python(
-        """
-        import keras, tempfile, tensorflow as tf, tf_keras, pyadam, pyadam.tf_keras
-        tf.config.set_logical_device_configuration(
-            tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-        )
-        two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-
-        def refused(function):
-            try:
-                function()
-            except NotImplementedError as error:
-                assert "tf.distribute with 2 replicas" in str(error), error
-                assert "MirroredStrategy one device" in str(error), error
-            else:
-                raise AssertionError("not refused")
-
-        for module, classes in ((keras, pyadam), (tf_keras, pyadam.tf_keras)):
-            for make in (classes.Adam, lambda: classes.LossScaleOptimizer(classes.Adam())):
-                with two.scope():
-                    v, optimizer = tf.Variable([1.0]), make()
-                    refused(lambda: optimizer.build([v]))
-                refused(lambda: optimizer.apply_gradients([(tf.ones(1), v)]))
-                v, optimizer = tf.Variable([1.0]), make()
-                optimizer.build([v])
-                refused(lambda: two.run(lambda: optimizer.apply_gradients([(tf.ones(1), v)])))
-        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-        model.compile(pyadam.Adam(), "mse")
-        model.save(file := tempfile.mkdtemp() + "/m.keras")
-        with two.scope():
-            refused(lambda: keras.models.load_model(file))
-            keras.models.load_model(file, compile=False)
-        print("refused")
-        """
-    )
-    assert "refused" in result.stdout, result.stderr

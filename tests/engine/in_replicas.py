@@ -1,0 +1,364 @@
+"""Run by test_replicas.py in a process of its own: cases under MirroredStrategy with N logical CPUs.
+
+    python in_replicas.py N PATTERN
+
+Each case whose name matches prints a line: its name, a tab, what it found as JSON.
+"""
+
+import fnmatch
+import json
+import logging
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+N = int(sys.argv[1])
+tf.get_logger().setLevel(logging.ERROR)
+warnings.simplefilter("ignore")
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * N)
+STRATEGY = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(N)])
+
+import keras  # noqa: E402
+import tf_keras  # noqa: E402
+
+import pyadam.tf_keras  # noqa: E402
+
+HOSTS = {"keras": (keras, pyadam), "tf_keras": (tf_keras, pyadam.tf_keras)}
+CASES: dict[str, Callable[[], Any]] = {}
+
+
+def case(name: str, *arguments: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Enters a function among the cases, under a name, to be called with these arguments."""
+
+    def enter(function: Callable[..., Any]) -> Callable[..., Any]:
+        CASES[name] = lambda: function(*arguments)
+        return function
+
+    return enter
+
+
+def of_replicas(variable: Any) -> list[np.ndarray]:
+    """The values of a variable, or of a part of an arena, on each replica."""
+    variable = variable.value if isinstance(variable, keras.Variable) else variable
+    found = getattr(variable, "components", None) or STRATEGY.experimental_local_results(variable)
+    return [np.array(tf.cast(each.read_value(), tf.float64)) for each in found]
+
+
+def alike(variables: Any) -> bool:
+    """Whether all replicas have the same values."""
+    found = [of_replicas(v) for v in variables]
+    return all(len(values) == N and np.array_equal(values[0], x) for values in found for x in values)
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Whether two lists of variables have the same values on the first replica."""
+    return all(np.array_equal(of_replicas(x)[0], of_replicas(y)[0]) for x, y in zip(a, b, strict=True))
+
+
+def per_replica(make: Callable[[int], Any]) -> Any:
+    return STRATEGY.experimental_distribute_values_from_function(lambda context: make(context.replica_id_in_sync_group))
+
+
+# --- the same bits as one process on the sum -----------------------------------------------------------------------------
+
+SHAPES = ((3, 4), (5,), (), (70, 70), (20, 3))
+STEPS = 12
+
+
+def draw(dtype: str) -> tuple[list[np.ndarray], list[list[list[np.ndarray]]], list[list[np.ndarray]]]:
+    """First values; gradients by step, replica and variable; rows of the last one's by step and replica."""
+    rng = np.random.default_rng(0)
+    start = [rng.normal(size=shape) for shape in SHAPES]
+    gradients = [[[rng.normal(size=shape) for shape in SHAPES] for _ in range(N)] for _ in range(STEPS)]
+    rows = [[rng.integers(0, 20, size=4 + replica) for replica in range(N)] for _ in range(STEPS)]
+    typed = [[[g.astype(dtype) for g in each] for each in step] for step in gradients]
+    return [w.astype(dtype) for w in start], typed, rows
+
+
+def distributed(values: Sequence[Any]) -> Any:
+    """One of the values on each replica."""
+    return per_replica(lambda replica: values[replica])
+
+
+def sum_of(gradients: Sequence[Any]) -> Any:
+    """The sum in the order of the replicas; of sparse gradients all rows, in that order."""
+    if isinstance(gradients[0], tf.IndexedSlices):
+        values = tf.concat([g.values for g in gradients], 0)
+        return tf.IndexedSlices(values, tf.concat([g.indices for g in gradients], 0), gradients[0].dense_shape)
+    wide = [tf.cast(g, tf.float64 if g.dtype == tf.float64 else tf.float32) for g in gradients]
+    total = wide[0]
+    for g in wide[1:]:
+        total = total + g
+    return total
+
+
+def as_one_process(
+    make: Any, dtype: str = "float32", graph: bool = True, sparse: bool = False, none: bool = False
+) -> Any:
+    """Trains on replicas and in one process, and compares the bits of weights and state."""
+    start, gradients, rows = draw("float32" if dtype in ("bfloat16", "float16") else dtype)
+
+    def gradients_of(step: int, replica: int) -> list[Any]:
+        found = [tf.cast(g, dtype) for g in gradients[step][replica]]
+        if sparse:
+            index = rows[step][replica]
+            found[-1] = tf.IndexedSlices(found[-1][: len(index)], tf.constant(index), tf.constant([20, 3], tf.int64))
+        if none and step % 3 == 1:
+            found[1] = None
+        return found
+
+    def trained(run: Any) -> list[Any]:
+        ws = [keras.Variable(w, dtype=dtype, name=f"v{i}") for i, w in enumerate(start)]
+        optimizer = make()
+        apply = (
+            (lambda gs: optimizer.apply(gs, ws)) if run is None else (lambda gs: run(optimizer.apply, args=(gs, ws)))
+        )
+        apply = tf.function(apply, autograph=False, reduce_retracing=True) if graph else apply
+        for step in range(STEPS):
+            each = [gradients_of(step, replica) for replica in range(N)]
+            together = sum_of if run is None else distributed
+            apply([None if gs[0] is None else together(gs) for gs in zip(*each, strict=True)])
+        return [*ws, *optimizer.variables], optimizer
+
+    with STRATEGY.scope():
+        several, optimizer = trained(STRATEGY.run)
+    one, _ = trained(None)
+    traces = [program.traces for program in optimizer._engine.programs]
+    return {"alike": alike(several), "equal": equal(several, one), "traces": traces}
+
+
+for _name in pyadam.specs.SPECS:
+    case(f"bits {_name}", lambda name=_name: getattr(pyadam, name)(0.01))(as_one_process)
+for _name, _arguments in {
+    "global_clipnorm": {"global_clipnorm": 0.5},
+    "clipnorm, decay": {"clipnorm": 0.5, "weight_decay": 0.01},
+    "clipvalue, loss scale": {"clipvalue": 0.5, "loss_scale_factor": 8.0},
+    "accumulation, averages": {"gradient_accumulation_steps": 3, "use_ema": True, "ema_overwrite_frequency": 2},
+    "averages": {"use_ema": True, "ema_momentum": 0.9},
+    "bfloat16 slots": {"slot_dtype": "bfloat16"},
+    "uncompiled": {"jit_compile": False},
+}.items():
+    case(f"bits {_name}", lambda arguments=_arguments: pyadam.Adam(0.01, **arguments))(as_one_process)
+case("bits schedule", lambda: pyadam.Adam(keras.optimizers.schedules.ExponentialDecay(0.01, 3, 0.5)))(as_one_process)
+for _dtype in ("float64", "bfloat16", "float16"):
+    case(f"bits {_dtype}", lambda: pyadam.Adam(0.01), _dtype)(as_one_process)
+case("bits eager", lambda: pyadam.Adam(0.01), "float32", False)(as_one_process)
+case("bits sparse", lambda: pyadam.Adam(0.01), "float32", True, True)(as_one_process)
+case("bits sparse, eager", lambda: pyadam.Adam(0.01), "float32", False, True)(as_one_process)
+case("bits sparse, global_clipnorm", lambda: pyadam.RMSprop(0.01, global_clipnorm=0.5), "float32", True, True)(
+    as_one_process
+)
+case("bits sparse, LazyAdam", lambda: pyadam.LazyAdam(0.01), "float32", True, True)(as_one_process)
+case("bits sparse, float64", lambda: pyadam.SGD(0.01, momentum=0.9), "float64", True, True)(as_one_process)
+case("bits missing", lambda: pyadam.Adam(0.01), "float32", False, False, True)(as_one_process)
+
+# --- fit, files, callbacks -----------------------------------------------------------------------------------------------
+
+X = np.random.default_rng(0).normal(size=(24 * N, 4)).astype("float32")
+Y = (X @ np.array([[1.0], [-2], [3], [0.5]])).astype("float32")
+
+
+def model_of(host: Any, optimizer: Any, policy: str | None = None, **compile_arguments: Any) -> Any:
+    glorot = host.initializers.GlorotUniform
+    inputs = host.Input((4,))
+    hidden = host.layers.Dense(8, activation="tanh", kernel_initializer=glorot(seed=3), dtype=policy)(inputs)
+    model = host.Model(inputs, host.layers.Dense(1, kernel_initializer=glorot(seed=4), dtype=policy)(hidden))
+    model.compile(optimizer, "mse", **compile_arguments)
+    return model
+
+
+def fitted(host: Any, make: Any, epochs: int = 3, callbacks: Any = (), **arguments: Any) -> Any:
+    with STRATEGY.scope():
+        model = model_of(host, make(), **arguments)
+    return more(model, epochs, callbacks)
+
+
+def more(model: Any, epochs: int = 1, callbacks: Any = ()) -> Any:
+    model.fit(X, Y, batch_size=24, epochs=epochs, verbose=0, shuffle=False, callbacks=list(callbacks))
+    return model
+
+
+def everything(model: Any) -> list[Any]:
+    return [*model.trainable_variables, *model.optimizer.variables]
+
+
+def losses(host: Any, optimizers: Any) -> Any:
+    theirs, ours = (
+        fitted(host, lambda optimizer=each: optimizer(0.01)) for each in (host.optimizers.Adam, optimizers.Adam)
+    )
+    close = [
+        np.allclose(a, b, rtol=1e-5, atol=1e-6) for a, b in zip(theirs.get_weights(), ours.get_weights(), strict=True)
+    ]
+    return {"alike": alike(everything(ours)), "Keras' numbers": all(close)}
+
+
+def several_steps_per_execution(host: Any, optimizers: Any) -> Any:
+    one, two = (fitted(host, lambda: optimizers.Adam(0.01), steps_per_execution=n) for n in (1, 2))
+    return {"alike": alike(everything(two)), "equal": equal(everything(one), everything(two))}
+
+
+def function(host: Any, optimizers: Any, **arguments: Any) -> Any:
+    calls: list[int] = []
+
+    def rate() -> float:
+        calls.append(1)
+        return 0.01 / len(calls)
+
+    model = fitted(host, lambda: optimizers.Adam(rate), **arguments)
+    return {"alike": alike(everything(model)), "once a step": len(calls) == int(model.optimizer.iterations.numpy())}
+
+
+def set_by_a_callback(host: Any, optimizers: Any) -> Any:
+    halve = host.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+    model = fitted(host, lambda: optimizers.Adam(0.01), callbacks=[halve])
+    rates = of_replicas(model.optimizer.learning_rate)
+    return {"alike": alike(everything(model)), "set": rates == [np.float32(0.01) / 8] * N}
+
+
+def changed_between_fits(host: Any, optimizers: Any) -> Any:
+    model = fitted(host, lambda: optimizers.Adam(0.01))
+    model.optimizer.beta_1 = 0.5
+    return {"alike": alike(everything(more(model)))}
+
+
+def averages(host: Any, optimizers: Any) -> Any:
+    model = fitted(host, lambda: optimizers.Adam(0.01, use_ema=True))
+    raw = model.get_weights()
+    with model.optimizer.averaged_weights():
+        inside = alike(model.trainable_variables)
+    return {
+        "alike": alike(everything(model)),
+        "inside": inside,
+        "restored": np.array_equal(raw[0], model.get_weights()[0]),
+    }
+
+
+def mixed_precision(host: Any, optimizers: Any) -> Any:
+    model = fitted(
+        host, lambda: optimizers.LossScaleOptimizer(optimizers.Adam(0.01)), policy="mixed_float16", jit_compile=False
+    )
+    return {"alike": alike(everything(model)), "trained": int(model.optimizer.inner_optimizer.iterations.numpy()) > 0}
+
+
+def files(host: Any, optimizers: Any) -> Any:
+    """A model that was saved goes on with the same bits, in a scope; it loads without one, too."""
+    folder = Path(tempfile.mkdtemp())
+    model = fitted(host, lambda: optimizers.AdamW(0.01, clipnorm=1.0))
+    model.save(folder / "model.keras")
+    model.save_weights(folder / "model.weights.h5")
+    checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer).save(str(folder / "checkpoint"))
+    alone = host.models.load_model(folder / "model.keras")
+    found = {"alone": equal(everything(alone), everything(model))}
+    more(model)
+    with STRATEGY.scope():
+        loaded, from_weights, restored = (
+            host.models.load_model(folder / "model.keras"),
+            *(model_of(host, optimizers.AdamW(0.01, clipnorm=1.0)) for _ in range(2)),
+        )
+        from_weights.load_weights(folder / "model.weights.h5")
+        tf.train.Checkpoint(model=restored, optimizer=restored.optimizer).restore(checkpoint)
+    for name, other in {"keras": loaded, "weights.h5": from_weights, "Checkpoint": restored}.items():
+        more(other)
+        found |= {name: equal(everything(other), everything(model)), f"{name}, alike": alike(everything(other))}
+    return found
+
+
+def eager(host: Any, optimizers: Any) -> Any:
+    return {"alike": alike(everything(fitted(host, lambda: optimizers.Adam(0.01), epochs=1, run_eagerly=True)))}
+
+
+for _host in HOSTS:
+    case(f"fit {_host}", *HOSTS[_host])(losses)
+    case(f"fit {_host} eager", *HOSTS[_host])(eager)
+    case(f"fit {_host} steps_per_execution", *HOSTS[_host])(several_steps_per_execution)
+    case(f"fit {_host} function", *HOSTS[_host])(function)
+    case(f"fit {_host} function, eager", *HOSTS[_host])(
+        lambda host, ours: function(host, ours, run_eagerly=True, epochs=1)
+    )
+    case(f"fit {_host} callback", *HOSTS[_host])(set_by_a_callback)
+    case(f"fit {_host} changed", *HOSTS[_host])(changed_between_fits)
+    case(f"fit {_host} averages", *HOSTS[_host])(averages)
+    case(f"fit {_host} mixed precision", *HOSTS[_host])(mixed_precision)
+    case(f"fit {_host} files", *HOSTS[_host])(files)
+
+# --- what is refused, and what does not grow -----------------------------------------------------------------------------
+
+
+def message(action: Callable[[], Any]) -> str:
+    try:
+        action()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return "nothing"
+
+
+def gradient_step(optimizer: Any, variables: Any) -> None:
+    optimizer.apply_gradients([(tf.ones_like(v), v) for v in variables])
+
+
+@case("refused")
+def refused() -> Any:
+    found = {}
+    outside = pyadam.Adam()
+    plain = keras.Variable(1.0, name="plain")
+    with STRATEGY.scope():
+        inside, weight = pyadam.Adam(), keras.Variable(1.0, name="weight")
+        found["cross-replica"] = message(lambda: gradient_step(inside, [weight]))
+    found["outside of run"] = message(lambda: gradient_step(inside, [weight]))
+    found["optimizer outside"] = message(lambda: STRATEGY.run(lambda: gradient_step(outside, [weight])))
+    found["weight outside"] = message(lambda: STRATEGY.run(lambda: gradient_step(inside, [plain])))
+    found["built outside"] = message(lambda: pyadam.Adam().build([weight]))
+    compiled = tf.function(
+        lambda: STRATEGY.run(lambda: gradient_step(inside, [weight])), jit_compile=True, autograph=False
+    )
+    found["compiled as a whole"] = message(compiled)
+    central = tf.distribute.experimental.CentralStorageStrategy([f"CPU:{i}" for i in range(N)])
+    with central.scope():
+        found["CentralStorage"] = message(pyadam.Adam)
+    with STRATEGY.scope():
+        found["foreign inner"] = message(lambda: pyadam.LossScaleOptimizer(keras.optimizers.Adam()))
+    return found
+
+
+@case("graph")
+def graph() -> Any:
+    """Nodes and collectives of a step over 40 variables, pyadam's and Keras'; programs."""
+
+    def nodes(make: Any) -> Any:
+        with STRATEGY.scope():
+            ws = [keras.Variable(np.ones(8 + i, "float32")) for i in range(40)]
+            optimizer = make()
+            optimizer.build(ws)
+        step = lambda gs: STRATEGY.run(optimizer.apply, args=(gs, ws))  # noqa: E731
+        gradients = [per_replica(lambda r, w=w: tf.ones(w.shape)) for w in ws]
+        function = tf.function(step, autograph=False).get_concrete_function(gradients)
+        definition = function.graph.as_graph_def()
+        every = [*definition.node, *(node for f in definition.library.function for node in f.node_def)]
+        return optimizer, len(every), sum("Collective" in node.op for node in every) // N
+
+    theirs = nodes(lambda: keras.optimizers.Adam(0.01))
+    ours = nodes(lambda: pyadam.Adam(0.01))
+    return {
+        "Keras' nodes": theirs[1],
+        "nodes": ours[1],
+        "collectives": ours[2],
+        "programs": len(ours[0]._engine.programs),
+        "traces": [program.traces for program in ours[0]._engine.programs],
+    }
+
+
+if __name__ == "__main__":
+    for _name, _function in CASES.items():
+        if fnmatch.fnmatch(_name, sys.argv[2]):
+            try:
+                _found = _function()
+            except Exception as error:
+                _found = {"error": f"{type(error).__name__}: {error}"}
+            print(_name, json.dumps(_found), sep="\t", flush=True)

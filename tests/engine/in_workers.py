@@ -1,0 +1,257 @@
+"""Run by test_workers.py, one process for each worker: cases under MultiWorkerMirroredStrategy, the cluster in TF_CONFIG.
+
+    python in_workers.py CASE...
+
+Each case prints a line: its name, a tab, what it found as JSON.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import signal
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+tf.get_logger().setLevel(logging.ERROR)
+warnings.simplefilter("ignore")
+WORKER = int(json.loads(os.environ["TF_CONFIG"])["task"]["index"])
+STRATEGY = tf.distribute.MultiWorkerMirroredStrategy()
+N = STRATEGY.num_replicas_in_sync
+
+import keras  # noqa: E402
+import tf_keras  # noqa: E402
+
+import pyadam.distribute  # noqa: E402
+import pyadam.tf_keras  # noqa: E402
+
+HOSTS = {"keras": (keras, pyadam), "tf_keras": (tf_keras, pyadam.tf_keras)}
+CASES: dict[str, Callable[[], Any]] = {}
+BATCH = 12
+X = np.random.default_rng(0).normal(size=(2 * BATCH, 4)).astype("float32")
+Y = (X @ np.array([[1.0], [-2], [3], [0.5]])).astype("float32")
+
+
+def digest(variables: Any) -> str:
+    """A fingerprint of values."""
+    return hashlib.sha256(b"".join(np.ascontiguousarray(v.numpy()).tobytes() for v in variables)).hexdigest()[:16]
+
+
+def model_of(host: Any) -> Any:
+    glorot = host.initializers.GlorotUniform
+    inputs = host.Input((4,))
+    hidden = host.layers.Dense(8, activation="tanh", kernel_initializer=glorot(seed=3))(inputs)
+    return host.Model(inputs, host.layers.Dense(1, kernel_initializer=glorot(seed=4))(hidden))
+
+
+def data(epochs: int) -> Any:
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return tf.data.Dataset.from_tensor_slices((X, Y)).batch(BATCH).repeat(epochs).with_options(options)
+
+
+def gradients(model: Any, x: Any, y: Any) -> Any:
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.square(model(x, training=True) - y)) / BATCH
+    return tape.gradient(loss, model.trainable_variables)
+
+
+def on_workers(host: Any, make: Any, epochs: int, graph: bool = True) -> tuple[Any, Any]:
+    """A custom loop on all workers."""
+    with STRATEGY.scope():
+        model, optimizer = model_of(host), make()
+
+    def step(x: Any, y: Any) -> None:
+        optimizer.apply_gradients(list(zip(gradients(model, x, y), model.trainable_variables, strict=True)))
+
+    def run(x: Any, y: Any) -> None:
+        STRATEGY.run(step, args=(x, y))
+
+    run = tf.function(run, autograph=False) if graph else run
+    for x, y in STRATEGY.experimental_distribute_dataset(data(epochs)):
+        run(x, y)
+    return model, optimizer
+
+
+def in_one_process(host: Any, make: Any, epochs: int, graph: bool = True) -> tuple[Any, Any]:
+    """The same on the sum of the workers' gradients, in their order."""
+    model, optimizer = model_of(host), make()
+
+    def step(x: Any, y: Any) -> None:
+        parts = [gradients(model, a, b) for a, b in zip(tf.split(x, N), tf.split(y, N), strict=True)]
+        total = parts[0]
+        for part in parts[1:]:
+            total = [a + b for a, b in zip(total, part, strict=True)]
+        optimizer.apply_gradients(list(zip(total, model.trainable_variables, strict=True)))
+
+    step = tf.function(step, autograph=False) if graph else step
+    for x, y in tf.data.Dataset.from_tensor_slices((X, Y)).batch(BATCH).repeat(epochs):
+        step(x, y)
+    return model, optimizer
+
+
+def facts(model: Any, optimizer: Any) -> list[str]:
+    return [digest(model.trainable_variables), digest(optimizer.variables)]
+
+
+def loop(host: Any, make: Any, epochs: int = 6, graph: bool = True) -> Any:
+    several = facts(*on_workers(host, make, epochs, graph))
+    return {"facts": several, "equal": several == facts(*in_one_process(host, make, epochs, graph))}
+
+
+def fit(host: Any, optimizers: Any) -> Any:
+    """``fit`` has the bits of the custom loop."""
+    make = lambda: optimizers.Adam(0.01, global_clipnorm=1.0)  # noqa: E731
+    with STRATEGY.scope():
+        model = model_of(host)
+        model.compile(make(), "mse", metrics=["mae"])
+    if host is keras:
+        assert pyadam.distribute.on_workers(model) is model
+    history = model.fit(data(1), epochs=3, verbose=0, validation_data=data(1)).history
+    losses = [history["val_loss"][-1], model.evaluate(data(1), verbose=0)[0]]
+    with STRATEGY.scope():
+        other = model_of(host)
+        optimizer = make()
+
+    def step(x: Any, y: Any) -> None:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(y - other(x, training=True))) / N
+        found = tape.gradient(loss, other.trainable_variables)
+        optimizer.apply_gradients(list(zip(found, other.trainable_variables, strict=True)))
+
+    run = tf.function(lambda x, y: STRATEGY.run(step, args=(x, y)), autograph=False)
+    for x, y in STRATEGY.experimental_distribute_dataset(data(3)):
+        run(x, y)
+    close = [
+        np.allclose(a, b, rtol=1e-5, atol=1e-7) for a, b in zip(model.get_weights(), other.get_weights(), strict=True)
+    ]
+    predicted = model.predict(X, verbose=0).shape == (len(X), 1)
+    return {
+        "facts": [digest(model.trainable_variables), losses],
+        "equal": all(close) and losses[0] == losses[1] and predicted,
+    }
+
+
+def function(host: Any, optimizers: Any) -> Any:
+    """The first worker's function decides: the others' give other values."""
+    calls: list[int] = []
+
+    def rate(worker: int = WORKER) -> float:
+        calls.append(1)
+        return 0.01 / len(calls) + worker
+
+    model, optimizer = on_workers(host, lambda: optimizers.Adam(rate), 3)
+    calls.clear()
+    first = in_one_process(host, lambda: optimizers.Adam(lambda: rate(0)), 3)
+    return {"facts": facts(model, optimizer), "equal": facts(model, optimizer) == facts(*first)}
+
+
+def overflow(host: Any, optimizers: Any) -> Any:
+    """An infinite gradient on the second worker alone: all skip the step."""
+    with STRATEGY.scope():
+        weight = keras.Variable(0.0) if host is keras else tf.Variable(0.0)
+        optimizer = optimizers.LossScaleOptimizer(optimizers.SGD(1.0), initial_scale=4.0)
+
+    def step(g: Any) -> None:
+        optimizer.apply_gradients([(g, weight)])
+
+    run = tf.function(lambda g: STRATEGY.run(step, args=(g,)), autograph=False)
+    run(STRATEGY.experimental_distribute_values_from_function(lambda c: tf.constant([1.0, np.inf][min(WORKER, 1)])))
+    found = [float(weight.numpy()), float(np.array(optimizer.dynamic_scale))]
+    return {"facts": found, "equal": found == [0.0, 2.0]}
+
+
+def mismatch(host: Any, make: Any, width: int = 8) -> Any:
+    """A step of workers that were given different things: the error of each."""
+    try:
+        with STRATEGY.scope():
+            weight = tf.Variable(tf.zeros([8])) if host is tf_keras else keras.Variable(tf.zeros([8]))
+            weights = [weight] if width == 8 else [weight, *[tf.Variable(tf.zeros([8])) for _ in range(1)]]
+            optimizer = make()
+        some = weights if WORKER == 0 else weights[:1]
+        STRATEGY.run(lambda: optimizer.apply_gradients([(tf.ones_like(w), w) for w in some]))
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+    return {"error": "nothing"}
+
+
+for _host, (_keras, _ours) in HOSTS.items():
+    CASES |= {
+        f"{_host} loop": lambda k=_keras, p=_ours: loop(k, lambda: p.Adam(0.01, global_clipnorm=1.0)),
+        f"{_host} eager": lambda k=_keras, p=_ours: loop(k, lambda: p.Nadam(0.01), 2, False),
+        f"{_host} accumulation, averages": lambda k=_keras, p=_ours: loop(
+            k, lambda: p.AdamW(0.01, gradient_accumulation_steps=3, use_ema=True)
+        ),
+        f"{_host} fit": lambda k=_keras, p=_ours: fit(k, p),
+        f"{_host} function": lambda k=_keras, p=_ours: function(k, p),
+        f"{_host} overflow": lambda k=_keras, p=_ours: overflow(k, p),
+        f"{_host} mismatch argument": lambda k=_keras, p=_ours: mismatch(k, lambda: p.Adam(0.01 * (1 + WORKER))),
+        f"{_host} mismatch class": lambda k=_keras, p=_ours: mismatch(
+            k, lambda: (p.Adam, p.Nadam)[min(WORKER, 1)](0.01)
+        ),
+        f"{_host} mismatch variables": lambda k=_keras, p=_ours: mismatch(k, lambda: p.Adam(0.01), width=9),
+    }
+
+
+# --- a worker that dies --------------------------------------------------------------------------------------------------
+
+FOLDER = os.environ.get("CHECKPOINTS", "")
+LAST = 40  # steps
+
+
+def train_with_checkpoints(die_at: int | None = None) -> Any:
+    """Trains to step LAST from the last checkpoint; the second worker dies in a step, if asked."""
+    with STRATEGY.scope():
+        model, optimizer = model_of(keras), pyadam.Adam(0.01, global_clipnorm=1.0)
+        optimizer.build(model.trainable_variables)
+    folder = FOLDER if WORKER == 0 else tempfile.mkdtemp()
+    checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer)
+    manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=2)
+    last = tf.train.latest_checkpoint(FOLDER)
+    if last is not None:
+        checkpoint.restore(last)
+
+    def step(x: Any, y: Any) -> None:
+        optimizer.apply_gradients(list(zip(gradients(model, x, y), model.trainable_variables, strict=True)))
+
+    run = tf.function(lambda x, y: STRATEGY.run(step, args=(x, y)), autograph=False)
+    start = int(optimizer.iterations.numpy())
+    clock = time.monotonic()
+    try:
+        for number in range(start, LAST):
+            rows = np.random.default_rng([number, WORKER]).integers(0, len(X), BATCH // N)
+            if number == die_at and WORKER == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            clock = time.monotonic()
+            run(tf.constant(X[rows]), tf.constant(Y[rows]))
+            if number % 8 == 7:
+                manager.save(checkpoint_number=number + 1)
+    except tf.errors.OpError as error:
+        return {
+            "start": start,
+            "error": type(error).__name__,
+            "words": str(error)[:300],
+            "seconds": time.monotonic() - clock,
+        }
+    return {"start": start, "facts": facts(model, optimizer)}
+
+
+CASES["train"] = train_with_checkpoints
+for _step in range(1, LAST):
+    CASES[f"die {_step}"] = lambda step=_step: train_with_checkpoints(step)
+
+if __name__ == "__main__":
+    for _name in sys.argv[1:]:
+        try:
+            _found = CASES[_name]()
+        except Exception as error:
+            _found = {"error": f"{type(error).__name__}: {error}"}
+        print(_name, json.dumps(_found), sep="\t", flush=True)
+    os._exit(0)  # a cluster with a dead worker waits for it at the end

@@ -1,0 +1,88 @@
+"""Several replicas of one process: alike, equal to one process on the summed gradient; what is refused."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from family import EVERY
+
+PROGRAM = Path(__file__).with_name("in_replicas.py")
+BITS = [
+    *EVERY,
+    "global_clipnorm",
+    "clipnorm, decay",
+    "clipvalue, loss scale",
+    "accumulation, averages",
+    "averages",
+    "bfloat16 slots",
+    "uncompiled",
+    "schedule",
+    "float64",
+    "bfloat16",
+    "float16",
+    "eager",
+    "sparse",
+    "sparse, eager",
+    "sparse, global_clipnorm",
+    "sparse, LazyAdam",
+    "sparse, float64",
+    "missing",
+]
+FIT = ["", " eager", " steps_per_execution", " function", " function, eager", " callback", " changed", " averages"]
+FIT += [" mixed precision", " files"]
+
+
+@functools.cache
+def found(replicas, pattern):
+    """What the cases with such names found with so many replicas, in a process of its own."""
+    command = [sys.executable, str(PROGRAM), str(replicas), pattern]
+    environment = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "PYADAM_SINGLE_PASS")}
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    lines = [line.split("\t") for line in run.stdout.splitlines() if "\t" in line]
+    assert lines, run.stderr
+    return {name: json.loads(result) for name, result in lines}
+
+
+@pytest.mark.parametrize(
+    "replicas", [2, pytest.param(3, marks=pytest.mark.long), pytest.param(4, marks=pytest.mark.long)]
+)
+@pytest.mark.parametrize("name", BITS)
+def test_replicas_have_the_bits_of_one_process_and_one_program_each(name, replicas):
+    result = found(replicas, "bits *")[f"bits {name}"]
+    assert (result["alike"], result["equal"]) == (True, True), result
+    assert set(result["traces"]) == {1}
+
+
+@pytest.mark.parametrize("name", FIT)
+@pytest.mark.parametrize("host", ["keras", "tf_keras"])
+def test_fit(host, name):
+    result = found(2, "fit *")[f"fit {host}{name}"]
+    assert all(value is True for value in result.values()), result
+
+
+REFUSED = {
+    "cross-replica": "RuntimeError: Adam: a step of 2 replicas must be taken on each of them; call apply() in a function that",
+    "outside of run": "RuntimeError: Adam: a step of 2 replicas must be taken on each of them; call apply() in a function that",
+    "optimizer outside": "ValueError: Adam: the optimizer was not made within the scope of the MirroredStrategy that takes the",
+    "weight outside": "ValueError: Adam: plain was not made within the scope of the optimizer's MirroredStrategy; make model",
+    "built outside": "ValueError: Adam: the optimizer was not made within the scope of the MirroredStrategy that made weight;",
+    "compiled as a whole": "ValueError: Adam: a train step that is compiled as a whole can't take place on several CPUs; set",
+    "CentralStorage": "NotImplementedError: Adam: CentralStorageStrategy with 2 replicas is not supported; use Mirrored",
+    "foreign inner": "NotImplementedError: LossScaleOptimizer: with 2 replicas the inner optimizer must be pyadam's, got",
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_refused(what):
+    assert found(2, "refused")["refused"][what].startswith(REFUSED[what])
+
+
+def test_the_graph_is_small():
+    """40 variables: fewer than a quarter of Keras' nodes, two collectives, and a program for each replica."""
+    result = found(2, "graph")["graph"]
+    assert 4 * result["nodes"] < result["Keras' nodes"]
+    assert (result["collectives"], result["programs"], result["traces"]) == (2, 2, [1, 1])
