@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.ops.resource_variable_ops import ResourceVariable  # what tf.Variable makes
 
 from pyadam.optimizers.kinds import is_variable
 
@@ -67,15 +68,11 @@ def undistributed() -> Any:
         devices = mirrors(tf.distribute.get_strategy())
         if len(devices) != 1:
             return component(next_creator(**arguments))
+        accepted = inspect.signature(ResourceVariable.__init__).parameters
         with tf.device(devices[0]):
-            return _Plain(**{name: value for name, value in arguments.items() if name in _ARGUMENTS})
+            return ResourceVariable(**{name: value for name, value in arguments.items() if name in accepted})
 
     return tf.variable_creator_scope(make)
-
-
-with tf.device("CPU"):
-    _Plain = type(tf.Variable(0.0))  # what tf.Variable makes where no creator interferes
-_ARGUMENTS = frozenset(inspect.signature(_Plain.__init__).parameters)
 
 
 @contextlib.contextmanager

@@ -250,6 +250,19 @@ def test_averages_as_weights():
     assert_same(*found)
 
 
+def test_devices_can_be_configured_after_pyadam_is_imported():
+    code = """
+        import pyadam
+        pyadam.Adam
+        import tensorflow as tf
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        assert len(tf.config.list_logical_devices("CPU")) == 2
+    """
+    run = run_python(code)
+    assert run.returncode == 0, run.stderr[-3000:]
+
+
 # --- several replicas ----------------------------------------------------------------------------------------------------
 
 
