@@ -43,10 +43,10 @@ def test_the_whole_table_and_a_hundred_random_cases():
 
 @pytest.mark.needs_r
 def test_replicas_in_r_and_python_and_one_process_come_to_the_same_bits():
-    patterns = ["nadam sparse float32", "adamw some none float64", "sgd learning_rate=function*float32"]
+    patterns = ["nadam sparse float32", "sgd learning_rate=function*float32"]
     printed = lines_of("--replicas", "2", "--all", "--only", *patterns)
-    assert printed[0] == "3 cases, 50 steps each on 2 replicas"
-    assert [line.split()[1:] for line in printed[-3:]] == [["0", "0", "0", "all", "1", "cases", "ok"]] * 3
+    assert printed[0] == "2 cases, 50 steps each on 2 replicas"
+    assert [line.split()[1:] for line in printed[-2:]] == [["0", "0", "0", "all", "1", "cases", "ok"]] * 2
 
 
 @pytest.mark.long
