@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     only = "only cases whose name contains one of these, such as 'nadam*sparse'"
     parser.add_argument("--only", nargs="+", default=["*"], metavar="PATTERN", help=only)
     replicas = (
-        "instead, train on N replicas of tf.distribute.MirroredStrategy, 2 to 4, each with its own gradients, in Python and in "
-        "R, always in a graph (tf.function), and in one eager process on the sums of the gradients; all must have the same bits"
+        "instead train on N replicas of tf.distribute.MirroredStrategy, 2 to 4, in a graph (tf.function), each with its "
+        "own gradients, in Python and in R, and in one eager process on the sums of the gradients; all must have the same bits"
     )
     parser.add_argument("--replicas", type=int, choices=range(2, 5), default=1, metavar="N", help=replicas)
     parser.add_argument("--no-r", action="store_true", help="leave R out")
