@@ -2,7 +2,7 @@
 
 docs/numerics.md, "How equal is the same?", gives the limits: R and Python may not differ at all; compiled and uncompiled
 steps by 4 ULP; Keras and the oracle by one ULP a step plus a small share of the weight's total change (see
-`compare.limits`).
+`compare.limits`). With ``--replicas`` nothing may differ at all.
 """
 
 import argparse
@@ -18,6 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the random cases (default: 0)")
     only = "only cases whose name contains one of these, such as 'nadam*sparse'"
     parser.add_argument("--only", nargs="+", default=["*"], metavar="PATTERN", help=only)
+    replicas = (
+        "instead train on N replicas of tf.distribute.MirroredStrategy, 2 to 4, in a graph (tf.function), each with its "
+        "own gradients, in Python and in R, and in one eager process on the sums of the gradients; all must have the same bits"
+    )
+    parser.add_argument("--replicas", type=int, choices=range(2, 5), default=1, metavar="N", help=replicas)
     parser.add_argument("--no-r", action="store_true", help="leave R out")
 
 
@@ -25,7 +30,7 @@ def main(args: argparse.Namespace) -> int:
     """Runs the cases and prints the table; 0 if all pass, 1 if one fails, 2 if something needed is missing."""
     from pyadam.parity.cases import random_cases, select, table
     from pyadam.parity.rscript import unavailable
-    from pyadam.parity.run import one_thread, verdicts
+    from pyadam.parity.run import one_thread, reporting, verdicts
 
     one_thread()
     cases = select(table(args.all) + random_cases(args.cases, args.seed), args.only)
@@ -35,17 +40,13 @@ def main(args: argparse.Namespace) -> int:
     if not args.no_r and (reason := unavailable()):
         print(f"pyadam parity: {reason}; or leave R out with --no-r", file=sys.stderr)
         return 2
-    print(f"{len(cases)} cases, {cases[0].steps} steps each\n", flush=True)
+    where = f" on {args.replicas} replicas" if args.replicas > 1 else ""
+    print(f"{len(cases)} cases, {cases[0].steps} steps each{where}\n", flush=True)
     found = []
-    for verdict in verdicts(cases, with_r=not args.no_r):
-        from pyadam.parity.report import HEADER, summary  # imports TensorFlow
-
+    for verdict in verdicts(cases, not args.no_r, args.replicas):
         if not found:
-            print(HEADER)
+            print(reporting(args.replicas).HEADER)
         found.append(verdict)
         print(verdict, flush=True)
-    print(f"\n{summary(found)}")
-    reasons = sorted({verdict.without_keras for verdict in found if verdict.without_keras})
-    if reasons:
-        print("\n-: not compared with Keras, because", *reasons, sep="\n   ")
+    print(f"\n{reporting(args.replicas).summary(found)}")
     return int(any(verdict.faults for verdict in found))

@@ -3,8 +3,9 @@
 import contextlib
 import functools
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,18 @@ from pyadam.parity.compare import (
 from pyadam.parity.inputs import Inputs
 from pyadam.parity.run_python import Run, compiled_apart, magnified, run_keras, run_oracle, run_pyadam
 
-__all__ = ["HEADER", "Difference", "Verdict", "against_r", "compare", "judge", "summary"]
+__all__ = [
+    "HEADER",
+    "Difference",
+    "Verdict",
+    "against_r",
+    "by_optimizer",
+    "compare",
+    "judge",
+    "noting",
+    "summary",
+    "worst",
+]
 
 
 @dataclass(frozen=True)
@@ -156,46 +168,54 @@ def against_r(run: Run, values: Values) -> float:
     return worst
 
 
+@contextlib.contextmanager
+def noting(errors: list[str], who: str) -> Iterator[None]:
+    """Records an exception as a fault of a case, so the other cases still run."""
+    try:
+        yield
+    except Exception as error:
+        errors.append(f"{who}: {type(error).__name__}: {' '.join(str(error).split())}")
+
+
 def judge(case: Case, inputs: Inputs, r_values: Callable[[], Values] | None) -> Verdict:
     """Runs a case in Python and compares; `r_values` returns R's results, or raises RuntimeError if R failed."""
     found: dict[str, object] = {"without_keras": case.without_keras()}
     errors: list[str] = []
-
-    @contextlib.contextmanager
-    def noting(who: str):
-        """Records an exception as a fault of this case, so the other cases still run."""
-        try:
-            yield
-        except Exception as error:
-            errors.append(f"{who}: {type(error).__name__}: {' '.join(str(error).split())}")
-
-    with noting("Python"):
+    with noting(errors, "Python"):
         run = run_pyadam(case, inputs)
         found["oracle"], with_keras = compare(case, inputs, run)
         found["compiled_ulp"] = compiled_apart(case, inputs, run)
         if not case.without_keras():
-            with noting("Keras"):
+            with noting(errors, "Keras"):
                 found["keras"] = with_keras()
         if r_values is not None:
-            with noting("R"):
+            with noting(errors, "R"):
                 found["r_ulp"] = against_r(run, r_values())
     return Verdict(case, errors=tuple(errors), **found)
 
 
-def summary(verdicts: list[Verdict]) -> str:
-    """One line per optimizer: the worst of each column, and how many cases failed."""
-    lines = []
+def worst(values: Iterable[float | None]) -> float | None:
+    """The largest of some values, None among them; None if there is no other."""
+    return max((value for value in values if value is not None), default=None)
+
+
+def by_optimizer(verdicts: Sequence[Any]) -> Iterator[tuple[str, list[Any], str]]:
+    """The verdicts on the cases of each optimizer, and how many of them failed, in words."""
     for optimizer in dict.fromkeys(verdict.case.optimizer for verdict in verdicts):
         mine = [v for v in verdicts if v.case.optimizer == optimizer]
+        failed = sum(bool(v.faults) for v in mine)
+        yield optimizer, mine, f"{failed} of {len(mine)} cases FAILED" if failed else f"all {len(mine)} cases ok"
 
-        def worst(values: Iterable[float | None]) -> float | None:
-            known = [value for value in values if value is not None]
-            return max(known) if known else None
 
-        columns = [worst(v.r_ulp for v in mine), worst(v.compiled_ulp for v in mine)]
+def summary(verdicts: list[Verdict]) -> str:
+    """One line per optimizer: the worst of each column, and how many cases failed. Then why some lack Keras' column."""
+    lines = []
+    for optimizer, mine, words in by_optimizer(verdicts):
+        columns: list[object] = [worst(v.r_ulp for v in mine), worst(v.compiled_ulp for v in mine)]
         for side in ([v.keras for v in mine if v.keras], [v.oracle for v in mine if v.oracle]):
             columns.append(functools.reduce(operator.or_, side) if side else None)
-        failed = sum(bool(v.faults) for v in mine)
-        words = f"{failed} of {len(mine)} cases FAILED" if failed else f"all {len(mine)} cases ok"
         lines.append(_row(optimizer, *columns, words))
+    reasons = sorted({verdict.without_keras for verdict in verdicts if verdict.without_keras})
+    if reasons:
+        lines += ["", "-: not compared with Keras, because", *(f"   {reason}" for reason in reasons)]
     return "\n".join(lines)

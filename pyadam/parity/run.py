@@ -7,16 +7,13 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from pyadam.parity import run_r
 from pyadam.parity.cases import Case
 from pyadam.parity.inputs import draw
 
-if TYPE_CHECKING:
-    from pyadam.parity.report import Verdict
-
-__all__ = ["one_thread", "verdicts"]
+__all__ = ["one_thread", "reporting", "verdicts"]
 
 
 def one_thread() -> None:
@@ -29,14 +26,28 @@ def one_thread() -> None:
         os.environ.setdefault(name, value)
 
 
-def verdicts(cases: list[Case], with_r: bool) -> "Iterator[Verdict]":
+def reporting(replicas: int) -> Any:
+    """The module that judges cases on so many replicas. It imports TensorFlow."""
+    if replicas > 1:
+        from pyadam.parity import report_replicas
+
+        return report_replicas
+    from pyadam.parity import report
+
+    return report
+
+
+def verdicts(cases: list[Case], with_r: bool, replicas: int = 1) -> Iterator[Any]:
     """The verdict on each case, in order. R works on the cases at the same time, in its own process."""
-    inputs = [draw(case) for case in cases]
+    inputs = [[draw(case, replica) for replica in range(replicas)] for case in cases]
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pyadam-parity-")))
         r = stack.enter_context(run_r.RRun(cases, inputs, folder)) if with_r else None
-        from pyadam.parity.report import judge  # imports TensorFlow, while R does
+        judge = reporting(replicas).judge  # imports TensorFlow, while R does
+        if replicas > 1:
+            from pyadam.parity.run_replicas import split_cpu
 
+            split_cpu(replicas)
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # TensorFlow warns about retracing, once per case
         for index, (case, given) in enumerate(zip(cases, inputs, strict=True)):
-            yield judge(case, given, r and functools.partial(r.result, index))
+            yield judge(case, given if replicas > 1 else given[0], r and functools.partial(r.result, index))

@@ -15,11 +15,11 @@ import pyadam
 from pyadam.optimizers import RULES, SPECS, arguments
 from pyadam.parity.cases import Case, with_compilation
 from pyadam.parity.compare import History, Values, apart, size
-from pyadam.parity.inputs import Gradient, Inputs, Slices, typed
+from pyadam.parity.inputs import Gradient, Inputs, Slices, sum_dtype, typed
 from pyadam.parity.oracle import Oracle
 from pyadam.parity.values import Clock, python_value
 
-__all__ = ["Run", "compiled_apart", "magnified", "run_keras", "run_oracle", "run_pyadam"]
+__all__ = ["Run", "Session", "compiled_apart", "magnified", "run_keras", "run_oracle", "run_pyadam"]
 
 
 @dataclass
@@ -45,10 +45,18 @@ class Run:
 
 
 class Session:
-    """An optimizer with the variables of a case, run one call at a time."""
+    """An optimizer with the variables of a case, run one call at a time.
 
-    def __init__(self, make: Callable[..., Any], case: Case, inputs: Inputs) -> None:
+    Args:
+        make: makes the optimizer.
+        case: what to run.
+        inputs: its weights and gradients.
+        sums: whether the gradients are sums, in the dtype of sums.
+    """
+
+    def __init__(self, make: Callable[..., Any], case: Case, inputs: Inputs, sums: bool = False) -> None:
         self.case, self.inputs, self.clock = case, inputs, Clock()
+        self.gradient_dtypes = [sum_dtype(w) if sums else w for w in map(case.dtype, range(len(case.shapes)))]
         self.weights = [keras.Variable(w, dtype=case.dtype(j)) for j, w in enumerate(inputs.weights)]
         self.optimizer = make(**{name: python_value(value, self.clock) for name, value in case.arguments.items()})
         self.optimizer.build(self.weights)
@@ -56,10 +64,19 @@ class Session:
     def step(self, number: int, dense: bool = False) -> None:
         """Takes the step of that number, from 1; `dense` passes sparse gradients as dense ones."""
         self.clock.step = number
-        gradients = [_tensor(g, self.case.dtype(j), dense) for j, g in enumerate(self.inputs.gradients[number - 1])]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*Gradients do not exist for variables")
-            self.optimizer.apply_gradients(list(zip(gradients, self.weights, strict=True)))
+            self.apply(number, dense)
+
+    def apply(self, number: int, dense: bool) -> None:
+        """Applies the gradients of a step."""
+        gradients = self.gradients(self.inputs, number, dense)
+        self.optimizer.apply_gradients(list(zip(gradients, self.weights, strict=True)))
+
+    def gradients(self, inputs: Inputs, number: int, dense: bool = False) -> list[Any]:
+        """The gradients of a step, as TensorFlow has them."""
+        pairs = zip(inputs.gradients[number - 1], self.gradient_dtypes, strict=True)
+        return [_tensor(gradient, dtype, dense) for gradient, dtype in pairs]
 
     def values(self) -> Values:
         """Weights and state as they are now, in float64."""
@@ -95,9 +112,9 @@ def _tensor(gradient: Gradient, dtype: str, dense: bool) -> Any:
     return tf.constant(typed(array, dtype))
 
 
-def run_pyadam(case: Case, inputs: Inputs) -> Run:
+def run_pyadam(case: Case, inputs: Inputs, sums: bool = False) -> Run:
     """All steps with pyadam's class."""
-    return Session(getattr(pyadam, case.optimizer), case, inputs).run()
+    return Session(getattr(pyadam, case.optimizer), case, inputs, sums).run()
 
 
 def run_keras(case: Case, inputs: Inputs) -> Run:

@@ -2,14 +2,14 @@
 
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pyadam.parity.cases import Case, r_call
 from pyadam.parity.compare import Values
-from pyadam.parity.inputs import Inputs
+from pyadam.parity.inputs import Inputs, save
 from pyadam.parity.rscript import environment
 
 __all__ = ["RRun", "prepare", "result"]
@@ -17,9 +17,9 @@ __all__ = ["RRun", "prepare", "result"]
 RUNNER = Path(__file__).with_name("run_r.R")
 
 
-def script(cases: Iterable[Case], folder: Path) -> str:
+def script(cases: Iterable[Case], replicas: int, folder: Path) -> str:
     """The R script that runs the cases on the inputs ``in<index>.npz`` of a folder and writes ``out<index>.npz``."""
-    lines = ["library(pyadam)", f'source("{RUNNER}")', ""]
+    lines = ["library(pyadam)", f'source("{RUNNER}")', *([f"use_replicas({replicas})"] if replicas > 1 else []), ""]
     for index, case in enumerate(cases):
         dtypes = ", ".join(f'"{case.dtype(j)}"' for j in range(len(case.shapes)))
         files = f'"{folder}/in{index}.npz", "{folder}/out{index}.npz"'
@@ -27,17 +27,19 @@ def script(cases: Iterable[Case], folder: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def prepare(cases: list[Case], inputs: list[Inputs], folder: Path) -> Path:
+def prepare(cases: list[Case], inputs: Sequence[Sequence[Inputs]], folder: Path) -> Path:
     """Writes the inputs of the cases and the script into an empty folder; returns the script."""
     for index, each in enumerate(inputs):
-        each.save(folder / f"in{index}.npz")
+        save(each, folder / f"in{index}.npz")
     program = folder / "cases.R"
-    program.write_text(script(cases, folder))
+    program.write_text(script(cases, len(inputs[0]), folder))
     return program
 
 
 def result(folder: Path, index: int) -> Values | None:
     """Weights and state after the last step of a case, or None if it is not done yet.
+
+    Those of several replicas are stacked, along a first axis.
 
     Raises:
         RuntimeError: the case failed in R; the message is R's.
@@ -57,11 +59,11 @@ class RRun:
 
     Args:
         cases: what to run, in this order.
-        inputs: the inputs of each case.
+        inputs: the inputs of each case, for each replica.
         folder: an empty folder for the script, the inputs and the results.
     """
 
-    def __init__(self, cases: list[Case], inputs: list[Inputs], folder: Path) -> None:
+    def __init__(self, cases: list[Case], inputs: Sequence[Sequence[Inputs]], folder: Path) -> None:
         self.folder = folder
         command = ["Rscript", str(prepare(cases, inputs, folder))]
         with (folder / "log").open("w") as log:

@@ -22,7 +22,7 @@ from pyadam.parity.run_python import run_pyadam
 from pyadam.parity.run_r import prepare, result
 
 cases = select(table(), sys.argv[2:])
-inputs = [draw(case) for case in cases]
+inputs = [[draw(case)] for case in cases]
 folder = Path(sys.argv[1])
 
 robjects.r["source"](str(prepare(cases, inputs, folder)))
@@ -30,6 +30,6 @@ if robjects.r("reticulate::import('os')$getpid()")[0] != os.getpid():
     sys.exit("R has a Python of its own")
 
 for index, (case, given) in enumerate(zip(cases, inputs, strict=True)):
-    print(against_r(run_pyadam(case, given), result(folder, index)), case.name, flush=True)
+    print(against_r(run_pyadam(case, *given), result(folder, index)), case.name, flush=True)
 sys.stdout.flush()
 os._exit(0)

@@ -1,4 +1,7 @@
-"""`pyadam parity` finds the same bits in R and Python, through Rscript and rpy2, and reports every kind of failure."""
+"""`pyadam parity` finds the same bits in R and Python, through Rscript and rpy2, and on several replicas.
+
+It reports every kind of failure.
+"""
 
 import dataclasses
 import itertools
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pyadam import cli
+from pyadam.optimizers import SPECS
 from pyadam.parity import papers, rscript, run_r
 
 COMMAND = [sys.executable, "-m", "pyadam", "parity"]
@@ -35,6 +39,23 @@ def test_r_and_python_come_to_the_same_bits():
 @pytest.mark.needs_r
 def test_the_whole_table_and_a_hundred_random_cases():
     assert not [line for line in lines_of("--all", "--cases", "100", "--seed", "7") if "FAILED" in line]
+
+
+@pytest.mark.needs_r
+def test_replicas_in_r_and_python_and_one_process_come_to_the_same_bits():
+    patterns = ["nadam sparse float32", "sgd learning_rate=function*float32"]
+    printed = lines_of("--replicas", "2", "--all", "--only", *patterns)
+    assert printed[0] == "2 cases, 50 steps each on 2 replicas"
+    assert [line.split()[1:] for line in printed[-2:]] == [["0", "0", "0", "all", "1", "cases", "ok"]] * 2
+
+
+@pytest.mark.long
+@pytest.mark.needs_r
+@pytest.mark.parametrize("replicas", ["2", "3", "4"])
+def test_the_whole_table_and_random_cases_on_replicas(replicas):
+    printed = lines_of("--replicas", replicas, "--cases", "10", "--seed", replicas)
+    assert not [line for line in printed if "FAILED" in line]
+    assert len([line for line in printed if " cases ok" in line]) == len(SPECS)
 
 
 @pytest.mark.needs_r
@@ -73,7 +94,7 @@ def test_another_result_in_r_is_a_failure(monkeypatch, capsys):
             pass
 
         def result(self, index):
-            return self.inputs[index].weights, []
+            return self.inputs[index][0].weights, []
 
     monkeypatch.setattr(rscript, "unavailable", lambda: "")
     monkeypatch.setattr(run_r, "RRun", OtherR)
@@ -90,6 +111,14 @@ def test_an_error_in_r_is_told_and_the_next_case_goes_on(monkeypatch, capsys):
     assert "R: RuntimeError" in printed
     assert "beta_1 must be" in printed
     assert "1 of 1 cases FAILED" in printed
+
+
+@pytest.mark.parametrize("number", ["0", "1", "5", "two"])
+def test_only_two_to_four_replicas(number, capsys):
+    with pytest.raises(SystemExit) as exit:
+        cli.main(["parity", "--replicas", number])
+    assert exit.value.code == 2
+    assert "--replicas" in capsys.readouterr().err
 
 
 def test_what_is_missing_is_said_in_one_line(monkeypatch, capsys):
