@@ -73,7 +73,7 @@ def undistributed() -> Any:
     return tf.variable_creator_scope(make)
 
 
-with tf.device("CPU"):
+with tf.Graph().as_default():  # a context that runs would keep strategies of several workers from being made
     _Plain = type(tf.Variable(0.0))  # what tf.Variable makes where no creator interferes
 _ARGUMENTS = frozenset(inspect.signature(_Plain.__init__).parameters)
 
