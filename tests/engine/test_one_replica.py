@@ -43,6 +43,21 @@ def state(*owners):
     return [np.array(tf.cast(v.numpy(), tf.float64)) for v in found]
 
 
+def test_importing_does_not_start_tensorflow():
+    """Devices can be divided, and a strategy of several workers made, only before TensorFlow has run anything."""
+    code = """
+        import pyadam.tf_keras
+        import tensorflow as tf
+
+        pyadam.Adam, pyadam.optimizer_adam, pyadam.distribute
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+        )
+    """
+    done = run_python(code)
+    assert done.returncode == 0, done.stderr
+
+
 # --- steps ---------------------------------------------------------------------------------------------------------------
 
 PROPERTIES = {
