@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
-from helpers import assert_same
+from helpers import assert_same, run_python
 
 import pyadam
 import pyadam.tf_keras
