@@ -12,9 +12,9 @@ from helpers import WIDTH, assert_same, gradients_of, table, values, variables
 import pyadam
 import pyadam.tf_keras
 from pyadam.engine.lanes import SMALL
-from pyadam.optimizers import LazyAdam, arguments
 from pyadam.parity.inputs import Slices
 from pyadam.parity.oracle import Oracle
+from pyadam.specs import LazyAdam, arguments
 
 SIZES = {"small": 8, "large": SMALL}  # row counts of a table in an arena, and of one outside
 STEPS = [[1, 1, 3], [3, 0], [5, 1, 1, 1, 5], [2]]  # the rows with a gradient
