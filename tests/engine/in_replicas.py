@@ -8,6 +8,7 @@ Each case whose name matches prints a line: its name, a tab, what it found as JS
 import fnmatch
 import json
 import logging
+import os
 import sys
 import tempfile
 import warnings
@@ -341,7 +342,13 @@ def graph() -> Any:
         function = tf.function(step, autograph=False).get_concrete_function(gradients)
         definition = function.graph.as_graph_def()
         every = [*definition.node, *(node for f in definition.library.function for node in f.node_def)]
-        return optimizer, len(every), sum("Collective" in node.op for node in every) // N
+        collectives = [op for op in function.graph.get_operations() if "Collective" in op.type]
+        sent = {
+            "CollectiveAllToAllV2": (N - 1) / N,
+            "CollectiveGatherV2": N - 1,
+        }  # of what a replica has, to the others
+        elements = [sent.get(op.type, 0) * op.inputs[0].shape.num_elements() for op in collectives]
+        return optimizer, len(every), len(collectives) // N, sum(elements) / N, sum(w.shape[0] for w in ws)
 
     theirs = nodes(lambda: keras.optimizers.Adam(0.01))
     ours = nodes(lambda: pyadam.Adam(0.01))
@@ -349,9 +356,32 @@ def graph() -> Any:
         "Keras' nodes": theirs[1],
         "nodes": ours[1],
         "collectives": ours[2],
+        "sent": ours[3],
+        "elements": ours[4],
         "programs": len(ours[0]._engine.programs),
         "traces": [program.traces for program in ours[0]._engine.programs],
     }
+
+
+@case("growth")
+def growth() -> Any:
+    """Megabytes that the process grows by from step 500 to step 5,500, and traces."""
+    with STRATEGY.scope():
+        ws = [keras.Variable(np.ones(shape, "float32")) for shape in ((30, 20), (20,), (20, 5))]
+        optimizer = pyadam.Adam(1e-4, global_clipnorm=1.0)
+        optimizer.build(ws)
+    gradients = [per_replica(lambda r, w=w: tf.ones(w.shape)) for w in ws]
+    step = tf.function(lambda gs: STRATEGY.run(optimizer.apply, args=(gs, ws)), autograph=False)
+
+    def megabytes() -> float:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    for number in range(5500):
+        step(gradients)
+        if number == 500:
+            before = megabytes()
+    return {"megabytes": megabytes() - before, "traces": [program.traces for program in optimizer._engine.programs]}
 
 
 if __name__ == "__main__":

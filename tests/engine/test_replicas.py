@@ -86,3 +86,17 @@ def test_the_graph_is_small():
     result = found(2, "graph")["graph"]
     assert 4 * result["nodes"] < result["Keras' nodes"]
     assert (result["collectives"], result["programs"], result["traces"]) == (2, 2, [1, 1])
+
+
+@pytest.mark.parametrize("replicas", [2, pytest.param(3, marks=pytest.mark.long)])
+def test_a_replica_sends_as_much_as_in_a_ring(replicas):
+    result = found(replicas, "graph")["graph"]
+    padded = -(-result["elements"] // replicas) * replicas
+    assert result["sent"] == pytest.approx(2 * (replicas - 1) / replicas * padded)
+
+
+@pytest.mark.long
+def test_5000_steps_take_no_more_memory():
+    result = found(2, "growth")["growth"]
+    assert result["megabytes"] < 8
+    assert result["traces"] == [1, 1]
