@@ -92,6 +92,7 @@ def optimizer_adadelta(
     loss_scale_factor: Number | None = None,
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
+    shard_state: bool = False,
 ) -> Adadelta:
     """Adadelta: step sizes from running means of squared gradients and squared steps.
 
@@ -123,6 +124,8 @@ def optimizer_adadelta(
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Zeiler (2012), ADADELTA: An Adaptive Learning Rate Method, https://arxiv.org/abs/1212.5701, algorithm 1.
     """
@@ -147,6 +150,7 @@ def optimizer_adafactor(
     loss_scale_factor: Number | None = None,
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
+    shard_state: bool = False,
 ) -> Adafactor:
     """Adafactor: stores the second moment of a matrix as row and column means.
 
@@ -184,6 +188,8 @@ def optimizer_adafactor(
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Shazeer and Stern (2018), Adafactor: Adaptive Learning Rates with Sublinear Memory Cost,
     https://arxiv.org/abs/1804.04235, algorithms 4 and 5.
@@ -206,6 +212,7 @@ def optimizer_adagrad(
     loss_scale_factor: Number | None = None,
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
+    shard_state: bool = False,
 ) -> Adagrad:
     """Adagrad: each element's steps shrink with the sum of its squared gradients so far.
 
@@ -236,6 +243,8 @@ def optimizer_adagrad(
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Duchi, Hazan and Singer (2011), Adaptive Subgradient Methods for Online Learning and Stochastic
     Optimization, https://jmlr.org/papers/v12/duchi11a.html, figure 1.
@@ -260,6 +269,7 @@ def optimizer_adam(
     loss_scale_factor: Number | None = None,
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
+    shard_state: bool = False,
 ) -> Adam:
     """Adam: steps scaled by bias-corrected running means of the gradient and of its square.
 
@@ -294,6 +304,8 @@ def optimizer_adam(
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
     2, the efficient form before 2.1. AMSGrad: Reddi, Kale and Kumar (2018), https://arxiv.org/abs/1904.09237, algorithm
@@ -319,6 +331,7 @@ def optimizer_adam_w(
     loss_scale_factor: Number | None = None,
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
+    shard_state: bool = False,
 ) -> AdamW:
     """AdamW: Adam with weight decay applied to the weights instead of the gradient.
 
@@ -353,6 +366,8 @@ def optimizer_adam_w(
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Loshchilov and Hutter (2019), Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101,
     algorithm 2, line 12.
@@ -376,6 +391,7 @@ def optimizer_adamax(
     loss_scale_factor: Number | None = None,
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
+    shard_state: bool = False,
 ) -> Adamax:
     """Adamax: Adam with the infinity norm instead of the second moment.
 
@@ -409,6 +425,8 @@ def optimizer_adamax(
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
     7.1 and algorithm 2.
@@ -435,6 +453,7 @@ def optimizer_ftrl(
     loss_scale_factor: Number | None = None,
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
+    shard_state: bool = False,
 ) -> Ftrl:
     """Ftrl: follow the regularized leader; its L1 term sets weights to exactly zero.
 
@@ -473,6 +492,8 @@ def optimizer_ftrl(
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: McMahan et al. (2013), Ad Click Prediction: a View from the Trenches,
     https://research.google.com/pubs/archive/41159.pdf, algorithm 1.
@@ -496,6 +517,7 @@ def optimizer_lamb(
     loss_scale_factor: Number | None = None,
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
+    shard_state: bool = False,
 ) -> Lamb:
     """Lamb: Adam's direction, scaled to the norm of each variable's weights.
 
@@ -529,6 +551,8 @@ def optimizer_lamb(
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: You et al. (2019), Large Batch Optimization for Deep Learning: Training BERT in 76 minutes,
     https://arxiv.org/abs/1904.00962, algorithm 2.
@@ -553,6 +577,7 @@ def optimizer_lazy_adam(
     loss_scale_factor: Number | None = None,
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
+    shard_state: bool = False,
 ) -> LazyAdam:
     """LazyAdam: Adam that updates only the rows of an embedding that have a gradient.
 
@@ -597,6 +622,8 @@ def optimizer_lazy_adam(
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
     2, the efficient form before 2.1. Lazy rows: LazyAdam of TensorFlow Addons,
@@ -620,6 +647,7 @@ def optimizer_lion(
     loss_scale_factor: Number | None = None,
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
+    shard_state: bool = False,
 ) -> Lion:
     """Lion: steps of fixed size, along the sign of an interpolation between momentum and gradient.
 
@@ -651,6 +679,8 @@ def optimizer_lion(
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Chen et al. (2023), Symbolic Discovery of Optimization Algorithms, https://arxiv.org/abs/2302.06675,
     algorithm 2.
@@ -685,6 +715,7 @@ def optimizer_muon(
     loss_scale_factor: Number | None = None,
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
+    shard_state: bool = False,
 ) -> Muon:
     """Muon: orthogonalized momentum for matrices, Adam for everything else.
 
@@ -720,6 +751,8 @@ def optimizer_muon(
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
         exclude_layers: Matrices whose path matches one of these are left to Adam. A list of regular expressions, or
             None (NULL in R). Default: None.
         exclude_embeddings: Whether matrices with "embedding" in their path are left to Adam. True or False. Default:
@@ -761,6 +794,7 @@ def optimizer_nadam(
     loss_scale_factor: Number | None = None,
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
+    shard_state: bool = False,
 ) -> Nadam:
     """Nadam: Adam with Nesterov momentum on Dozat's schedule.
 
@@ -794,6 +828,8 @@ def optimizer_nadam(
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Dozat (2016), Incorporating Nesterov Momentum into Adam,
     https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ, algorithm 2, with the momentum schedule of section 2.
@@ -818,6 +854,7 @@ def optimizer_rmsprop(
     loss_scale_factor: Number | None = None,
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
+    shard_state: bool = False,
 ) -> RMSprop:
     """RMSprop: the gradient divided by the root of a running mean of its square.
 
@@ -853,6 +890,8 @@ def optimizer_rmsprop(
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Tieleman and Hinton (2012), Neural Networks for Machine Learning, lecture 6.5. Centered: Graves (2013),
     https://arxiv.org/abs/1308.0850, equations 38 to 45.
@@ -876,6 +915,7 @@ def optimizer_sgd(
     loss_scale_factor: Number | None = None,
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
+    shard_state: bool = False,
 ) -> SGD:
     """SGD: gradient descent with optional momentum.
 
@@ -906,6 +946,8 @@ def optimizer_sgd(
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
         amsgrad: Ignored, with a warning if it is set.
 
     Source: Robbins and Monro (1951), A Stochastic Approximation Method; momentum: Sutskever et al. (2013),

@@ -52,6 +52,8 @@ class _Optimizer(Optimizer):
     """Whether to compile the step into one program with XLA."""
     slot_dtype: Literal["bfloat16"] | None
     """Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic."""
+    shard_state: bool
+    """Whether each replica of a tf.distribute strategy keeps only its share of the state."""
 
 class Adadelta(_Optimizer):
     """Adadelta: step sizes from running means of squared gradients and squared steps.
@@ -84,6 +86,8 @@ class Adadelta(_Optimizer):
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Zeiler (2012), ADADELTA: An Adaptive Learning Rate Method, https://arxiv.org/abs/1212.5701, algorithm 1.
     """
@@ -110,6 +114,7 @@ class Adadelta(_Optimizer):
         *,
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
+        shard_state: bool = False,
     ) -> None: ...
 
 class Adafactor(_Optimizer):
@@ -149,6 +154,8 @@ class Adafactor(_Optimizer):
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Shazeer and Stern (2018), Adafactor: Adaptive Learning Rates with Sublinear Memory Cost,
     https://arxiv.org/abs/1804.04235, algorithms 4 and 5.
@@ -185,6 +192,7 @@ class Adafactor(_Optimizer):
         *,
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
+        shard_state: bool = False,
     ) -> None: ...
 
 class Adagrad(_Optimizer):
@@ -217,6 +225,8 @@ class Adagrad(_Optimizer):
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Duchi, Hazan and Singer (2011), Adaptive Subgradient Methods for Online Learning and Stochastic
     Optimization, https://jmlr.org/papers/v12/duchi11a.html, figure 1.
@@ -244,6 +254,7 @@ class Adagrad(_Optimizer):
         *,
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
+        shard_state: bool = False,
     ) -> None: ...
 
 class Adam(_Optimizer):
@@ -280,6 +291,8 @@ class Adam(_Optimizer):
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
     2, the efficient form before 2.1. AMSGrad: Reddi, Kale and Kumar (2018), https://arxiv.org/abs/1904.09237, algorithm
@@ -314,6 +327,7 @@ class Adam(_Optimizer):
         *,
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
+        shard_state: bool = False,
     ) -> None: ...
 
 class AdamW(_Optimizer):
@@ -350,6 +364,8 @@ class AdamW(_Optimizer):
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Loshchilov and Hutter (2019), Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101,
     algorithm 2, line 12.
@@ -383,6 +399,7 @@ class AdamW(_Optimizer):
         *,
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
+        shard_state: bool = False,
     ) -> None: ...
 
 class Adamax(_Optimizer):
@@ -418,6 +435,8 @@ class Adamax(_Optimizer):
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
     7.1 and algorithm 2.
@@ -448,6 +467,7 @@ class Adamax(_Optimizer):
         *,
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
+        shard_state: bool = False,
     ) -> None: ...
 
 class Ftrl(_Optimizer):
@@ -488,6 +508,8 @@ class Ftrl(_Optimizer):
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: McMahan et al. (2013), Ad Click Prediction: a View from the Trenches,
     https://research.google.com/pubs/archive/41159.pdf, algorithm 1.
@@ -527,6 +549,7 @@ class Ftrl(_Optimizer):
         *,
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
+        shard_state: bool = False,
     ) -> None: ...
 
 class Lamb(_Optimizer):
@@ -562,6 +585,8 @@ class Lamb(_Optimizer):
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: You et al. (2019), Large Batch Optimization for Deep Learning: Training BERT in 76 minutes,
     https://arxiv.org/abs/1904.00962, algorithm 2.
@@ -592,6 +617,7 @@ class Lamb(_Optimizer):
         *,
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
+        shard_state: bool = False,
     ) -> None: ...
 
 class LazyAdam(_Optimizer):
@@ -638,6 +664,8 @@ class LazyAdam(_Optimizer):
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
     2, the efficient form before 2.1. Lazy rows: LazyAdam of TensorFlow Addons,
@@ -672,6 +700,7 @@ class LazyAdam(_Optimizer):
         *,
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
+        shard_state: bool = False,
     ) -> None: ...
 
 class Lion(_Optimizer):
@@ -705,6 +734,8 @@ class Lion(_Optimizer):
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Chen et al. (2023), Symbolic Discovery of Optimization Algorithms, https://arxiv.org/abs/2302.06675,
     algorithm 2.
@@ -732,6 +763,7 @@ class Lion(_Optimizer):
         *,
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
+        shard_state: bool = False,
     ) -> None: ...
 
 class Muon(_Optimizer):
@@ -769,6 +801,8 @@ class Muon(_Optimizer):
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
         exclude_layers: Matrices whose path matches one of these are left to Adam. A list of regular expressions, or
             None (NULL in R). Default: None.
         exclude_embeddings: Whether matrices with "embedding" in their path are left to Adam. True or False. Default:
@@ -850,6 +884,7 @@ class Muon(_Optimizer):
         *,
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
+        shard_state: bool = False,
     ) -> None: ...
 
 class Nadam(_Optimizer):
@@ -885,6 +920,8 @@ class Nadam(_Optimizer):
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Dozat (2016), Incorporating Nesterov Momentum into Adam,
     https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ, algorithm 2, with the momentum schedule of section 2.
@@ -915,6 +952,7 @@ class Nadam(_Optimizer):
         *,
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
+        shard_state: bool = False,
     ) -> None: ...
 
 class RMSprop(_Optimizer):
@@ -952,6 +990,8 @@ class RMSprop(_Optimizer):
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Tieleman and Hinton (2012), Neural Networks for Machine Learning, lecture 6.5. Centered: Graves (2013),
     https://arxiv.org/abs/1308.0850, equations 38 to 45.
@@ -985,6 +1025,7 @@ class RMSprop(_Optimizer):
         *,
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
+        shard_state: bool = False,
     ) -> None: ...
 
 class SGD(_Optimizer):
@@ -1017,6 +1058,8 @@ class SGD(_Optimizer):
         jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
         slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
             "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
 
     Source: Robbins and Monro (1951), A Stochastic Approximation Method; momentum: Sutskever et al. (2013),
     https://proceedings.mlr.press/v28/sutskever13.html, equations 1 to 4.
@@ -1044,6 +1087,7 @@ class SGD(_Optimizer):
         *,
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
+        shard_state: bool = False,
     ) -> None: ...
 
 class LossScaleOptimizer(_LossScaleOptimizer):

@@ -13,6 +13,7 @@ from pyadam.engine.lanes import Target, make_arenas
 from pyadam.engine.part import Part
 from pyadam.engine.reduction import Given, reduced
 from pyadam.engine.replicas import Replicas
+from pyadam.engine.shards import Shards, state_bytes
 from pyadam.engine.step import Engine
 from pyadam.engine.wire import Call, Wire
 
@@ -24,6 +25,7 @@ __all__ = [
     "Part",
     "Program",
     "Replicas",
+    "Shards",
     "Target",
     "Wire",
     "as_real",
@@ -42,6 +44,7 @@ __all__ = [
     "of_replica",
     "reduced",
     "single_pass",
+    "state_bytes",
     "typed",
     "undistributed",
 ]

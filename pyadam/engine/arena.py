@@ -66,6 +66,6 @@ class Arenas:
 
 
 def memories(variables: Iterable[Any]) -> dict[str, tf.Variable]:
-    """The memory behind those of the variables that are parts of arenas, each once, under names."""
-    arenas = {id(v.arena): v.arena for v in variables if isinstance(v, Part)}
-    return {f"arena_{i}": arena.memory for i, arena in enumerate(arenas.values())}
+    """The memory behind those of the variables that have none of their own, each once, under names."""
+    behind = {id(memory): memory for v in variables if isinstance(v, Part) for memory in v.memories}
+    return {f"arena_{i}": memory for i, memory in enumerate(behind.values())}

@@ -15,7 +15,17 @@ from tensorflow.python.ops.resource_variable_ops import ResourceVariable  # what
 
 from pyadam.optimizers.kinds import is_variable
 
-__all__ = ["assign", "beside", "component", "components", "native", "of_replica", "undistributed"]
+__all__ = [
+    "assign",
+    "beside",
+    "component",
+    "components",
+    "mirrors",
+    "native",
+    "of_replica",
+    "plain_variable",
+    "undistributed",
+]
 
 
 _ARGUMENTS = frozenset(inspect.signature(ResourceVariable.__init__).parameters)
@@ -53,6 +63,11 @@ def assign(variable: Any, value: Any) -> None:
     for each in components(native(variable)):
         with tf.device(each.device):
             each.assign(value)
+
+
+def plain_variable(value: Any) -> Any:
+    """A variable that no strategy and no creator knows of, on the device in context."""
+    return ResourceVariable(value, trainable=False)
 
 
 def mirrors(strategy: Any) -> tuple[str, ...]:

@@ -148,9 +148,15 @@ def _checked_rows(owner: str, path: str, weight: Any, indices: Any, way: Way) ->
 
 
 def clipping(
-    gradients: Sequence[Any], clipnorm: float | None, clipvalue: float | None, global_clipnorm: float | None
+    gradients: Sequence[Any],
+    clipnorm: float | None,
+    clipvalue: float | None,
+    global_clipnorm: float | None,
+    other_squares: Any = 0.0,
 ) -> list[Callable[[Any], Any]]:
     """A function for each gradient that clips it: by value, by its own Euclidean norm, or by the global norm.
+
+    To the squares of the global norm belongs ``other_squares``, those of gradients elsewhere.
 
     A NaN stays where it is under ``clipvalue`` and ``clipnorm``; under ``global_clipnorm`` it reaches every element.
     """
@@ -160,7 +166,8 @@ def clipping(
         return [_times(_shrink(tf.sqrt(_finite_square_sum(g)), clipnorm)) for g in gradients]
     if global_clipnorm is not None:
         widest = tf.float64 if any(g.dtype == tf.float64 for g in gradients) else tf.float32
-        norm = tf.sqrt(tf.add_n([sum_of_squares(tf.cast(g, widest)) for g in gradients]))
+        squares = tf.add_n([sum_of_squares(tf.cast(g, tf.float64)) for g in gradients]) + other_squares
+        norm = tf.cast(tf.sqrt(squares), widest)
         norm += norm - norm  # an infinite norm becomes NaN; it would silently turn finite gradients into zeros
         return [_times(_shrink(norm, global_clipnorm))] * len(gradients)
     return [lambda g: g] * len(gradients)

@@ -74,8 +74,15 @@ class Part(tf.Variable, tf.__internal__.types.Tensor):  # type: ignore[misc]
     @cached_property
     def components(self) -> tuple["Part", ...]:
         """The parts of the local replicas, if there are several; else this one."""
+        if self.arena is None:
+            return (self,)
         arenas, number = self.arena.components, [id(part) for part in self.arena.parts].index(id(self))
         return (self,) if len(arenas) == 1 else tuple(arena.parts[number] for arena in arenas)
+
+    @property
+    def memories(self) -> tuple[Any, ...]:
+        """The variables in which its values lie."""
+        return (self._memory,)
 
     # --- what it is ------------------------------------------------------------------------------------------------------
 

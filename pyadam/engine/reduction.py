@@ -8,7 +8,7 @@ import tensorflow as tf
 from pyadam.engine.gradients import as_real, compute_dtype, from_real, gradient_dtype
 from pyadam.engine.wire import Call
 
-__all__ = ["Given", "reduced"]
+__all__ = ["Given", "reduced", "sparse_sums"]
 
 
 class Given(NamedTuple):
@@ -34,7 +34,7 @@ def reduced(call: Call, given: Sequence[Given]) -> list[Any]:
         places = [i for i in dense if given[i].replaced is replaced]
         for i, g in zip(places, _dense(call, [given[i] for i in places], replaced), strict=True):
             found[i] = g
-    for i, g in zip(sparse, _sparse(call, [given[i] for i in sparse]), strict=True):
+    for i, g in zip(sparse, sparse_sums(call, [given[i] for i in sparse]), strict=True):
         found[i] = g
     return found
 
@@ -68,7 +68,7 @@ def _in_shape_of(model: Any, flat: Any) -> Any:
     return tf.ensure_shape(tf.reshape(flat, tf.shape(model)), model.shape)
 
 
-def _sparse(call: Call, given: Sequence[Given]) -> list[Any]:
+def sparse_sums(call: Call, given: Sequence[Given]) -> list[Any]:
     """Sparse gradients with the rows of all replicas. How many each has is sent first."""
     if not given:
         return []

@@ -44,6 +44,15 @@ class Replicas:
         return len(self.devices)
 
     @property
+    def first(self) -> int:
+        """The number of the first replica of this process among all."""
+        if self.local == self.size:
+            return 0
+        resolver = self.strategy.cluster_resolver
+        has_chief = resolver.task_type != "chief" and "chief" in resolver.cluster_spec().jobs
+        return self.local * (int(resolver.task_id) + has_chief)
+
+    @property
     def _name(self) -> str:
         return type(self.strategy).__name__
 

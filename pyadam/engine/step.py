@@ -65,6 +65,10 @@ class Engine:
         own = [program for each in (self._own, self._common) for one in each.values() for program in one.programs]
         return own + [program for engine in self._replicas.values() for program in engine.programs]
 
+    def follow(self, engine: "Engine") -> None:
+        """Makes another engine follow the hyperparameters of this one, and counts its programs here."""
+        self._replicas[len(self._replicas)] = engine
+
     def of_replica(self, local: int) -> "Engine":
         """The engine of a local replica, with its components in the place of the variables. Alone, it is this one."""
         if len(components(self.iterations)) == 1:

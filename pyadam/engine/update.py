@@ -94,7 +94,7 @@ class Update:
             what becomes of ``passed``.
         """
         typed = [lane.typed(g) for lane, g in zip(self._lanes, gradients, strict=True)]
-        clips = self._clips(typed, t)
+        clips = self._clips(typed, t, hyper.get("other_squares", 0.0))
         now = self._now(t, hyper)
         returned = []
         for lane, mask, given, g, clip in zip(self._lanes, masks, passed, typed, clips, strict=True):
@@ -133,22 +133,26 @@ class Update:
 
     # --- clip ------------------------------------------------------------------------------------------------------------
 
-    def _clips(self, gradients: Sequence[Any], t: Any) -> list[_Clip | None]:
+    def _clips(self, gradients: Sequence[Any], t: Any, other_squares: Any) -> list[_Clip | None]:
         """How each lane's gradient is clipped; None for a lane that none moves."""
         moves = [lane.takes_part and not lane.replaced for lane in self._lanes]
         means = {x: self._mean(x, g, t) for x, g, move in zip(self._lanes, gradients, moves, strict=True) if move}
-        limits = dict(zip(means, self._clipping(list(means), list(means.values())), strict=True)) if means else {}
+        limits = (
+            dict(zip(means, self._clipping(list(means), list(means.values()), other_squares), strict=True))
+            if means
+            else {}
+        )
         return [_Clip(means[lane], limits[lane]) if lane in means else None for lane in self._lanes]
 
-    def _clipping(self, lanes: list[Lane], gradients: Sequence[Any]) -> list[Callable[[Any], Any]]:
+    def _clipping(self, lanes: list[Lane], gradients: Sequence[Any], other_squares: Any) -> list[Callable[[Any], Any]]:
         """How lanes' gradients are clipped; a norm of its own is each variable's, not the lane's."""
         spec = self._spec
         if spec.clipnorm is None and (spec.global_clipnorm is None or all(x.dtype == tf.float32 for x in lanes)):
-            return clipping(gradients, None, spec.clipvalue, spec.global_clipnorm)
+            return clipping(gradients, None, spec.clipvalue, spec.global_clipnorm, other_squares)
         if spec.clipnorm is None:  # in float64 the order of a sum shows: that of the variables, whoever shares a lane
             parts = [zip(lane.indices, lane.split(g), strict=True) for lane, g in zip(lanes, gradients, strict=True)]
             in_order = [part for _, part in sorted(chain(*parts), key=itemgetter(0))]
-            return clipping(in_order, None, None, spec.global_clipnorm)[:1] * len(lanes)
+            return clipping(in_order, None, None, spec.global_clipnorm, other_squares)[:1] * len(lanes)
 
         def by_variable(lane: Lane, gradient: Any) -> Callable[[Any], Any]:
             limits = clipping(lane.split(gradient), spec.clipnorm, None, None)

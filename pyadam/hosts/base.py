@@ -11,7 +11,20 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.engine import Call, Engine, Given, Replicas, Wire, clip, component, native, reduced, typed
+from pyadam.engine import (
+    Call,
+    Engine,
+    Given,
+    Replicas,
+    Shards,
+    Wire,
+    clip,
+    component,
+    native,
+    reduced,
+    state_bytes,
+    typed,
+)
 from pyadam.hosts.averages import Averages
 from pyadam.hosts.contract import bare_path, path, untracked
 from pyadam.hosts.exclusions import Exclusions
@@ -39,6 +52,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
     _built_explicitly: bool
     _lock: Any  # of the thread that takes a step
     _wire: Wire | None  # between replicas, if there are several
+    _shards: Shards | None  # who keeps which state, if it is divided
     _known_missing: set[Any]
     _said: set[str]
 
@@ -53,6 +67,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
             _engine=Engine(spec, rule, iterations),
             _replicas=Replicas(type(self).__name__),
             _wire=None,
+            _shards=None,
             _exclusions=Exclusions(),
             _ledger=Ledger(),
             _trainable_variables=[],
@@ -201,7 +216,10 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
             local = self._replicas.current()
             grads, variables = self._ready(grads, variables)
             call = self._call(local)
-            self._step(local, self._reduced(call, grads, variables), variables, call)
+            if self._shards is None:
+                self._step(local, self._reduced(call, grads, variables), variables, call)
+            else:
+                self._sharded_step(local, grads, variables, call, summed=False)
 
     def _call(self, local: int) -> Call | None:
         """What a replica tells the others in one step; None if it is alone."""
@@ -243,12 +261,43 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
 
     def _step(self, local: int, grads: Sequence[Any], variables: Sequence[Any], call: Call | None) -> None:
         """The step of a local replica, from gradients that are the same on all replicas."""
+        if self._shards is not None:
+            self._sharded_step(local, grads, variables, call, summed=True)
+            return
         given = {self._var_key(v): g for g, v in zip(grads, variables, strict=True)}
         engine = self._engine.of_replica(local)
         targets = engine.targets
         keys = [key for key, x in targets.items() if key in given or x.average is not None or x.has_accumulated()]
         with self._lock:
             engine.step([targets[key] for key in keys], [given.get(key) for key in keys], self._current_hyper(call))
+
+    def _sharded_step(
+        self, local: int, grads: Sequence[Any], variables: Sequence[Any], call: Any, summed: bool
+    ) -> None:
+        """The step of the state that a local replica keeps."""
+        shards, whole = self._shards, self._engine
+        assert shards is not None
+        given = {
+            self._var_key(v): typed(type(self).__name__, path(v), self._native(v), g)
+            for g, v in zip(grads, variables, strict=True)
+            if g is not None
+        }
+        own = shards.share(call, local, whole, given, summed)
+        with self._lock:
+            engine = shards.engine(local, whole)
+            hyper = self._current_hyper(call)
+            if self._spec.global_clipnorm is not None:
+                hyper["other_squares"] = shards.other_squares(call, engine, own)
+            targets = engine.targets
+            pieces = [p for p, x in targets.items() if p in own or x.average is not None or x.has_accumulated()]
+            engine.step([targets[p] for p in pieces], [own.get(p) for p in pieces], hyper)
+        moved = given if self._spec.calls_per_update == 1 and not self._spec.use_ema else whole.targets
+        shards.spread(call, local, whole, list(moved))
+
+    @property
+    def state_bytes(self) -> int:
+        """The bytes of state that this process keeps; with ``shard_state`` a part of the whole."""
+        return state_bytes([self._native(v) for v in self.variables])
 
     def _check_gradients(self, grads: Sequence[Any], variables: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """The gradients and variables, without the variables that no step can move.

@@ -48,7 +48,8 @@ class Hyperparameters(Contract):
 
     def _state_of(self, spec: Spec) -> Any:
         """What a spec says of the variables that the optimizer keeps."""
-        return self._rule.slots(spec, (2, 2), ""), spec.slot_dtype, spec.use_ema, spec.calls_per_update > 1
+        slots = self._rule.slots(spec, (2, 2), "")
+        return slots, spec.slot_dtype, spec.use_ema, spec.calls_per_update > 1, spec.shard_state
 
     def _make_dynamic(self) -> dict[str, Callable[[Any], Any]]:
         """The hyperparameters given as functions, other than schedules, or variables: what gives them in a dtype."""

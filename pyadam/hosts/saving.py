@@ -129,7 +129,7 @@ class Saving(Deferring, Contract):
         for label in here:
             if label.path in found.fresh:
                 start = tf.cast(self._ledger.start(label), here[label].dtype)
-                assign(here[label], tf.zeros_like(here[label]) + start)
+                assign(here[label], tf.zeros(here[label].shape, here[label].dtype) + start)
         self._ledger.keep(kept, {entry.label.path for entry in state.entries if entry.label and entry.label.path})
         untracked(self, _misfit=None)
         taken = {id(entry): here[label] for label, entry in found.taken.items()}

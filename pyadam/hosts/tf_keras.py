@@ -157,6 +157,9 @@ class Optimizer(BaseOptimizer, tf_keras.optimizers.Optimizer):  # type: ignore[m
 
     def _add_state(self, variable: Any, slot: Slot, part: Part | None) -> Any:
         weight = self._native(variable)
+        if part is not None:
+            self._variables.append(part.named(f"{slot.name}/{bare_path(weight)}"))
+            return part
         value = weight if weight.shape.is_fully_defined() else weight.read_value()
         shape = value.shape if slot.shape is None else slot.shape
         dtype = slot.dtype or compute_dtype(weight.dtype)

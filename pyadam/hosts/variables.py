@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from pyadam.engine import (
     Part,
+    Shards,
     Target,
     Wire,
     assign,
@@ -51,6 +52,7 @@ class Variables(Contract):
     _has_arenas: ClassVar[bool] = True  # whether the state of small variables may be parts of arenas
     _exclusions: Exclusions
     _wire: Wire | None  # between replicas, if there are several
+    _shards: Shards | None  # who keeps which state, if it is divided
     _trainable_variables: list[Any]
 
     def _add_state(self, variable: Any, slot: Slot, part: Part | None) -> Any:
@@ -77,7 +79,9 @@ class Variables(Contract):
         if new and self._replicas.size > 1:
             self._connect(new)
         targets = [self._target(v) for v in new]
-        if self._has_arenas and self._rule.elementwise:
+        if self._shards is not None:
+            self._shards.divide({self._var_key(v): x for v, x in zip(new, targets, strict=True)})
+        elif self._has_arenas and self._rule.elementwise:
             make_arenas(targets)
         for v in new:
             self._ledger.meet(self._var_key(v), bare_path(v))
@@ -97,7 +101,11 @@ class Variables(Contract):
         check_agreement(self._replicas, self._facts(variables))
         if self._wire is None:
             with undistributed():
-                untracked(self, _wire=Wire(self._replicas))
+                wire = Wire(self._replicas)
+            untracked(self, _wire=wire)
+            if self._spec.shard_state:
+                whole = self._spec.clipnorm is None and self._rule.elementwise
+                untracked(self, _shards=Shards(self._replicas, whole, wire.call))
 
     def _facts(self, variables: Sequence[Any]) -> list[str]:
         """What has to be the same on all workers, a line for each fact."""
@@ -123,7 +131,10 @@ class Variables(Contract):
         slot = planned.slot
         is_slot = slot.name not in ("average", "gradient_accumulator")
         stored = slot._replace(dtype=slot.dtype or self._spec.slot_dtype) if is_slot else slot
-        part = target.arenas.part(target, stored) if target.arenas and slot.shape is None else None
+        part: Any = target.arenas.part(target, stored) if target.arenas and slot.shape is None else None
+        if self._shards is not None:
+            dtype = stored.dtype or target.dtype
+            part = self._shards.state(self._var_key(weight), target, stored, dtype)
         state = self._add_state(weight, stored, part)
         variable = self._native(state)
         label = Label(slot.name, self._ledger.path(self._var_key(weight)))

@@ -129,6 +129,9 @@ class Spec:
         optional(Choice(choices=("bfloat16",))),
         "Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.",
     )
+    shard_state: bool = argument(
+        False, Flag(), "Whether each replica of a tf.distribute strategy keeps only its share of the state."
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -148,8 +151,8 @@ class Spec:
 
 
 # Keyword-only arguments: those missing from Keras' classes, and those missing from R keras 2.11.
-NEW_TO_KERAS = ("jit_compile", "slot_dtype")
-_NEW_TO_R = ("loss_scale_factor", "gradient_accumulation_steps", "slot_dtype")
+NEW_TO_KERAS = ("jit_compile", "slot_dtype", "shard_state")
+_NEW_TO_R = ("loss_scale_factor", "gradient_accumulation_steps", "slot_dtype", "shard_state")
 
 
 def arguments(spec: type[Spec]) -> dict[str, "dataclasses.Field[Any]"]:

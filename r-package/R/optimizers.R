@@ -33,6 +33,8 @@
 #'   Takes a whole number >= 1, or `NULL`.
 #' @param slot_dtype Dtype in which slots are stored, with stochastic rounding; by default, the
 #'   dtype of the arithmetic. Takes "bfloat16", or `NULL`.
+#' @param shard_state Whether each replica of a tf.distribute strategy keeps only its share of the
+#'   state. Takes `TRUE` or `FALSE`.
 #' @param ... No further arguments, except `lr`, the old name of `learning_rate`, which draws a
 #'   warning. An unknown name is an error that suggests the closest valid one.
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
@@ -60,7 +62,8 @@ optimizer_adadelta <- function(
   ...,
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
-  slot_dtype = NULL
+  slot_dtype = NULL,
+  shard_state = FALSE
 ) {
   call_python(
     "optimizer_adadelta",
@@ -109,7 +112,8 @@ optimizer_adafactor <- function(
   ...,
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
-  slot_dtype = NULL
+  slot_dtype = NULL,
+  shard_state = FALSE
 ) {
   call_python(
     "optimizer_adafactor",
@@ -149,7 +153,8 @@ optimizer_adagrad <- function(
   ...,
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
-  slot_dtype = NULL
+  slot_dtype = NULL,
+  shard_state = FALSE
 ) {
   call_python(
     "optimizer_adagrad",
@@ -196,7 +201,8 @@ optimizer_adam <- function(
   ...,
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
-  slot_dtype = NULL
+  slot_dtype = NULL,
+  shard_state = FALSE
 ) {
   call_python(
     "optimizer_adam",
@@ -240,7 +246,8 @@ optimizer_adam_w <- function(
   ...,
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
-  slot_dtype = NULL
+  slot_dtype = NULL,
+  shard_state = FALSE
 ) {
   call_python(
     "optimizer_adam_w",
@@ -282,7 +289,8 @@ optimizer_adamax <- function(
   ...,
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
-  slot_dtype = NULL
+  slot_dtype = NULL,
+  shard_state = FALSE
 ) {
   call_python(
     "optimizer_adamax",
@@ -334,7 +342,8 @@ optimizer_ftrl <- function(
   ...,
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
-  slot_dtype = NULL
+  slot_dtype = NULL,
+  shard_state = FALSE
 ) {
   call_python(
     "optimizer_ftrl",
@@ -374,7 +383,8 @@ optimizer_lamb <- function(
   ...,
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
-  slot_dtype = NULL
+  slot_dtype = NULL,
+  shard_state = FALSE
 ) {
   call_python(
     "optimizer_lamb",
@@ -428,7 +438,8 @@ optimizer_lazy_adam <- function(
   ...,
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
-  slot_dtype = NULL
+  slot_dtype = NULL,
+  shard_state = FALSE
 ) {
   call_python(
     "optimizer_lazy_adam",
@@ -468,7 +479,8 @@ optimizer_lion <- function(
   ...,
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
-  slot_dtype = NULL
+  slot_dtype = NULL,
+  shard_state = FALSE
 ) {
   call_python(
     "optimizer_lion",
@@ -544,7 +556,8 @@ optimizer_muon <- function(
   ...,
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
-  slot_dtype = NULL
+  slot_dtype = NULL,
+  shard_state = FALSE
 ) {
   call_python(
     "optimizer_muon",
@@ -585,7 +598,8 @@ optimizer_nadam <- function(
   ...,
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
-  slot_dtype = NULL
+  slot_dtype = NULL,
+  shard_state = FALSE
 ) {
   call_python(
     "optimizer_nadam",
@@ -629,7 +643,8 @@ optimizer_rmsprop <- function(
   ...,
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
-  slot_dtype = NULL
+  slot_dtype = NULL,
+  shard_state = FALSE
 ) {
   call_python(
     "optimizer_rmsprop",
@@ -670,7 +685,8 @@ optimizer_sgd <- function(
   ...,
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
-  slot_dtype = NULL
+  slot_dtype = NULL,
+  shard_state = FALSE
 ) {
   call_python(
     "optimizer_sgd",

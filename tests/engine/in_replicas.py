@@ -1,6 +1,6 @@
 """Run by test_replicas.py in a process of its own: cases under MirroredStrategy with N logical CPUs.
 
-    python in_replicas.py N PATTERN
+    python in_replicas.py N PATTERN...
 
 Each case whose name matches prints a line: its name, a tab, what it found as JSON.
 """
@@ -48,6 +48,8 @@ def case(name: str, *arguments: Any) -> Callable[[Callable[..., Any]], Callable[
 def of_replicas(variable: Any) -> list[np.ndarray]:
     """The values of a variable, or of a part of an arena, on each replica."""
     variable = variable.value if isinstance(variable, keras.Variable) else variable
+    if hasattr(variable, "kept"):  # on one replica or another
+        return [np.array(tf.cast(variable.read_value(), tf.float64))] * N
     found = getattr(variable, "components", None) or STRATEGY.experimental_local_results(variable)
     return [np.array(tf.cast(each.read_value(), tf.float64)) for each in found]
 
@@ -158,6 +160,22 @@ case("bits sparse, global_clipnorm", lambda: pyadam.RMSprop(0.01, global_clipnor
 )
 case("bits sparse, LazyAdam", lambda: pyadam.LazyAdam(0.01), "float32", True, True)(as_one_process)
 case("bits sparse, float64", lambda: pyadam.SGD(0.01, momentum=0.9), "float64", True, True)(as_one_process)
+for _name, _arguments in {
+    "plain": {},
+    "clipnorm": {"clipnorm": 0.5},
+    "global_clipnorm, accumulation": {
+        "global_clipnorm": 0.5,
+        "gradient_accumulation_steps": 2,
+        "loss_scale_factor": 8.0,
+    },
+    "averages, bfloat16 slots": {"use_ema": True, "ema_overwrite_frequency": 3, "slot_dtype": "bfloat16"},
+}.items():
+    case(f"bits sharded {_name}", lambda given=_arguments: pyadam.Adam(0.01, shard_state=True, **given))(as_one_process)
+for _name in pyadam.specs.SPECS:
+    case(f"bits sharded {_name}", lambda name=_name: getattr(pyadam, name)(0.01, shard_state=True))(as_one_process)
+case("bits sharded sparse", lambda: pyadam.RMSprop(0.01, shard_state=True), "float32", True, True)(as_one_process)
+case("bits sharded eager", lambda: pyadam.Adam(0.01, shard_state=True), "float32", False)(as_one_process)
+case("bits sharded missing", lambda: pyadam.Adam(0.01, shard_state=True), "float32", False, False, True)(as_one_process)
 case("bits missing", lambda: pyadam.Adam(0.01), "float32", False, False, True)(as_one_process)
 
 # --- fit, files, callbacks -----------------------------------------------------------------------------------------------
@@ -223,6 +241,21 @@ def set_by_a_callback(host: Any, optimizers: Any) -> Any:
     return {"alike": alike(everything(model)), "set": rates == [np.float32(0.01) / 8] * N}
 
 
+def sharded(host: Any, optimizers: Any) -> Any:
+    """Divided state in ``fit``: the weights, the state and the files of one that is not divided."""
+    folder = tempfile.mkdtemp()
+    whole, parts = (fitted(host, lambda s=shard: optimizers.Adam(0.01, shard_state=s)) for shard in (False, True))
+    parts.save(f"{folder}/model.keras")
+    with STRATEGY.scope():
+        loaded = host.models.load_model(f"{folder}/model.keras")
+    return {
+        "alike": alike(everything(parts)),
+        "equal": equal(everything(parts), everything(whole)),
+        "loaded": equal(everything(more(loaded)), everything(more(whole))),
+        "bytes": parts.optimizer.state_bytes <= (1 / N + 0.05) * whole.optimizer.state_bytes,
+    }
+
+
 def changed_between_fits(host: Any, optimizers: Any) -> Any:
     model = fitted(host, lambda: optimizers.Adam(0.01))
     model.optimizer.beta_1 = 0.5
@@ -285,6 +318,7 @@ for _host in HOSTS:
     )
     case(f"fit {_host} callback", *HOSTS[_host])(set_by_a_callback)
     case(f"fit {_host} changed", *HOSTS[_host])(changed_between_fits)
+    case(f"fit {_host} sharded", *HOSTS[_host])(sharded)
     case(f"fit {_host} averages", *HOSTS[_host])(averages)
     case(f"fit {_host} mixed precision", *HOSTS[_host])(mixed_precision)
     case(f"fit {_host} files", *HOSTS[_host])(files)
@@ -386,7 +420,7 @@ def growth() -> Any:
 
 if __name__ == "__main__":
     for _name, _function in CASES.items():
-        if fnmatch.fnmatch(_name, sys.argv[2]):
+        if any(fnmatch.fnmatch(_name, pattern) for pattern in sys.argv[2:]):
             try:
                 _found = _function()
             except Exception as error:

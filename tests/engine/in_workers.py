@@ -35,6 +35,7 @@ import pyadam.tf_keras  # noqa: E402
 HOSTS = {"keras": (keras, pyadam), "tf_keras": (tf_keras, pyadam.tf_keras)}
 CASES: dict[str, Callable[[], Any]] = {}
 BATCH = 12
+WIDTH = 1500
 X = np.random.default_rng(0).normal(size=(2 * BATCH, 4)).astype("float32")
 Y = (X @ np.array([[1.0], [-2], [3], [0.5]])).astype("float32")
 
@@ -47,7 +48,7 @@ def digest(variables: Any) -> str:
 def model_of(host: Any) -> Any:
     glorot = host.initializers.GlorotUniform
     inputs = host.Input((4,))
-    hidden = host.layers.Dense(8, activation="tanh", kernel_initializer=glorot(seed=3))(inputs)
+    hidden = host.layers.Dense(WIDTH, activation="tanh", kernel_initializer=glorot(seed=3))(inputs)
     return host.Model(inputs, host.layers.Dense(1, kernel_initializer=glorot(seed=4))(hidden))
 
 
@@ -182,6 +183,29 @@ def mismatch(host: Any, make: Any, width: int = 8) -> Any:
     return {"error": "nothing"}
 
 
+def sharded(host: Any, optimizers: Any) -> Any:
+    """Divided state: the same bits, about half of the bytes; files hold it whole, for one process and for all workers."""
+    make = lambda shard: optimizers.AdamW(  # noqa: E731
+        0.01, global_clipnorm=1.0, use_ema=True, gradient_accumulation_steps=2, shard_state=shard
+    )
+    model, optimizer = on_workers(host, lambda: make(True), 6)
+    one, whole = in_one_process(host, lambda: make(False), 6)
+    weights = digest(model.trainable_variables) == digest(one.trainable_variables)
+    state = digest(optimizer.variables) == digest(whole.variables)
+    folder = tempfile.mkdtemp()
+    saved = tf.train.Checkpoint(optimizer=optimizer).save(f"{folder}/checkpoint")
+    alone = make(False)
+    alone.build(one.trainable_variables)
+    tf.train.Checkpoint(optimizer=alone).restore(saved)
+    with STRATEGY.scope():
+        restored = make(True)
+        restored.build(model.trainable_variables)
+        tf.train.Checkpoint(optimizer=restored).restore(saved)
+    files = [digest(alone.variables) == digest(whole.variables), digest(restored.variables) == digest(whole.variables)]
+    share = optimizer.state_bytes / whole.state_bytes
+    return {"facts": facts(model, optimizer), "equal": weights and state and all(files), "share": share}
+
+
 for _host, (_keras, _ours) in HOSTS.items():
     CASES |= {
         f"{_host} loop": lambda k=_keras, p=_ours: loop(k, lambda: p.Adam(0.01, global_clipnorm=1.0)),
@@ -192,6 +216,7 @@ for _host, (_keras, _ours) in HOSTS.items():
         f"{_host} fit": lambda k=_keras, p=_ours: fit(k, p),
         f"{_host} function": lambda k=_keras, p=_ours: function(k, p),
         f"{_host} overflow": lambda k=_keras, p=_ours: overflow(k, p),
+        f"{_host} sharded": lambda k=_keras, p=_ours: sharded(k, p),
         f"{_host} mismatch argument": lambda k=_keras, p=_ours: mismatch(k, lambda: p.Adam(0.01 * (1 + WORKER))),
         f"{_host} mismatch class": lambda k=_keras, p=_ours: mismatch(
             k, lambda: (p.Adam, p.Nadam)[min(WORKER, 1)](0.01)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from family import EVERY
 
+HOSTS = ["keras", "tf_keras"]
 PROGRAM = Path(__file__).with_name("in_replicas.py")
 BITS = [
     *EVERY,
@@ -32,14 +33,26 @@ BITS = [
     "sparse, float64",
     "missing",
 ]
+SHARDED = [*EVERY, "plain", "clipnorm", "global_clipnorm, accumulation", "averages, bfloat16 slots"]
+SHARDED += ["sparse", "eager", "missing"]
+BITS += [f"sharded {name}" for name in SHARDED]
 FIT = ["", " eager", " steps_per_execution", " function", " function, eager", " callback", " changed", " averages"]
-FIT += [" mixed precision", " files"]
+FIT += [" mixed precision", " files", " sharded"]
+QUICK = {
+    f"bits {name}"
+    for name in ("Adam", "Nadam", "Lamb", "accumulation, averages", "bfloat16 slots", "sparse", "missing")
+}
+QUICK |= {f"bits sharded {name}" for name in ("Adam", "Muon", "global_clipnorm, accumulation", "sparse", "eager")}
+QUICK |= {
+    f"fit keras{name}" for name in ("", " steps_per_execution", " function", " mixed precision", " files", " sharded")
+}
+QUICK |= {"fit tf_keras", "fit tf_keras files"}
 
 
 @functools.cache
-def found(replicas, pattern):
-    """What the cases with such names found with so many replicas, in a process of its own."""
-    command = [sys.executable, str(PROGRAM), str(replicas), pattern]
+def found(replicas, *names):
+    """What the cases of these names found with so many replicas, in a process of its own."""
+    command = [sys.executable, str(PROGRAM), str(replicas), *names]
     environment = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "PYADAM_SINGLE_PASS")}
     run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     lines = [line.split("\t") for line in run.stdout.splitlines() if "\t" in line]
@@ -47,20 +60,33 @@ def found(replicas, pattern):
     return {name: json.loads(result) for name, result in lines}
 
 
+def result_of(replicas, name):
+    """What a case found; those that `make test` runs share a process, and the others of a kind share one."""
+    kind = name.partition(" ")[0]
+    every = (
+        [f"bits {each}" for each in BITS] if kind == "bits" else [f"fit {host}{each}" for host in HOSTS for each in FIT]
+    )
+    chosen = QUICK if name in QUICK and replicas == 2 else set(every) - (QUICK if replicas == 2 else set())
+    return found(replicas, *sorted(chosen))[name]
+
+
+def cases(names):
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in names]
+
+
 @pytest.mark.parametrize(
     "replicas", [2, pytest.param(3, marks=pytest.mark.long), pytest.param(4, marks=pytest.mark.long)]
 )
-@pytest.mark.parametrize("name", BITS)
+@pytest.mark.parametrize("name", cases([f"bits {name}" for name in BITS]))
 def test_replicas_have_the_bits_of_one_process_and_one_program_each(name, replicas):
-    result = found(replicas, "bits *")[f"bits {name}"]
+    result = result_of(replicas, name)
     assert (result["alike"], result["equal"]) == (True, True), result
     assert set(result["traces"]) == {1}
 
 
-@pytest.mark.parametrize("name", FIT)
-@pytest.mark.parametrize("host", ["keras", "tf_keras"])
-def test_fit(host, name):
-    result = found(2, "fit *")[f"fit {host}{name}"]
+@pytest.mark.parametrize("name", cases([f"fit {host}{name}" for host in HOSTS for name in FIT]))
+def test_fit(name):
+    result = result_of(2, name)
     assert all(value is True for value in result.values()), result
 
 

@@ -15,7 +15,16 @@ import pytest
 
 PROGRAM = Path(__file__).with_name("in_workers.py")
 HOSTS = ["keras", "tf_keras"]
-EQUAL = ["loop", "eager", "accumulation, averages", "fit", "function", "overflow"]
+EQUAL = ["loop", "eager", "accumulation, averages", "fit", "function", "overflow", "sharded"]
+QUICK = [
+    "keras loop",
+    "keras fit",
+    "keras function",
+    "keras overflow",
+    "keras sharded",
+    "tf_keras loop",
+    "tf_keras sharded",
+]
 DIFFERENT = {
     "mismatch argument": ("learning_rate=0.01", "learning_rate=0.02"),
     "mismatch class": ("Adam", "Nadam"),
@@ -53,25 +62,41 @@ def run(workers, cases, seconds=240, **environment):
     return [{name: json.loads(result) for name, result in each} for each in lines]
 
 
+EVERY = [f"{host} {name}" for host, name in itertools.product(HOSTS, EQUAL)]
+REFUSED = [f"{host} {name}" for host, name in itertools.product(HOSTS, DIFFERENT)]
+
+
 @functools.cache
-def found(workers):
-    cases = [f"{host} {name}" for host, name in itertools.product(HOSTS, [*EQUAL, *DIFFERENT])]
-    return run(workers, cases, seconds=900)
+def found(workers, quick):
+    """What the workers found in the quick cases, or in the others."""
+    chosen = [name for name in [*EVERY, *REFUSED] if (name in QUICK or name in REFUSED[:3]) is quick]
+    return run(workers, chosen, seconds=900)
+
+
+def cases(names):
+    return [
+        name if name in QUICK or name in REFUSED[:3] else pytest.param(name, marks=pytest.mark.long) for name in names
+    ]
 
 
 @pytest.mark.parametrize("workers", [2, pytest.param(3, marks=pytest.mark.long)])
-@pytest.mark.parametrize("name", EQUAL)
-@pytest.mark.parametrize("host", HOSTS)
-def test_workers_have_the_bits_of_one_process(host, name, workers):
-    each = [worker[f"{host} {name}"] for worker in found(workers)]
+@pytest.mark.parametrize("name", cases(EVERY))
+def test_workers_have_the_bits_of_one_process(name, workers):
+    each = [worker[name] for worker in found(workers, name in QUICK)]
     assert all(worker.get("equal") for worker in each), each
     assert all(worker["facts"] == each[0]["facts"] for worker in each), each
 
 
-@pytest.mark.parametrize("name", DIFFERENT)
-@pytest.mark.parametrize("host", HOSTS)
-def test_workers_that_differ_say_how(host, name):
-    first, second = (worker[f"{host} {name}"]["error"] for worker in found(2))
+@pytest.mark.parametrize("host", ["keras", pytest.param("tf_keras", marks=pytest.mark.long)])
+def test_two_workers_keep_half_of_the_state_each(host):
+    name = f"{host} sharded"
+    assert all(worker[name]["share"] <= 0.55 for worker in found(2, name in QUICK))
+
+
+@pytest.mark.parametrize("case", cases(REFUSED))
+def test_workers_that_differ_say_how(case):
+    name = case.partition(" ")[2]
+    first, second = (worker[case]["error"] for worker in found(2, case in REFUSED[:3]))
     for error, theirs, ours in ((first, *reversed(DIFFERENT[name])), (second, *DIFFERENT[name])):
         assert "the workers do not train the same: worker" in error
         assert theirs in error.partition(" has ")[2].partition(" where ")[0]

@@ -1,0 +1,340 @@
+"""Sharded state: each replica keeps and updates its share of the variables, and passes on the new weights.
+
+The gradients of a piece are added where it is kept, and nowhere else. So a step sends as many bytes as one that adds all
+gradients everywhere: both halves of that reduction are here, with the step in between.
+
+Source: Rajbhandari et al. (2020), ZeRO: Memory Optimizations Toward Training Trillion Parameter Models,
+https://arxiv.org/abs/1910.02054, stages 1 and 2.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from pyadam.engine.components import components, of_replica, plain_variable
+from pyadam.engine.gradients import as_real, compute_dtype, from_real, gradient_dtype
+from pyadam.engine.lanes import SMALL, Target
+from pyadam.engine.part import Part
+from pyadam.engine.reduction import Given, sparse_sums
+from pyadam.engine.replicas import Replicas
+from pyadam.engine.step import Engine
+from pyadam.engine.wire import Call
+from pyadam.optimizers.numerics import quotient, sum_of_squares
+
+__all__ = ["Sharded", "Shards", "state_bytes"]
+
+
+class Piece(NamedTuple):
+    """Some rows of a variable, or all of it.
+
+    Attributes:
+        key: the optimizer's key of the variable.
+        owner: the number of the replica that keeps it.
+        begin: the first row.
+        end: the row after the last; None for the whole of a variable that is not cut.
+    """
+
+    key: Any
+    owner: int
+    begin: int = 0
+    end: int | None = None
+
+    def of(self, value: Any) -> Any:
+        """These rows of a tensor, or of a sparse gradient."""
+        if self.end is None:
+            return value
+        if not isinstance(value, tf.IndexedSlices):
+            return value[self.begin : self.end]
+        inside = (value.indices >= self.begin) & (value.indices < self.end)
+        values, indices = tf.boolean_mask(value.values, inside), tf.boolean_mask(value.indices, inside) - self.begin
+        shape = tf.concat([[self.end - self.begin], tf.cast(value.dense_shape[1:], tf.int32)], 0)
+        return tf.IndexedSlices(values, indices, tf.cast(shape, value.dense_shape.dtype))
+
+    def shape_in(self, shape: Any) -> tf.TensorShape:
+        """The shape of these rows of a variable of this shape."""
+        return tf.TensorShape(shape if self.end is None else [self.end - self.begin, *shape[1:]])
+
+
+class Rows(Part):
+    """Some rows of a variable, as a variable."""
+
+    def __init__(self, variable: Any, piece: Piece) -> None:
+        self.arena, self._memory, self._begin, self._end = None, variable, piece.begin, piece.end
+        self._shape, self._label = piece.shape_in(variable.shape), f"{variable.name.partition(':')[0]}_{piece.begin}"
+
+    def read_value(self) -> Any:
+        """The current value, a tensor."""
+        return self._memory[self._begin : self._end]
+
+    value = read_value
+
+    def assign(self, value: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True) -> Any:
+        """Overwrites the value."""
+        self._memory[self._begin : self._end].assign(tf.cast(value, self.dtype))
+        return self.read_value() if read_value else None
+
+
+class Sharded(Part):
+    """A state variable whose pieces are kept by several replicas, as one variable.
+
+    To read it where other workers keep pieces of it, all workers have to read it at the same time.
+
+    Args:
+        shape: of the whole.
+        pieces: who keeps which rows, in order.
+        kept: the variables of those that this process keeps; None for the others.
+        gather: returns the pieces of all workers; None where there is one.
+    """
+
+    def __init__(
+        self,
+        shape: Any,
+        pieces: Sequence[Piece],
+        kept: Sequence[Any],
+        dtype: Any,
+        gather: Callable[[Any, Sequence[Any]], Sequence[Any]] | None,
+    ) -> None:
+        self.arena, self._shape, self._dtype = None, tf.TensorShape(shape), tf.as_dtype(dtype)
+        self.pieces, self.kept, self._gather, self._label = tuple(pieces), tuple(kept), gather, "sharded"
+
+    dtype = property(lambda self: self._dtype, doc="The dtype.")
+    device = property(
+        lambda self: next((v.device for v in self.kept if v is not None), "CPU:0"), doc="That of its first piece."
+    )
+    synchronization = property(lambda self: tf.VariableSynchronization.AUTO, doc="AUTO.")
+    aggregation = property(lambda self: tf.VariableAggregation.NONE, doc="NONE.")
+    _unique_id = property(lambda self: f"{self._label}_{id(self)}")
+
+    def read_value(self) -> Any:
+        """The current value, a tensor."""
+        values = [None if v is None else v.read_value() for v in self.kept]
+        found = values if self._gather is None else self._gather(self, values)
+        return found[0] if len(found) == 1 else tf.concat(found, 0)
+
+    value = read_value
+
+    def assign(self, value: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True) -> Any:
+        """Overwrites the pieces that this process keeps."""
+        value = tf.convert_to_tensor(value, self.dtype)
+        if not self._shape.is_compatible_with(value.shape):
+            raise ValueError(
+                f"Cannot assign a value of shape {tuple(value.shape)} to variable {self.name} of shape {tuple(self._shape)}"
+            )
+        for piece, variable in zip(self.pieces, self.kept, strict=True):
+            if variable is not None:
+                with tf.device(variable.device):
+                    variable.assign(piece.of(value))
+        return self if read_value and tf.executing_eagerly() else None
+
+    @property
+    def memories(self) -> tuple[Any, ...]:
+        """The pieces that this process keeps."""
+        return tuple(v for v in self.kept if v is not None)
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of the pieces that this process keeps."""
+        return sum(v.shape.num_elements() * v.dtype.size for v in self.memories)
+
+
+class Shards:
+    """Who keeps which part of the state, and the steps of the parts.
+
+    Args:
+        replicas: those of the optimizer.
+        cut: whether large variables may be cut into rows: the rule is elementwise, and nothing needs a whole gradient.
+        call: makes the collectives of a local replica.
+    """
+
+    def __init__(self, replicas: Replicas, cut: bool, call: Callable[[int], Call]) -> None:
+        self._replicas, self._cut, self._call = replicas, cut, call
+        self._loads = [0] * replicas.size
+        self.pieces: dict[Any, list[Piece]] = {}
+        self._engines: dict[int, Engine] = {}
+
+    @property
+    def _mine(self) -> range:
+        """The numbers of the local replicas."""
+        return range(self._replicas.first, self._replicas.first + self._replicas.local)
+
+    # --- who keeps what --------------------------------------------------------------------------------------------------
+
+    def divide(self, targets: Mapping[Any, Target]) -> None:
+        """Divides these variables among the replicas: large ones by rows, the others whole, the largest first."""
+        size = self._replicas.size
+
+        def elements(key: Any) -> int:
+            return targets[key].weight.shape.num_elements() or 1
+
+        whole = []
+        for key, x in targets.items():
+            shape = x.weight.shape
+            if self._cut and x.constraint is None and not x.replaced and elements(key) > SMALL and shape[0] >= size:
+                ends = [shape[0] * (replica + 1) // size for replica in range(size)]
+                self.pieces[key] = [Piece(key, r, b, e) for r, (b, e) in enumerate(zip([0, *ends], ends, strict=False))]
+                width = elements(key) // shape[0]
+                for piece in self.pieces[key]:
+                    self._loads[piece.owner] += (piece.end - piece.begin) * width  # type: ignore[operator]
+            else:
+                whole.append(key)
+        for key in sorted(whole, key=elements, reverse=True):
+            owner = min(range(size), key=self._loads.__getitem__)
+            self._loads[owner] += elements(key)
+            self.pieces[key] = [Piece(key, owner)]
+
+    def state(self, key: Any, target: Target, slot: Any, dtype: Any) -> Sharded:
+        """A state variable for a variable: its pieces on the replicas that keep them."""
+        shape = tf.TensorShape(target.weight.shape if slot.shape is None else slot.shape)
+        kept: list[Any] = []
+        for piece in self.pieces[key]:
+            if piece.owner not in self._mine:
+                kept.append(None)
+                continue
+            with tf.device(self._replicas.devices[piece.owner - self._replicas.first]):
+                start = tf.fill(piece.shape_in(shape), tf.constant(slot.start, dtype))
+                kept.append(plain_variable(start))
+        alone = self._replicas.local == self._replicas.size
+        return Sharded(shape, self.pieces[key], kept, dtype, None if alone else self._gathered)
+
+    def _gathered(self, variable: Sharded, values: Sequence[Any]) -> list[Any]:
+        """The pieces of a variable from all workers, in eager mode."""
+        sizes = [piece.shape_in(variable.shape).num_elements() for piece in variable.pieces]
+        own = [tf.reshape(v, [-1]) for v in values if v is not None]
+        flat = tf.concat(own, 0) if own else tf.zeros([0], variable.dtype)
+        wide = tf.cast(flat, compute_dtype(variable.dtype)) if variable.dtype.is_floating else flat
+        loads = [0] * self._replicas.size
+        for piece, size in zip(variable.pieces, sizes, strict=True):
+            loads[piece.owner] += size
+        rows = self._call(0).gather(tf.pad(wide, [[0, max(loads) - flat.shape[0]]]))
+        place, found = dict.fromkeys(range(self._replicas.size), 0), []
+        for piece, size in zip(variable.pieces, sizes, strict=True):
+            begin = place[piece.owner]
+            place[piece.owner] += size
+            part = tf.reshape(rows[piece.owner, begin : begin + size], piece.shape_in(variable.shape))
+            found.append(tf.cast(part, variable.dtype))
+        return found
+
+    def engine(self, local: int, whole: Engine) -> Engine:
+        """The engine of a local replica, over the pieces that it keeps."""
+        if local not in self._engines:
+            self._engines[local] = Engine(whole.spec, whole.rule, of_replica(whole.iterations, local))
+            whole.follow(self._engines[local])
+        engine, rank = self._engines[local], self._replicas.first + local
+        for key, pieces in self.pieces.items():
+            for i, piece in enumerate(pieces):
+                if piece.owner == rank and piece not in engine.targets and key in whole.targets:
+                    x = whole.targets[key]
+                    weight = of_replica(x.weight, local)
+                    new = replace(
+                        x,
+                        weight=weight if piece.end is None else Rows(weight, piece),
+                        slots={name: slot.kept[i] for name, slot in x.slots.items()},
+                        average=None if x.average is None else x.average.kept[i],
+                        accumulator=None if x.accumulator is None else x.accumulator.kept[i],
+                    )
+                    engine.add({piece: new})
+                    # the number of an element is that in the whole
+                    new.first = x.first + piece.begin * (
+                        x.weight.shape[1:].num_elements() if piece.end is not None else 0
+                    )
+        engine.shared |= {name: of_replica(variable, local) for name, variable in whole.shared.items()}
+        return engine
+
+    # --- a step ----------------------------------------------------------------------------------------------------------
+
+    def share(self, call: Call, local: int, whole: Engine, given: Mapping[Any, Any], summed: bool) -> dict[Piece, Any]:
+        """The gradients of the pieces that a local replica keeps, added over all replicas.
+
+        Args:
+            call: its collectives.
+            local: the replica.
+            whole: the engine whose targets are the variables.
+            given: this replica's gradients by variable; tensors or IndexedSlices as `typed` returns them.
+            summed: whether they have been added already.
+        """
+        rank = self._replicas.first + local
+        mine = [piece for key in given for piece in self.pieces[key] if piece.owner == rank]
+        if summed:
+            return {piece: piece.of(given[piece.key]) for piece in mine}
+        sparse = [key for key, g in given.items() if isinstance(g, tf.IndexedSlices)]
+        sums = sparse_sums(call, [Given(whole.targets[key].weight, given[key]) for key in sparse])
+        found = {p: p.of(g) for key, g in zip(sparse, sums, strict=True) for p in mine if p.key == key}
+        real = {}
+        for key, g in given.items():
+            if key not in sparse:
+                g = tf.cast(g, gradient_dtype(whole.targets[key].weight.dtype))
+                real[key] = as_real(g, compute_dtype(g.dtype))
+        for dtype in dict.fromkeys(g.dtype for g in real.values()):
+            keys = [key for key, g in real.items() if g.dtype == dtype]
+            rows = [[p for key in keys for p in self.pieces[key] if p.owner == r] for r in range(self._replicas.size)]
+            flat = [_flat([p.of(real[p.key]) for p in row], dtype) for row in rows]
+            most = max(f.shape[0] for f in flat)
+            total = call.share(tf.stack([tf.pad(f, [[0, most - f.shape[0]]]) for f in flat]))
+            for piece, part in zip(
+                rows[rank], _split(total, [p.shape_in(real[p.key].shape) for p in rows[rank]]), strict=True
+            ):
+                weight = whole.targets[piece.key].weight
+                found[piece] = from_real(part, weight.dtype if weight.dtype.is_complex else dtype)
+        return found
+
+    def other_squares(self, call: Call, engine: Engine, given: Mapping[Piece, Any]) -> Any:
+        """The sum of squares of the gradients of an update, as they are to be clipped, over the other replicas' pieces."""
+        spec = engine.spec
+        every, number = spec.calls_per_update, engine.iterations + 1
+
+        def own() -> Any:
+            total = tf.zeros([], tf.float64)
+            for piece, x in engine.targets.items():
+                if (piece in given or x.has_accumulated()) and not x.replaced:
+                    g = tf.zeros(x.weight.shape, x.dtype) if piece not in given else tf.convert_to_tensor(given[piece])
+                    g = as_real(g, x.dtype)
+                    g = g if spec.loss_scale_factor is None else quotient(g, spec.loss_scale_factor, number)
+                    g = g if every == 1 else quotient(x.accumulator + g, every, number)
+                    total = total + sum_of_squares(tf.cast(g, tf.float64))
+            return total
+
+        squares = own() if every == 1 else tf.cond(tf.equal(number % every, 0), own, lambda: tf.zeros([], tf.float64))
+        return tf.reduce_sum(call.gather(squares)) - squares
+
+    def spread(self, call: Call, local: int, whole: Engine, keys: Sequence[Any]) -> None:
+        """Passes on the new weights: each replica assigns the pieces that the others keep."""
+        rank = self._replicas.first + local
+        weights = {key: of_replica(whole.targets[key].weight, local) for key in keys}
+        for dtype in dict.fromkeys(gradient_dtype(w.dtype) for w in weights.values()):
+            some = {key: w for key, w in weights.items() if gradient_dtype(w.dtype) == dtype}
+            rows = [[p for key in some for p in self.pieces[key] if p.owner == r] for r in range(self._replicas.size)]
+            real = compute_dtype(dtype)
+            sizes = [sum(_elements(p, some[p.key]) for p in row) for row in rows]
+            own = _flat([as_real(p.of(some[p.key].read_value()), real) for p in rows[rank]], real)
+            every = call.gather(tf.pad(own, [[0, max(sizes) - sizes[rank]]]))
+            for replica, row in enumerate(rows):
+                if replica == rank:
+                    continue
+                shapes = [tf.TensorShape([*p.shape_in(some[p.key].shape), *[2] * dtype.is_complex]) for p in row]
+                for piece, part in zip(row, _split(every[replica], shapes), strict=True):
+                    weight = some[piece.key]
+                    (weight if piece.end is None else Rows(weight, piece)).assign(from_real(part, weight.dtype))
+
+
+def _elements(piece: Piece, weight: Any) -> int:
+    return int(piece.shape_in(weight.shape).num_elements()) * (2 if weight.dtype.is_complex else 1)
+
+
+def _flat(values: Sequence[Any], dtype: Any) -> Any:
+    return tf.concat([tf.reshape(v, [-1]) for v in values], 0) if values else tf.zeros([0], dtype)
+
+
+def _split(flat: Any, shapes: Sequence[Any]) -> list[Any]:
+    sizes = [shape.num_elements() for shape in shapes]
+    parts = tf.split(flat[: sum(sizes)], sizes) if sizes else []
+    return [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def state_bytes(variables: Sequence[Any]) -> int:
+    """The bytes of state variables in this process, on all its replicas."""
+    return sum(
+        v.bytes if isinstance(v, Sharded) else len(components(v)) * math.prod(v.shape) * v.dtype.size for v in variables
+    )
