@@ -107,7 +107,7 @@ class Case:
 TOGETHER: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
     ("decay, clipnorm, loss scale", {"weight_decay": 0.01, "clipnorm": 0.5, "loss_scale_factor": 128.0}, {}),
     (
-        "EMA, global_clipnorm, uncompiled",
+        "EMA, global_clipnorm, uncompiled, sharded",
         {
             "use_ema": True,
             "ema_momentum": 0.9,
@@ -115,6 +115,7 @@ TOGETHER: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
             "global_clipnorm": 0.5,
             "jit_compile": False,
             "name": "another_name",
+            "shard_state": True,  # which does something on several replicas
         },
         {},
     ),

@@ -123,7 +123,7 @@ def run_keras(case: Case, inputs: Inputs) -> Run:
     (Row 1 of docs/differences.md; and Keras' sum of two empty matrices raises an error about biases.)
     """
 
-    def make(jit_compile: bool = True, **given: Any) -> Any:
+    def make(jit_compile: bool = True, shard_state: bool = False, **given: Any) -> Any:
         return getattr(keras.optimizers, case.optimizer)(**given)
 
     smaller = dataclasses.replace(case, shapes=tuple(case.shapes[j] for j in case.filled()))

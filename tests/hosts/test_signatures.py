@@ -38,7 +38,11 @@ def of_kind(signature, kind):
 def test_class_signature(name):
     signature = inspect.signature(getattr(pyadam, name))
     assert of_kind(signature, inspect.Parameter.POSITIONAL_OR_KEYWORD) == list(CLASSES[name].items())
-    assert of_kind(signature, inspect.Parameter.KEYWORD_ONLY) == [("jit_compile", True), ("slot_dtype", None)]
+    assert of_kind(signature, inspect.Parameter.KEYWORD_ONLY) == [
+        ("jit_compile", True),
+        ("slot_dtype", None),
+        ("shard_state", False),
+    ]
     assert [p.name for p in signature.parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD] == ["kwargs"]
 
 
@@ -52,7 +56,7 @@ def test_keras_takes_the_same_arguments_in_the_same_order(spec):
     assert hasattr(keras.optimizers, spec.__name__) == spec.in_keras
     keras_own = inspect.signature(theirs(keras.optimizers, spec.__name__))
     ours = specs.class_signature(spec)
-    added = ("jit_compile", "slot_dtype")
+    added = ("jit_compile", "slot_dtype", "shard_state")
     assert list(keras_own.parameters) == [name for name in ours.parameters if name not in added]
     for name, parameter in keras_own.parameters.items():
         if name != "name":
