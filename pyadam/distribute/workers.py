@@ -25,14 +25,13 @@ def on_workers(model: Any) -> Any:
         TypeError: it is not a model of Keras 3.
         ValueError: it was not made within the scope of a strategy.
 
-    Example:
-        ```python
+    Example::
+
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
         with strategy.scope():
             model = keras.Sequential([keras.layers.Dense(1)])
             model.compile(optimizer=pyadam.Adam(), loss="mse")
         pyadam.distribute.on_workers(model).fit(dataset)
-        ```
     """
     if not isinstance(model, keras.Model):
         raise TypeError(
