@@ -231,8 +231,8 @@ FOLDER = os.environ.get("CHECKPOINTS", "")
 LAST = 40  # steps
 
 
-def train_with_checkpoints(die_at: int | None = None) -> Any:
-    """Trains to step LAST from the last checkpoint; the second worker dies in a step, if asked."""
+def train_with_checkpoints(until: int | None = None, how: int = signal.SIGKILL) -> Any:
+    """Trains to step LAST from the last checkpoint; the second worker is killed or frozen before a step, if asked."""
     with STRATEGY.scope():
         model, optimizer = model_of(keras), pyadam.Adam(0.01, global_clipnorm=1.0)
         optimizer.build(model.trainable_variables)
@@ -252,8 +252,8 @@ def train_with_checkpoints(die_at: int | None = None) -> Any:
     try:
         for number in range(start, LAST):
             rows = np.random.default_rng([number, WORKER]).integers(0, len(X), BATCH // N)
-            if number == die_at and WORKER == 1:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if number == until and WORKER == 1:
+                os.kill(os.getpid(), how)
             clock = time.monotonic()
             run(tf.constant(X[rows]), tf.constant(Y[rows]))
             if number % 8 == 7:
@@ -271,6 +271,7 @@ def train_with_checkpoints(die_at: int | None = None) -> Any:
 CASES["train"] = train_with_checkpoints
 for _step in range(1, LAST):
     CASES[f"die {_step}"] = lambda step=_step: train_with_checkpoints(step)
+    CASES[f"freeze {_step}"] = lambda step=_step: train_with_checkpoints(step, signal.SIGSTOP)
 
 if __name__ == "__main__":
     for _name in sys.argv[1:]:

@@ -38,8 +38,8 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def run(workers, cases, seconds=240, **environment):
-    """What each worker found in each case; a worker that was killed found nothing."""
+def run(workers, cases, seconds=240, survivors=None, **environment):
+    """What each worker found in each case, or the survivors; a worker that was killed found nothing."""
     cluster = {"worker": [f"127.0.0.1:{free_port()}" for _ in range(workers)]}
     processes = []
     for index in range(workers):
@@ -54,10 +54,11 @@ def run(workers, cases, seconds=240, **environment):
             )
         )
     try:
-        outputs = [process.communicate(timeout=seconds)[0] for process in processes]
+        outputs = [process.communicate(timeout=seconds)[0] for process in processes[:survivors]]
     finally:
         for process in processes:
             process.kill()
+            process.communicate()
     lines = [[line.split("\t") for line in output.splitlines() if "\t" in line] for output in outputs]
     return [{name: json.loads(result) for name, result in each} for each in lines]
 
@@ -119,3 +120,11 @@ def test_a_killed_worker_ends_the_others_and_a_restart_has_the_bits_of_an_unbrok
     assert survivor[f"die {step}"]["seconds"] < 30
     resumed = run(2, ["train"], CHECKPOINTS=str(tmp_path))
     assert [worker["train"] for worker in resumed] == [{"start": step // 8 * 8, "facts": unbroken()}] * 2
+
+
+@pytest.mark.long
+def test_a_frozen_worker_ends_the_others(tmp_path):
+    (survivor,) = run(2, ["freeze 21"], survivors=1, CHECKPOINTS=str(tmp_path))
+    assert survivor["freeze 21"]["error"] == "UnavailableError", survivor
+    assert "/task:1" in survivor["freeze 21"]["words"], "TensorFlow names the worker"
+    assert survivor["freeze 21"]["seconds"] < 30
