@@ -75,4 +75,4 @@ class _OnWorkers:
 
 
 def _vectors(logs: dict[str, Any]) -> dict[str, Any]:
-    return {name: tf.reshape(value, [1]) for name, value in logs.items()}
+    return {name: tf.expand_dims(value, 0) for name, value in logs.items()}

@@ -108,6 +108,11 @@ class Sharded(Part):
     aggregation = property(lambda self: tf.VariableAggregation.NONE, doc="NONE.")
     _unique_id = property(lambda self: f"{self._label}_{id(self)}")
 
+    def __repr__(self) -> str:
+        if self._gather is None:
+            return super().__repr__()
+        return f"<Sharded {self.name!r} shape={self.shape} dtype={self.dtype.name}>"  # reading takes all workers
+
     def read_value(self) -> Any:
         """The current value, a tensor."""
         values = [None if v is None else v.read_value() for v in self.kept]

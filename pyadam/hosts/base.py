@@ -268,8 +268,9 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         engine = self._engine.of_replica(local)
         targets = engine.targets
         keys = [key for key, x in targets.items() if key in given or x.average is not None or x.has_accumulated()]
+        hyper = self._current_hyper(call)  # may wait for other replicas, so without the lock
         with self._lock:
-            engine.step([targets[key] for key in keys], [given.get(key) for key in keys], self._current_hyper(call))
+            engine.step([targets[key] for key in keys], [given.get(key) for key in keys], hyper)
 
     def _sharded_step(
         self, local: int, grads: Sequence[Any], variables: Sequence[Any], call: Any, summed: bool
@@ -285,9 +286,10 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         own = shards.share(call, local, whole, given, summed)
         with self._lock:
             engine = shards.engine(local, whole)
-            hyper = self._current_hyper(call)
-            if self._spec.global_clipnorm is not None:
-                hyper["other_squares"] = shards.other_squares(call, engine, own)
+        hyper = self._current_hyper(call)
+        if self._spec.global_clipnorm is not None:
+            hyper["other_squares"] = shards.other_squares(call, engine, own)
+        with self._lock:  # never while a replica waits for another
             targets = engine.targets
             pieces = [p for p, x in targets.items() if p in own or x.average is not None or x.has_accumulated()]
             engine.step([targets[p] for p in pieces], [own.get(p) for p in pieces], hyper)

@@ -134,6 +134,10 @@ class Extension(Contract):
             NotImplementedError: the rule has a state of its own that advances with every step, as Nadam's has.
         """
         owner = type(self).__name__
+        if self._replicas.size > 1:
+            raise NotImplementedError(
+                f"{owner}: update_step() can't add up the gradients of several replicas; call apply()"
+            )
         if self._rule.shared:
             raise NotImplementedError(
                 f"{owner}: update_step() can't update a single variable, because {' and '.join(self._rule.shared)} advances "

@@ -49,7 +49,11 @@ class Hyperparameters(Contract):
     def _state_of(self, spec: Spec) -> Any:
         """What a spec says of the variables that the optimizer keeps."""
         slots = self._rule.slots(spec, (2, 2), "")
-        return slots, spec.slot_dtype, spec.use_ema, spec.calls_per_update > 1, spec.shard_state
+        return slots, spec.slot_dtype, spec.use_ema, spec.calls_per_update > 1, self._cuts(spec)
+
+    def _cuts(self, spec: Spec) -> tuple[bool, bool]:
+        """Whether the state is divided, and whether variables may then be cut into rows."""
+        return spec.shard_state, spec.shard_state and spec.clipnorm is None and self._rule.elementwise
 
     def _make_dynamic(self) -> dict[str, Callable[[Any], Any]]:
         """The hyperparameters given as functions, other than schedules, or variables: what gives them in a dtype."""

@@ -104,13 +104,15 @@ class Variables(Contract):
                 wire = Wire(self._replicas)
             untracked(self, _wire=wire)
             if self._spec.shard_state:
-                whole = self._spec.clipnorm is None and self._rule.elementwise
-                untracked(self, _shards=Shards(self._replicas, whole, wire.call))
+                _, cut = self._cuts(self._spec)
+                untracked(self, _shards=Shards(self._replicas, cut, wire.call))
 
     def _facts(self, variables: Sequence[Any]) -> list[str]:
         """What has to be the same on all workers, a line for each fact."""
         values = {name: plain(getattr(self._spec, name)) for name in arguments(self.spec_type)}
-        owner = [type(self).__name__, *(f"{name}={value!r}" for name, value in values.items() if not callable(value))]
+        configs = {name: value.get_config() for name, value in values.items() if hasattr(value, "get_config")}
+        known = {name: value for name, value in values.items() if not callable(value)} | configs
+        owner = [type(self).__name__, *(f"{name}={value!r}" for name, value in known.items())]
         shapes = ((path(v), self._native(v)) for v in variables)
         return owner + [f"{name}: {weight.dtype.name} {tuple(weight.shape)}" for name, weight in shapes]
 

@@ -19,9 +19,14 @@ NESTED = tf.constant([[0, 1], [2, 0]])
 X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
 
 
+def made(shapes, start) -> Arena:
+    shapes = [tf.TensorShape(shape) for shape in shapes]
+    return Arena(tf.Variable(tf.fill([sum(shape.num_elements() for shape in shapes)], start)), shapes)
+
+
 def part(value=START) -> Part:
     """A slot in the middle of an arena, whose neighbors must not change."""
-    arena = Arena([(2,), value.shape, (3,)], 0.0, tf.float32)
+    arena = made([(2,), value.shape, (3,)], 0.0)
     arena.parts[1].assign(value)
     return arena.parts[1]
 
@@ -115,7 +120,7 @@ def test_it_is_a_variable():
     assert ours.ref() == ours.ref()
     assert len({ours.ref(), ours.ref(), part().ref()}) == 2
     assert repr(ours).startswith("<Part 'adam/momentum:0' shape=(3, 2) dtype=float32, numpy=array(")
-    (scalar,) = Arena([()], 2.0, tf.float32).parts
+    (scalar,) = made([()], 2.0).parts
     assert (float(scalar), int(scalar), bool(scalar)) == (2.0, 2, True)
 
 
