@@ -48,7 +48,7 @@ def check_agreement(replicas: Replicas, facts: Sequence[str]) -> None:
 
     try:
         with tf.device(replicas.devices[0]):
-            lengths = gather(tf.constant(len(mine)), key)
+            lengths, ranks = tf.unstack(gather(tf.constant([len(mine), replicas.first // replicas.local]), key), axis=1)
             codes = tf.constant(list(mine), tf.int32)
             every = gather(tf.pad(codes, [[0, tf.reduce_max(lengths) - len(mine)]]), key + 1)
     except tf.errors.DeadlineExceededError as error:
@@ -56,6 +56,10 @@ def check_agreement(replicas: Replicas, facts: Sequence[str]) -> None:
             f"{replicas.owner}: another worker did not build its optimizer within {_PATIENCE:.0f} seconds; all workers have to "
             "run the same program"
         ) from error
+    if ranks.numpy().tolist() != list(range(workers)):
+        raise NotImplementedError(
+            f"{replicas.owner}: TensorFlow orders the workers {ranks.numpy().tolist()}, not by number"
+        )
     texts = [bytes(row[:length].tolist()) for row, length in zip(every.numpy(), lengths.numpy(), strict=True)]
     for worker, text in enumerate(texts):
         if text != mine:

@@ -37,6 +37,13 @@ class Replicas:
                 "MultiWorkerMirroredStrategy, or give it one device"
             )
         self.devices = devices if self.size > 1 else ("",)
+        if list(self.devices) != sorted(
+            self.devices, key=lambda name: tf.DeviceSpec.from_string(name).device_index or 0
+        ):
+            raise ValueError(
+                f"{owner}: the devices of {type(self.strategy).__name__} must be in the order of their numbers, got "
+                f"{', '.join(name.rpartition('device:')[2] for name in self.devices)}"
+            )
 
     @property
     def local(self) -> int:

@@ -264,12 +264,15 @@ class Shards:
         mine = [piece for key in given for piece in self.pieces[key] if piece.owner == rank]
         if summed:
             return {piece: piece.of(given[piece.key]) for piece in mine}
-        sparse = [key for key, g in given.items() if isinstance(g, tf.IndexedSlices)]
+        replaced = [key for key in given if whole.targets[key].replaced]
+        largest = {key: tf.reduce_max(call.gather(tf.convert_to_tensor(given[key])), axis=0) for key in replaced}
+        sparse = [key for key, g in given.items() if isinstance(g, tf.IndexedSlices) and key not in replaced]
         sums = sparse_sums(call, [Given(whole.targets[key].weight, given[key]) for key in sparse])
         found = {p: p.of(g) for key, g in zip(sparse, sums, strict=True) for p in mine if p.key == key}
+        found |= {p: largest[p.key] for p in mine if p.key in largest}
         real = {}
         for key, g in given.items():
-            if key not in sparse:
+            if key not in sparse and key not in replaced:
                 g = tf.cast(g, gradient_dtype(whole.targets[key].weight.dtype))
                 real[key] = as_real(g, compute_dtype(g.dtype))
         for dtype in dict.fromkeys(g.dtype for g in real.values()):

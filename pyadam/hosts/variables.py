@@ -104,6 +104,11 @@ class Variables(Contract):
                 wire = Wire(self._replicas)
             untracked(self, _wire=wire)
             if self._spec.shard_state:
+                if 1 < self._replicas.local < self._replicas.size:
+                    raise NotImplementedError(
+                        f"{type(self).__name__}: shard_state on several workers takes one device a worker, got "
+                        f"{self._replicas.local}"
+                    )
                 _, cut = self._cuts(self._spec)
                 untracked(self, _shards=Shards(self._replicas, cut, wire.call))
 

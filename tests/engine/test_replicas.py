@@ -98,7 +98,7 @@ REFUSED = {
     "built outside": "ValueError: Adam: the optimizer was not made within the scope of the MirroredStrategy that made weight;",
     "compiled as a whole": "ValueError: Adam: a train step that is compiled as a whole can't take place on several CPUs; set",
     "CentralStorage": "NotImplementedError: Adam: CentralStorageStrategy with 2 replicas is not supported; use Mirrored",
-    "foreign inner": "NotImplementedError: LossScaleOptimizer: with 2 replicas the inner optimizer must be pyadam's, got",
+    "foreign inner": "NotImplementedError: LossScaleOptimizer: with 2 replicas the inner optimizer must be pyadam's and",
 }
 
 
