@@ -187,6 +187,6 @@ class LossScale:
         ours = getattr(type(self.inner_optimizer).apply, "__module__", "").startswith("pyadam.")
         if replicas.size > 1 and not (ours and hasattr(self.inner_optimizer, "_reduced")):
             raise NotImplementedError(
-                f"{type(self).__name__}: with {replicas.size} replicas the inner optimizer must be pyadam's and keep its apply(), "
-                f"got {type(self.inner_optimizer).__name__} of {type(self.inner_optimizer).__module__.split('.')[0]}"
+                f"{type(self).__name__}: with {replicas.size} replicas the inner optimizer must be pyadam's and keep its "
+                f"apply(), got {type(self.inner_optimizer).__name__} of {type(self.inner_optimizer).__module__.split('.')[0]}"
             )
