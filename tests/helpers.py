@@ -45,4 +45,6 @@ def run_python(code, **environment):
     """Runs the code in a separate process, without XLA options from the user's environment."""
     inherited = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "PYADAM_SINGLE_PASS")}
     command = [sys.executable, "-c", textwrap.dedent(code)]
-    return subprocess.run(command, env=inherited | environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, env=inherited | environment, capture_output=True, text=True, check=False, timeout=900
+    )

@@ -175,6 +175,9 @@ for _name in pyadam.specs.SPECS:
     case(f"bits sharded {_name}", lambda name=_name: getattr(pyadam, name)(0.01, shard_state=True))(as_one_process)
 case("bits sharded sparse", lambda: pyadam.RMSprop(0.01, shard_state=True), "float32", True, True)(as_one_process)
 case("bits sharded eager", lambda: pyadam.Adam(0.01, shard_state=True), "float32", False)(as_one_process)
+case("bits sharded eager, norm", lambda: pyadam.Adam(0.01, shard_state=True, global_clipnorm=0.5), "float32", False)(
+    as_one_process
+)
 case("bits sharded missing", lambda: pyadam.Adam(0.01, shard_state=True), "float32", False, False, True)(as_one_process)
 case("bits missing", lambda: pyadam.Adam(0.01), "float32", False, False, True)(as_one_process)
 
@@ -357,6 +360,13 @@ def refused() -> Any:
     central = tf.distribute.experimental.CentralStorageStrategy([f"CPU:{i}" for i in range(N)])
     with central.scope():
         found["CentralStorage"] = message(pyadam.Adam)
+    with STRATEGY.scope():
+        divided = pyadam.Adam(shard_state=True)
+        divided.build([weight])
+    found["clipnorm after the build"] = message(lambda: setattr(divided, "clipnorm", 1.0))
+    backwards = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in reversed(range(N))])
+    with backwards.scope():
+        found["devices out of order"] = message(pyadam.Adam)
     with STRATEGY.scope():
         found["foreign inner"] = message(lambda: pyadam.LossScaleOptimizer(keras.optimizers.Adam()))
     return found

@@ -34,7 +34,7 @@ BITS = [
     "missing",
 ]
 SHARDED = [*EVERY, "plain", "clipnorm", "global_clipnorm, accumulation", "averages, bfloat16 slots"]
-SHARDED += ["sparse", "eager", "missing"]
+SHARDED += ["sparse", "eager", "eager, norm", "missing"]
 BITS += [f"sharded {name}" for name in SHARDED]
 FIT = ["", " eager", " steps_per_execution", " function", " function, eager", " callback", " changed", " averages"]
 FIT += [" mixed precision", " files", " sharded"]
@@ -42,7 +42,7 @@ QUICK = {
     f"bits {name}"
     for name in ("Adam", "Nadam", "Lamb", "accumulation, averages", "bfloat16 slots", "sparse", "missing")
 }
-QUICK |= {f"bits sharded {name}" for name in ("Adam", "Muon", "global_clipnorm, accumulation", "sparse", "eager")}
+QUICK |= {f"bits sharded {name}" for name in ("Adam", "Muon", "global_clipnorm, accumulation", "sparse", "eager, norm")}
 QUICK |= {
     f"fit keras{name}" for name in ("", " steps_per_execution", " function", " mixed precision", " files", " sharded")
 }
@@ -98,6 +98,8 @@ REFUSED = {
     "built outside": "ValueError: Adam: the optimizer was not made within the scope of the MirroredStrategy that made weight;",
     "compiled as a whole": "ValueError: Adam: a train step that is compiled as a whole can't take place on several CPUs; set",
     "CentralStorage": "NotImplementedError: Adam: CentralStorageStrategy with 2 replicas is not supported; use Mirrored",
+    "clipnorm after the build": "ValueError: Adam: clipnorm can't be changed once the optimizer is built, because its state",
+    "devices out of order": "ValueError: Adam: the devices of MirroredStrategy must be in the order of their numbers, got",
     "foreign inner": "NotImplementedError: LossScaleOptimizer: with 2 replicas the inner optimizer must be pyadam's and",
 }
 
