@@ -184,7 +184,8 @@ class LossScale:
 
     def _check_inner(self, replicas: Replicas) -> None:
         """Refuses an inner optimizer that would reduce the gradients of several replicas a second time."""
-        ours = getattr(type(self.inner_optimizer).apply, "__module__", "").startswith("pyadam.")
+        apply = getattr(type(self.inner_optimizer), "apply", None)
+        ours = getattr(apply, "__module__", "").startswith("pyadam.")
         if replicas.size > 1 and not (ours and hasattr(self.inner_optimizer, "_reduced")):
             raise NotImplementedError(
                 f"{type(self).__name__}: with {replicas.size} replicas the inner optimizer must be pyadam's and keep its "
