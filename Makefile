@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-oldest lint generated pytest testthat parity r-check bench performance docs clean .made-test
+.PHONY: help demo workers test test-all test-oldest lint generated pytest testthat parity r-check bench performance docs clean .made-test
 
 R_CODE := Rscript --vanilla -e
 OLDEST := $(shell sed -nE 's/^    "(keras|numpy|tensorflow)>=([0-9.]+).*/"\1==\2.*"/p' pyproject.toml)
@@ -19,6 +19,10 @@ help: ## this list
 demo: ## train digits from Python and from R, compare the bits, draw the curves
 	@tools/setup.sh demo
 	@python examples/demo.py
+
+workers: ## train on two workers from Python and from R, kill one, resume, compare the bits
+	@tools/setup.sh demo
+	@python examples/workers/run.py
 
 test: .made-test ## all tests but the long ones, two kinds at a time
 	@$(MAKE) --no-print-directory -j2 pytest lint generated testthat parity

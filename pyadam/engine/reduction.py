@@ -8,7 +8,7 @@ import tensorflow as tf
 from pyadam.engine.gradients import as_real, compute_dtype, from_real, gradient_dtype
 from pyadam.engine.wire import Call
 
-__all__ = ["Given", "reduced", "sparse_sums"]
+__all__ = ["Given", "flat", "reduced", "sparse_sums"]
 
 
 class Given(NamedTuple):
@@ -50,22 +50,23 @@ def _dense(call: Call, given: Sequence[Given], replaced: bool) -> list[Any]:
         sizes = [
             tf.size(real[i]) if real[i].shape.num_elements() is None else real[i].shape.num_elements() for i in places
         ]
-        flat = whole(tf.concat([_flat(real[i]) for i in places], 0))
-        for i, part in zip(places, tf.split(flat, sizes), strict=True):
+        joined = whole(tf.concat([flat(real[i]) for i in places], 0))
+        for i, part in zip(places, tf.split(joined, sizes), strict=True):
             found[i] = from_real(_in_shape_of(real[i], part), typed[i].dtype)
     return [found[i] for i in range(len(given))]
 
 
-def _flat(value: Any) -> Any:
+def flat(value: Any) -> Any:
+    """The value as a vector."""
     return value if value.shape.rank == 1 else tf.reshape(value, [-1])
 
 
-def _in_shape_of(model: Any, flat: Any) -> Any:
+def _in_shape_of(model: Any, vector: Any) -> Any:
     if model.shape.rank == 1:
-        return flat
+        return vector
     if model.shape.is_fully_defined():
-        return tf.reshape(flat, model.shape)
-    return tf.ensure_shape(tf.reshape(flat, tf.shape(model)), model.shape)
+        return tf.reshape(vector, model.shape)
+    return tf.ensure_shape(tf.reshape(vector, tf.shape(model)), model.shape)
 
 
 def sparse_sums(call: Call, given: Sequence[Given]) -> list[Any]:
@@ -102,9 +103,9 @@ def _width(values: Any) -> int:
 
 def _laid_out(call: Call, parts: Sequence[Any], sizes: Any) -> list[Any]:
     """Each of some tensors, flat, with those of all replicas end to end; ``sizes`` has a row for each replica."""
-    flat = tf.concat([_flat(part) for part in parts], 0)
+    joined = tf.concat([flat(part) for part in parts], 0)
     most = tf.cast(tf.reduce_max(tf.reduce_sum(sizes, axis=1)), tf.int32)
-    every = call.gather(tf.pad(flat, [[0, most - tf.size(flat)]]))
+    every = call.gather(tf.pad(joined, [[0, most - tf.size(joined)]]))
     split = [
         tf.split(every[replica, : tf.reduce_sum(sizes[replica])], sizes[replica], num=len(parts))
         for replica in range(call.size)

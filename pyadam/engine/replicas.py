@@ -59,6 +59,10 @@ class Replicas:
         has_chief = resolver.task_type != "chief" and "chief" in resolver.cluster_spec().jobs
         return self.local * (int(resolver.task_id) + has_chief)
 
+    def rank(self, local: int) -> int:
+        """The number of a local replica among all."""
+        return self.first + local
+
     @property
     def _name(self) -> str:
         return type(self.strategy).__name__

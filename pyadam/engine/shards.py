@@ -18,7 +18,7 @@ from pyadam.engine.components import components, of_replica, plain_variable
 from pyadam.engine.gradients import as_real, compute_dtype, from_real, gradient_dtype
 from pyadam.engine.lanes import SMALL, Target
 from pyadam.engine.part import Part
-from pyadam.engine.reduction import Given, sparse_sums
+from pyadam.engine.reduction import Given, flat, sparse_sums
 from pyadam.engine.replicas import Replicas
 from pyadam.engine.step import Engine
 from pyadam.engine.wire import Call
@@ -58,7 +58,7 @@ class Piece(NamedTuple):
         return tf.TensorShape(shape if self.end is None else [self.end - self.begin, *shape[1:]])
 
 
-class Rows(Part):
+class RowsOf(Part):
     """Some rows of a variable, as a variable."""
 
     def __init__(self, variable: Any, piece: Piece) -> None:
@@ -165,6 +165,10 @@ class Shards:
         """The numbers of the local replicas."""
         return range(self._replicas.first, self._replicas.first + self._replicas.local)
 
+    def _by_owner(self, pieces: Sequence[Piece]) -> list[list[Piece]]:
+        """The pieces that each replica keeps."""
+        return [[piece for piece in pieces if piece.owner == rank] for rank in range(self._replicas.size)]
+
     # --- who keeps what --------------------------------------------------------------------------------------------------
 
     def divide(self, targets: Mapping[Any, Target]) -> None:
@@ -206,28 +210,20 @@ class Shards:
 
     def _gathered(self, variable: Sharded, values: Sequence[Any]) -> list[Any]:
         """The pieces of a variable from all workers, in eager mode."""
-        sizes = [piece.shape_in(variable.shape).num_elements() for piece in variable.pieces]
-        own = [tf.reshape(v, [-1]) for v in values if v is not None]
-        flat = tf.concat(own, 0) if own else tf.zeros([0], variable.dtype)
-        wide = tf.cast(flat, compute_dtype(variable.dtype)) if variable.dtype.is_floating else flat
-        loads = [0] * self._replicas.size
-        for piece, size in zip(variable.pieces, sizes, strict=True):
-            loads[piece.owner] += size
-        rows = self._call(0).gather(tf.pad(wide, [[0, max(loads) - flat.shape[0]]]))
-        place, found = dict.fromkeys(range(self._replicas.size), 0), []
-        for piece, size in zip(variable.pieces, sizes, strict=True):
-            begin = place[piece.owner]
-            place[piece.owner] += size
-            part = tf.reshape(rows[piece.owner, begin : begin + size], piece.shape_in(variable.shape))
-            found.append(tf.cast(part, variable.dtype))
-        return found
+        shapes = [[p.shape_in(variable.shape) for p in row] for row in self._by_owner(variable.pieces)]
+        own = _end_to_end([v for v in values if v is not None], variable.dtype)
+        wide = tf.cast(own, compute_dtype(variable.dtype)) if variable.dtype.is_floating else own
+        most = max(sum(shape.num_elements() for shape in row) for row in shapes)
+        every = self._call(0).gather(tf.pad(wide, [[0, most - own.shape[0]]]))
+        parts = [part for joined, row in zip(tf.unstack(every), shapes, strict=True) for part in _split(joined, row)]
+        return [tf.cast(part, variable.dtype) for part in parts]  # pieces are in the order of their owners
 
     def engine(self, local: int, whole: Engine) -> Engine:
         """The engine of a local replica, over the pieces that it keeps."""
         if local not in self._engines:
             self._engines[local] = Engine(whole.spec, whole.rule, of_replica(whole.iterations, local))
             whole.follow(self._engines[local])
-        engine, rank = self._engines[local], self._replicas.first + local
+        engine, rank = self._engines[local], self._replicas.rank(local)
         for key, pieces in self.pieces.items():
             for i, piece in enumerate(pieces):
                 if piece.owner == rank and piece not in engine.targets and key in whole.targets:
@@ -235,7 +231,7 @@ class Shards:
                     weight = of_replica(x.weight, local)
                     new = replace(
                         x,
-                        weight=weight if piece.end is None else Rows(weight, piece),
+                        weight=weight if piece.end is None else RowsOf(weight, piece),
                         slots={name: slot.kept[i] for name, slot in x.slots.items()},
                         average=None if x.average is None else x.average.kept[i],
                         accumulator=None if x.accumulator is None else x.accumulator.kept[i],
@@ -260,7 +256,7 @@ class Shards:
             given: this replica's gradients by variable; tensors or IndexedSlices as `typed` returns them.
             summed: whether they have been added already.
         """
-        rank = self._replicas.first + local
+        rank = self._replicas.rank(local)
         mine = [piece for key in given for piece in self.pieces[key] if piece.owner == rank]
         if summed:
             return {piece: piece.of(given[piece.key]) for piece in mine}
@@ -277,10 +273,10 @@ class Shards:
                 real[key] = as_real(g, compute_dtype(g.dtype))
         for dtype in dict.fromkeys(g.dtype for g in real.values()):
             keys = [key for key, g in real.items() if g.dtype == dtype]
-            rows = [[p for key in keys for p in self.pieces[key] if p.owner == r] for r in range(self._replicas.size)]
-            flat = [_flat([p.of(real[p.key]) for p in row], dtype) for row in rows]
-            most = max(f.shape[0] for f in flat)
-            total = call.share(tf.stack([tf.pad(f, [[0, most - f.shape[0]]]) for f in flat]))
+            rows = self._by_owner([p for key in keys for p in self.pieces[key]])
+            sent = [_end_to_end([p.of(real[p.key]) for p in row], dtype) for row in rows]
+            most = max(each.shape[0] for each in sent)
+            total = call.reduce_scatter(tf.stack([tf.pad(each, [[0, most - each.shape[0]]]) for each in sent]))
             for piece, part in zip(
                 rows[rank], _split(total, [p.shape_in(real[p.key].shape) for p in rows[rank]]), strict=True
             ):
@@ -309,14 +305,14 @@ class Shards:
 
     def spread(self, call: Call, local: int, whole: Engine, keys: Sequence[Any]) -> None:
         """Passes on the new weights: each replica assigns the pieces that the others keep."""
-        rank = self._replicas.first + local
+        rank = self._replicas.rank(local)
         weights = {key: of_replica(whole.targets[key].weight, local) for key in keys}
         for dtype in dict.fromkeys(gradient_dtype(w.dtype) for w in weights.values()):
             some = {key: w for key, w in weights.items() if gradient_dtype(w.dtype) == dtype}
-            rows = [[p for key in some for p in self.pieces[key] if p.owner == r] for r in range(self._replicas.size)]
+            rows = self._by_owner([p for key in some for p in self.pieces[key]])
             real = compute_dtype(dtype)
             sizes = [sum(_elements(p, some[p.key]) for p in row) for row in rows]
-            own = _flat([as_real(p.of(some[p.key].read_value()), real) for p in rows[rank]], real)
+            own = _end_to_end([as_real(p.of(some[p.key].read_value()), real) for p in rows[rank]], real)
             every = call.gather(tf.pad(own, [[0, max(sizes) - sizes[rank]]]))
             for replica, row in enumerate(rows):
                 if replica == rank:
@@ -324,20 +320,20 @@ class Shards:
                 shapes = [tf.TensorShape([*p.shape_in(some[p.key].shape), *[2] * dtype.is_complex]) for p in row]
                 for piece, part in zip(row, _split(every[replica], shapes), strict=True):
                     weight = some[piece.key]
-                    (weight if piece.end is None else Rows(weight, piece)).assign(from_real(part, weight.dtype))
+                    (weight if piece.end is None else RowsOf(weight, piece)).assign(from_real(part, weight.dtype))
 
 
 def _elements(piece: Piece, weight: Any) -> int:
     return int(piece.shape_in(weight.shape).num_elements()) * (2 if weight.dtype.is_complex else 1)
 
 
-def _flat(values: Sequence[Any], dtype: Any) -> Any:
-    return tf.concat([tf.reshape(v, [-1]) for v in values], 0) if values else tf.zeros([0], dtype)
+def _end_to_end(values: Sequence[Any], dtype: Any) -> Any:
+    return tf.concat([flat(v) for v in values], 0) if values else tf.zeros([0], dtype)
 
 
-def _split(flat: Any, shapes: Sequence[Any]) -> list[Any]:
+def _split(joined: Any, shapes: Sequence[Any]) -> list[Any]:
     sizes = [shape.num_elements() for shape in shapes]
-    parts = tf.split(flat[: sum(sizes)], sizes) if sizes else []
+    parts = tf.split(joined[: sum(sizes)], sizes) if sizes else []
     return [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
 
 

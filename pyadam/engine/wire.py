@@ -84,11 +84,11 @@ class Call:
         """Row k of ``x`` goes to replica k. Returns the rows that this replica receives, in the order of the replicas."""
         raise NotImplementedError
 
-    def of_first(self, values: Sequence[Any]) -> list[Any]:
+    def of_first_worker(self, values: Sequence[Any]) -> list[Any]:
         """The first worker's values of some scalars, which the replicas of one process have in common."""
         return list(values) if self.workers == 1 else tf.unstack(self.gather(tf.stack(values))[0])
 
-    def share(self, x: Any) -> Any:
+    def reduce_scatter(self, x: Any) -> Any:
         """This replica's row of the sum over all replicas of a tensor with a row for each."""
         rows = tf.unstack(self.exchange(x), self.size)
         return _in_order(rows)
@@ -97,7 +97,7 @@ class Call:
         """The sum of a vector over all replicas."""
         length = tf.size(x)
         rows = tf.reshape(tf.pad(x, [[0, -length % self.size]]), [self.size, -1])
-        return tf.ensure_shape(tf.reshape(self.gather(self.share(rows)), [-1])[:length], x.shape)
+        return tf.ensure_shape(tf.reshape(self.gather(self.reduce_scatter(rows)), [-1])[:length], x.shape)
 
 
 def _in_order(values: Any) -> Any:

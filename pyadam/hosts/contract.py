@@ -58,7 +58,7 @@ class Contract:
     # `Hyperparameters` and `Saving`
     _current_hyper: Callable[..., dict[str, Any]]
     _take_kept: Callable[[], None]
-    _cuts: Callable[[Any], tuple[bool, bool]]
+    _cuts: Callable[[Any], bool]
 
     def _host(self) -> str:
         """The name of this Keras, ``keras`` or ``tf_keras``."""

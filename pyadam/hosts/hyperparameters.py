@@ -49,11 +49,11 @@ class Hyperparameters(Contract):
     def _state_of(self, spec: Spec) -> Any:
         """What a spec says of the variables that the optimizer keeps."""
         slots = self._rule.slots(spec, (2, 2), "")
-        return slots, spec.slot_dtype, spec.use_ema, spec.calls_per_update > 1, self._cuts(spec)
+        return slots, spec.slot_dtype, spec.use_ema, spec.calls_per_update > 1, spec.shard_state, self._cuts(spec)
 
-    def _cuts(self, spec: Spec) -> tuple[bool, bool]:
-        """Whether the state is divided, and whether variables may then be cut into rows."""
-        return spec.shard_state, spec.shard_state and spec.clipnorm is None and self._rule.elementwise
+    def _cuts(self, spec: Spec) -> bool:
+        """Whether the state is divided, and variables may be cut into rows for it."""
+        return bool(spec.shard_state and spec.clipnorm is None and self._rule.elementwise)
 
     def _make_dynamic(self) -> dict[str, Callable[[Any], Any]]:
         """The hyperparameters given as functions, other than schedules, or variables: what gives them in a dtype."""
@@ -147,7 +147,7 @@ class Hyperparameters(Contract):
         hyper = {name: read(tf.float64) for name, read in self._dynamic.items() if name not in functions}
         if functions:
             values = [each(tf.float64, None if call is None else call.number) for each in functions.values()]
-            hyper |= zip(functions, values if call is None else call.of_first(values), strict=True)
+            hyper |= zip(functions, values if call is None else call.of_first_worker(values), strict=True)
         if "learning_rate" in hyper:
             hyper["learning_rate"] = tf.cast(hyper["learning_rate"], rate_dtype)
         if "learning_rate" not in hyper:

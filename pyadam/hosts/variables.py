@@ -109,8 +109,7 @@ class Variables(Contract):
                         f"{type(self).__name__}: shard_state on several workers takes one device a worker, got "
                         f"{self._replicas.local}"
                     )
-                _, cut = self._cuts(self._spec)
-                untracked(self, _shards=Shards(self._replicas, cut, wire.call))
+                untracked(self, _shards=Shards(self._replicas, self._cuts(self._spec), wire.call))
 
     def _facts(self, variables: Sequence[Any]) -> list[str]:
         """What has to be the same on all workers, a line for each fact."""

@@ -1,14 +1,17 @@
 # Strategies of tf.distribute with several replicas, through reticulate.
 
+two_replicas <- '
+  tf <- reticulate::import("tensorflow")
+  cpu <- tf$config$list_physical_devices("CPU")[[1]]
+  part <- tf$config$LogicalDeviceConfiguration
+  tf$config$set_logical_device_configuration(cpu, list(part(), part()))
+  strategy <- tf$distribute$MirroredStrategy(list("CPU:0", "CPU:1"))
+  library(pyadam)
+'
+
 test_that("two replicas train alike, and as Python's do", {
   need_pyadam()
   code <- '
-    tf <- reticulate::import("tensorflow")
-    cpu <- tf$config$list_physical_devices("CPU")[[1]]
-    part <- tf$config$LogicalDeviceConfiguration
-    tf$config$set_logical_device_configuration(cpu, list(part(), part()))
-    strategy <- tf$distribute$MirroredStrategy(list("CPU:0", "CPU:1"))
-    library(pyadam)
     keras <- reticulate::import("keras")
     keras$utils$set_random_seed(1L)
     with(strategy$scope(), {
@@ -20,22 +23,17 @@ test_that("two replicas train alike, and as Python's do", {
     parts <- strategy$experimental_local_results(model$trainable_variables[[1]]$value)
     cat(identical(parts[[1]]$numpy(), parts[[2]]$numpy()), model$optimizer$iterations$numpy())
   '
-  expect_match(fresh_session(code), "TRUE 12")
+  expect_match(fresh_session(c(two_replicas, code)), "TRUE 12")
 })
 
 test_that("what is refused is refused in the words of Python", {
   need_pyadam()
   code <- '
-    tf <- reticulate::import("tensorflow")
-    cpu <- tf$config$list_physical_devices("CPU")[[1]]
-    part <- tf$config$LogicalDeviceConfiguration
-    tf$config$set_logical_device_configuration(cpu, list(part(), part()))
-    strategy <- tf$distribute$MirroredStrategy(list("CPU:0", "CPU:1"))
-    library(pyadam)
     keras <- reticulate::import("keras")
     optimizer <- optimizer_adam()
     with(strategy$scope(), weight <- keras$Variable(1, name = "weight"))
     optimizer$build(list(weight))
   '
-  expect_match(fresh_session(code), "Adam: the optimizer was not made within the scope of the")
+  printed <- fresh_session(c(two_replicas, code))
+  expect_match(printed, "Adam: the optimizer was not made within the scope of the")
 })
