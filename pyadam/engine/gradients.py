@@ -11,6 +11,7 @@ from pyadam.optimizers.sparse import Way
 
 __all__ = [
     "as_real",
+    "checked_rows",
     "clip",
     "clipping",
     "compute_dtype",
@@ -90,12 +91,12 @@ def prepare(owner: str, path: str, weight: Any, gradient: Any, way: Way) -> Any:
 
     Raises:
         TypeError: the gradient is not numeric.
-        ValueError: its shape is not the weight's, or a row is none of the weight's (see `_checked_rows`).
+        ValueError: its shape is not the weight's, or a row is none of the weight's (see `checked_rows`).
     """
     gradient = typed(owner, path, weight, gradient)
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
-    indices = _checked_rows(owner, path, weight, gradient.indices, way)
+    indices = checked_rows(owner, path, weight, gradient.indices, way)
     gradient = tf.IndexedSlices(gradient.values, indices, gradient.dense_shape)
     if way is not Way.DENSE and gradient.values.shape[1:].is_compatible_with(weight.shape[1:]):
         return merged(gradient, weight.shape)
@@ -124,7 +125,7 @@ def _check_shape(owner: str, path: str, weight: Any, gradient: Any) -> None:
         )
 
 
-def _checked_rows(owner: str, path: str, weight: Any, indices: Any, way: Way) -> Any:
+def checked_rows(owner: str, path: str, weight: Any, indices: Any, way: Way = Way.DENSE) -> Any:
     """The indices, checked to be rows of the weight: with a ValueError if their values are known, else with an assertion.
 
     When a step touches only those rows, TensorFlow's gather refuses bad indices in a graph, and a second check would cost time.

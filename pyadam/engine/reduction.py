@@ -1,5 +1,6 @@
 """The reduction of gradients over replicas: one batch for each dtype, in the order of the replicas."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -101,10 +102,17 @@ def _width(values: Any) -> int:
     return int(values.shape[1:].num_elements())
 
 
+def _rounded_up(size: Any) -> Any:
+    """A size, at most an eighth larger: there are few such sizes, and TensorFlow remembers each that is sent."""
+    bits = tf.math.ceil(tf.math.log(tf.maximum(tf.cast(size, tf.float64), 1.0) + 0.5) / math.log(2.0))
+    unit = 2 ** tf.maximum(tf.cast(bits, tf.int32) - 4, 0)
+    return -(-size // unit) * unit
+
+
 def _laid_out(call: Call, parts: Sequence[Any], sizes: Any) -> list[Any]:
     """Each of some tensors, flat, with those of all replicas end to end; ``sizes`` has a row for each replica."""
     joined = tf.concat([flat(part) for part in parts], 0)
-    most = tf.cast(tf.reduce_max(tf.reduce_sum(sizes, axis=1)), tf.int32)
+    most = _rounded_up(tf.cast(tf.reduce_max(tf.reduce_sum(sizes, axis=1)), tf.int32))
     every = call.gather(tf.pad(joined, [[0, most - tf.size(joined)]]))
     split = [
         tf.split(every[replica, : tf.reduce_sum(sizes[replica])], sizes[replica], num=len(parts))

@@ -1,6 +1,7 @@
 """The replicas of tf.distribute that an optimizer steps, and what is refused there."""
 
 import contextlib
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -101,7 +102,8 @@ class Replicas:
         """The number of the local replica whose step is being taken.
 
         Raises:
-            RuntimeError: there are several replicas, and we are in the context of none of them.
+            RuntimeError: there are several replicas, and we are in the context of none of them, or in a graph within an
+                eager one.
             ValueError: the optimizer does not belong to the strategy that is stepping, or XLA compiles the step as a whole.
         """
         strategy = tf.distribute.get_strategy()
@@ -118,9 +120,19 @@ class Replicas:
                 f"{self.owner}: a step of {self.size} replicas must be taken on each of them; call apply() in a function that "
                 "strategy.run() is given, as fit() does"
             )
+        if self.local > 1 and _replicas_run_in_turn() and not tf.executing_eagerly():
+            raise RuntimeError(
+                f"{self.owner}: a step in a tf.function that an eager strategy.run() calls would wait for ever, because "
+                "there the replicas run one after the other; put the call of strategy.run() into a tf.function"
+            )
         if inside_xla() and "CPU" in self.devices[0]:
             raise ValueError(
                 f"{self.owner}: a train step that is compiled as a whole can't take place on several CPUs; set "
                 "jit_compile=False in compile() or tf.function"
             )
         return int(tf.get_static_value(context.replica_id_in_sync_group)) % self.local
+
+
+def _replicas_run_in_turn() -> bool:
+    """Whether this is a thread of MirroredStrategy for a replica, and ``strategy.run`` was called eagerly."""
+    return bool(getattr(threading.current_thread(), "in_eager", False))

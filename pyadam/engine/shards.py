@@ -14,14 +14,15 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from pyadam.engine import wire
 from pyadam.engine.components import components, of_replica, plain_variable
-from pyadam.engine.gradients import as_real, compute_dtype, from_real, gradient_dtype
+from pyadam.engine.gradients import as_real, checked_rows, compute_dtype, from_real, gradient_dtype
 from pyadam.engine.lanes import SMALL, Target
 from pyadam.engine.part import Part
 from pyadam.engine.reduction import Given, flat, sparse_sums
 from pyadam.engine.replicas import Replicas
 from pyadam.engine.step import Engine
-from pyadam.engine.wire import Call
+from pyadam.engine.wire import Call, Wire
 from pyadam.optimizers.numerics import quotient, sum_of_squares
 
 __all__ = ["Sharded", "Shards", "state_bytes"]
@@ -151,11 +152,10 @@ class Shards:
     Args:
         replicas: those of the optimizer.
         cut: whether large variables may be cut into rows: the rule is elementwise, and nothing needs a whole gradient.
-        call: makes the collectives of a local replica.
     """
 
-    def __init__(self, replicas: Replicas, cut: bool, call: Callable[[int], Call]) -> None:
-        self._replicas, self._cut, self._call = replicas, cut, call
+    def __init__(self, replicas: Replicas, cut: bool) -> None:
+        self._replicas, self._cut = replicas, cut
         self._loads = [0] * replicas.size
         self.pieces: dict[Any, list[Piece]] = {}
         self._engines: dict[int, Engine] = {}
@@ -174,9 +174,15 @@ class Shards:
     def divide(self, targets: Mapping[Any, Target]) -> None:
         """Divides these variables among the replicas: large ones by rows, the others whole, the largest first."""
         size = self._replicas.size
+        for x in targets.values():
+            if not x.weight.shape.is_fully_defined():
+                raise ValueError(
+                    f"{self._replicas.owner}: shard_state needs variables of a known shape, got {x.weight.shape} for {x.path}; "
+                    "create it with tf.Variable(value), without shape="
+                )
 
         def elements(key: Any) -> int:
-            return targets[key].weight.shape.num_elements() or 1
+            return int(targets[key].weight.shape.num_elements())
 
         whole = []
         for key, x in targets.items():
@@ -214,7 +220,14 @@ class Shards:
         own = _end_to_end([v for v in values if v is not None], variable.dtype)
         wide = tf.cast(own, compute_dtype(variable.dtype)) if variable.dtype.is_floating else own
         most = max(sum(shape.num_elements() for shape in row) for row in shapes)
-        every = self._call(0).gather(tf.pad(wide, [[0, most - own.shape[0]]]))
+        try:
+            call = Wire.of(self._replicas).call(self._replicas, 0, ["a reading of divided state"], wire.PATIENCE)
+        except tf.errors.DeadlineExceededError as error:
+            raise RuntimeError(
+                f"{self._replicas.owner}: its state is divided among the workers, so all of them have to read or save it at "
+                f"the same time; another worker did not within {wire.PATIENCE:.0f} seconds"
+            ) from error
+        every = call.gather(tf.pad(wide, [[0, most - own.shape[0]]]))
         parts = [part for joined, row in zip(tf.unstack(every), shapes, strict=True) for part in _split(joined, row)]
         return [tf.cast(part, variable.dtype) for part in parts]  # pieces are in the order of their owners
 
@@ -264,7 +277,11 @@ class Shards:
         largest = {key: tf.reduce_max(call.gather(tf.convert_to_tensor(given[key])), axis=0) for key in replaced}
         sparse = [key for key, g in given.items() if isinstance(g, tf.IndexedSlices) and key not in replaced]
         sums = sparse_sums(call, [Given(whole.targets[key].weight, given[key]) for key in sparse])
-        found = {p: p.of(g) for key, g in zip(sparse, sums, strict=True) for p in mine if p.key == key}
+        found: dict[Piece, Any] = {}
+        for key, g in zip(sparse, sums, strict=True):
+            x = whole.targets[key]  # once cut, a row that is none of the variable's would not be seen
+            g = tf.IndexedSlices(g.values, checked_rows(whole.owner, x.path, x.weight, g.indices), g.dense_shape)
+            found |= {p: p.of(g) for p in mine if p.key == key}
         found |= {p: largest[p.key] for p in mine if p.key in largest}
         real = {}
         for key, g in given.items():

@@ -1,4 +1,4 @@
-"""The wire: what the replicas of one optimizer tell each other, in the order of the replicas.
+"""The wire: what the replicas of a strategy tell each other, in the order of the replicas.
 
 A sum in that order has the bits of one process that adds the same numbers, however many replicas there are. The ring of
 TensorFlow's own reduction begins at another replica for each part of a vector. So a vector is reduced in two collectives: each
@@ -6,62 +6,144 @@ replica receives its share of the vector from all others and adds them in order,
 bytes as a ring: 2 (N - 1) / N times the vector's.
 
 TensorFlow tells collectives apart by keys. `tf.distribute` passes a new key into the outermost function at each call, which
-fails inside of branches and loops, such as the loop of ``steps_per_execution``. Here the keys come from a variable that counts
-the calls.
+fails inside of branches and loops, such as the loop of ``steps_per_execution``; and TensorFlow never forgets a key, nor the
+shape that it was used with. Here a key stands for what is sent (see `AtOnce`), and is used again for the same.
 """
 
 import itertools
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import tensorflow as tf
 
-from pyadam.engine.components import of_replica
+from pyadam.engine.components import plain_variable
 from pyadam.engine.replicas import Replicas
 
 __all__ = ["Call", "Wire"]
 
+PATIENCE = 300.0  # seconds that a worker waits for the others where nothing but pyadam makes them wait
+
 _FIRST_GROUP = 1 << 30  # TensorFlow's own group keys count from 1
-_PLACES = 32  # the most collectives of one call
-_TURNS = 1024  # after so many calls their keys are used again
-_OPTIMIZERS = (1 << 31) // (_PLACES * _TURNS)
+_WORKERS = 1 << 20  # added to the key of a strategy's replicas: the key of its workers
+_TURNS = 4  # a replica is never more than one call ahead of another
+_KINDS = (1 << 31) // _TURNS
 
-_groups: "WeakKeyDictionary[Any, int]" = WeakKeyDictionary()
-_numbers: "WeakKeyDictionary[Any, itertools.count[int]]" = WeakKeyDictionary()  # of the optimizers of each strategy
 _next_group = itertools.count(_FIRST_GROUP)
-
-
-def group_key(strategy: Any) -> int:
-    """The key of the replicas of a strategy. Workers agree on it, if they make their strategies in the same order."""
-    if strategy not in _groups:
-        _groups[strategy] = next(_next_group)
-    return _groups[strategy]
+_wires: "WeakKeyDictionary[Any, Wire]" = WeakKeyDictionary()
 
 
 class Wire:
-    """The collectives of one optimizer.
+    """What connects the replicas of a strategy: the steps of all its optimizers take place one after the other.
 
-    Args:
-        replicas: who takes part.
+    Workers agree on the keys of a wire if they use their strategies in the same order.
     """
 
     def __init__(self, replicas: Replicas) -> None:
-        self._replicas, self._number = (
-            replicas,
-            next(_numbers.setdefault(replicas.strategy, itertools.count())) % _OPTIMIZERS,
-        )
-        self._calls = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.group = next(_next_group)
+        self.calls = []  # how many calls each local replica has made
+        for device in replicas.devices:
+            with tf.init_scope(), tf.device(device):
+                self.calls.append(plain_variable(tf.constant(0, tf.int64)))
+        self._facts: WeakKeyDictionary[Any, dict[int, list[Sequence[str]]]] = WeakKeyDictionary()
+        self._eager_facts: Sequence[str] = ()
+        self._comparisons = itertools.count()
 
-    def call(self, local: int) -> "Call":
-        """What a local replica sends and receives at one step; all replicas do the same in the same order."""
-        calls = of_replica(self._calls, local)
-        number = calls.read_value() + 1
-        calls.assign(number)
-        if tf.executing_eagerly() and self._replicas.local > 1:  # replicas run one after the other
-            return InTurn(self._replicas, number)
-        first = (self._number * _TURNS + tf.cast(number % _TURNS, tf.int32)) * _PLACES
-        return AtOnce(self._replicas, number, first, calls)
+    @classmethod
+    def of(cls, replicas: Replicas) -> "Wire":
+        """The wire of these replicas' strategy."""
+        if replicas.strategy not in _wires:
+            _wires[replicas.strategy] = cls(replicas)
+        return _wires[replicas.strategy]
+
+    def call(self, replicas: Replicas, local: int, facts: Sequence[str], patience: float = 0.0) -> "Call":
+        """What a local replica sends and receives at one step. All replicas have to make the same calls in the same order.
+
+        Args:
+            replicas: those of the optimizer.
+            local: the replica.
+            facts: what has to be the same on all replicas: what the call is for, then a line for each gradient.
+            patience: how many seconds a worker waits for the others, if not for ever.
+
+        Raises:
+            ValueError: they differ; in a graph of several workers, an assertion fails.
+        """
+        self._compare(replicas, local, facts)
+        in_turn = tf.executing_eagerly() and replicas.local > 1  # replicas run one after the other
+        number = (self.calls[0] if in_turn else self.calls[local]).read_value() + 1
+        if in_turn:
+            return InTurn(replicas, number, self.calls[local])
+        self.calls[local].assign(number)
+        if replicas.size > replicas.local and local == 0:
+            with tf.control_dependencies(self._compare_workers(replicas, number, facts, patience)):
+                number = tf.identity(number)
+        return AtOnce(replicas, number, self.group, self.calls[local])
+
+    def among_workers(self, replicas: Replicas, x: Any, key: Any, patience: float = 0.0) -> Any:
+        """The values of all workers, which have one shape, along a new first axis; without ``patience`` it waits for ever."""
+        with tf.device("CPU:0"):
+            return tf.raw_ops.CollectiveGatherV2(
+                input=x[None],
+                group_size=replicas.size // replicas.local,
+                group_key=self.group + _WORKERS,
+                instance_key=key,
+                ordering_token=[],
+                timeout_seconds=patience,
+            )
+
+    def next_comparison(self) -> int:
+        """The number of a comparison of the workers."""
+        return next(self._comparisons)
+
+    def _compare(self, replicas: Replicas, local: int, facts: Sequence[str]) -> None:
+        """Compares a call with the first replica's call, made just before, or in the place of this one in a graph."""
+        first: Sequence[str] | None
+        if tf.executing_eagerly():
+            self._eager_facts = facts if local == 0 else self._eager_facts
+            first = self._eager_facts
+        else:
+            made = self._facts.setdefault(tf.compat.v1.get_default_graph(), {})
+            place = len(made.setdefault(local, []))
+            made[local].append(facts)
+            first = made[0][place] if place < len(made.get(0, ())) else None
+        if first is not None and first != facts:
+            their, our = difference(first, facts)
+            raise ValueError(
+                f"{replicas.owner}: all replicas have to take the same steps, with gradients for the same variables; replica "
+                f"{replicas.first} has {their} where replica {replicas.rank(local)} has {our}"
+            )
+
+    def _compare_workers(self, replicas: Replicas, number: Any, facts: Sequence[str], patience: float) -> list[Any]:
+        """Compares a call with those of the other workers, which would wait for each other if they sent different things."""
+        own = tf.constant(zlib.crc32("\n".join(facts).encode()), tf.int64)
+        every = self.among_workers(replicas, own, _key(0, number), patience)
+        words = (
+            f"{replicas.owner}: all workers have to take the same steps, with gradients for the same variables; this one has "
+            f"{_shown(facts)}, another one has something else"
+        )
+        same = tf.reduce_all(tf.equal(every, own))
+        if not tf.executing_eagerly():
+            return [tf.debugging.Assert(same, [words])]
+        if not same:
+            raise ValueError(words)
+        return []
+
+
+def _shown(facts: Sequence[str]) -> str:
+    """The purpose of a call, and what is special about its gradients."""
+    special = [fact for fact in facts[1:] if not fact.startswith("a gradient")]
+    return ", ".join([facts[0], *special[:3], *["..."] * (len(special) > 3)])
+
+
+def difference(theirs: Sequence[str], ours: Sequence[str]) -> tuple[str, str]:
+    """The first two facts that differ."""
+    return next((a, b) for a, b in itertools.zip_longest(theirs, ours, fillvalue="nothing") if a != b)
+
+
+def _key(kind: Any, number: Any) -> Any:
+    """The key of a collective of this kind in this call."""
+    return tf.cast(kind * _TURNS + number % _TURNS, tf.int32)
 
 
 class Call:
@@ -111,24 +193,30 @@ def _in_order(values: Any) -> Any:
 class AtOnce(Call):
     """Collectives between replicas that run at the same time: in a graph, or one in each worker.
 
+    Their keys come from what TensorFlow remembers with a key: the operation, the dtype and the shape; from their place in the
+    call; and from the number of the call, so that the collectives of a call are not taken for those of the next one, in which
+    another replica may be already. Two kinds have the same key with a probability of 1e-9: TensorFlow would refuse it.
+
     Args:
         replicas: who takes part.
         number: that of the call.
-        first: the key of its first collective.
-        calls: a variable of this replica, which keeps its collectives in order and apart from those of other replicas.
+        group: the key of the replicas.
+        calls: a variable of this replica, which keeps its collectives in order.
     """
 
-    def __init__(self, replicas: Replicas, number: Any, first: Any, calls: Any) -> None:
+    def __init__(self, replicas: Replicas, number: Any, group: int, calls: Any) -> None:
         super().__init__(replicas, number)
-        self._group, self._token = group_key(replicas.strategy), calls.handle
-        self._keys = (first + place for place in range(_PLACES))
+        self._group, self._token, self._places = group, calls.handle, itertools.count()
 
     def _collective(self, operation: Callable[..., Any], x: Any) -> Any:
+        kind = zlib.crc32(f"{next(self._places)} {operation.__name__} {x.dtype.name} {x.shape.rank}".encode())
+        for axis, known in enumerate(x.shape):
+            kind += (tf.shape(x, tf.int64)[axis] if known is None else known) * (1_000_003 + 2 * axis)
         return operation(
             input=x,
             group_size=self.size,
             group_key=self._group,
-            instance_key=next(self._keys),
+            instance_key=_key(kind % _KINDS, self.number),
             ordering_token=[self._token],
         )
 
@@ -142,14 +230,25 @@ class AtOnce(Call):
 
 
 class InTurn(Call):
-    """Collectives between local replicas that run one after the other, as in eager mode."""
+    """Collectives between local replicas that run one after the other, as in eager mode.
+
+    Args:
+        replicas: who takes part.
+        number: that of the call.
+        calls: how many calls this replica has made. It is set when all replicas are there: one may fail before.
+    """
+
+    def __init__(self, replicas: Replicas, number: Any, calls: Any) -> None:
+        super().__init__(replicas, number)
+        self._calls = calls
 
     def gather(self, x: Any) -> Any:
         """The values of all replicas, along a new first axis."""
         context = tf.distribute.get_replica_context()
-        if self.workers > 1:
-            return context.all_gather(x[None], axis=0)
-        return tf.stack(context.merge_call(_all_of, args=(x,)))
+        several = self.workers > 1
+        found = context.all_gather(x[None], axis=0) if several else tf.stack(context.merge_call(_all_of, args=(x,)))
+        self._calls.assign(self.number)
+        return found
 
     def exchange(self, x: Any) -> Any:
         """The rows that the replicas send to this one."""

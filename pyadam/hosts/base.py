@@ -26,7 +26,7 @@ from pyadam.engine import (
     typed,
 )
 from pyadam.hosts.averages import Averages
-from pyadam.hosts.contract import bare_path, path, untracked
+from pyadam.hosts.contract import bare_path, common_path, path, untracked
 from pyadam.hosts.exclusions import Exclusions
 from pyadam.hosts.extension import Extension
 from pyadam.hosts.generation import home, in_refusal, introduced
@@ -215,15 +215,18 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         if grads:
             local = self._replicas.current()
             grads, variables = self._ready(grads, variables)
-            call = self._call(local)
+            call = self._call(local, grads, variables)
             if self._shards is None:
                 self._step(local, self._reduced(call, grads, variables), variables, call)
             else:
                 self._sharded_step(local, grads, variables, call, summed=False)
 
-    def _call(self, local: int) -> Call | None:
+    def _call(self, local: int, grads: Sequence[Any], variables: Sequence[Any]) -> Call | None:
         """What a replica tells the others in one step; None if it is alone."""
-        return None if self._wire is None else self._wire.call(local)
+        if self._wire is None:
+            return None
+        facts = [f"{_kind(g)} for {common_path(v)}" for g, v in zip(grads, variables, strict=True)]
+        return self._wire.call(self._replicas, local, [f"a step of {type(self).__name__}", *facts])
 
     def _reduced(self, call: Call | None, grads: Sequence[Any], variables: Sequence[Any]) -> Sequence[Any]:
         """The sums of the gradients over all replicas."""
@@ -349,6 +352,12 @@ def matched(optimizer: Any, grads: Iterable[Any], variables: Iterable[Any] | Non
             f"{owner}: expected one gradient per variable, got {len(grads)} for {len(variables)} variables"
         )
     return grads, variables
+
+
+def _kind(gradient: Any) -> str:
+    if gradient is None:
+        return "no gradient"
+    return "a sparse gradient" if isinstance(gradient, tf.IndexedSlices) else "a gradient"
 
 
 def _of_one_model(known: Sequence[str], new: Sequence[str]) -> bool:

@@ -1,5 +1,6 @@
 """Declarations for the mixins of `BaseOptimizer`: the attributes and methods that they share, with their types."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -7,7 +8,7 @@ from pyadam.engine import Engine, Replicas
 from pyadam.hosts.ledger import Ledger
 from pyadam.optimizers import Rule, Spec
 
-__all__ = ["Contract", "bare_path", "path", "untracked"]
+__all__ = ["Contract", "bare_path", "common_path", "path", "untracked"]
 
 
 def path(variable: Any) -> str:
@@ -18,6 +19,11 @@ def path(variable: Any) -> str:
 def bare_path(variable: Any) -> str:
     """The path of a variable, without the number of the output that names of tf.Variables end in."""
     return path(variable).partition(":")[0]
+
+
+def common_path(variable: Any) -> str:
+    """The path of a variable, without the numbers that Keras appends to the names of a process's second and later layers."""
+    return re.sub(r"_\d+(?=/|$)", "", bare_path(variable))
 
 
 def untracked(owner: Any, **values: Any) -> None:

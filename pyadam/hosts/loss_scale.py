@@ -168,7 +168,7 @@ class LossScale:
         call = None
         if self._replicas.size > 1:
             grads, variables = inner._ready(grads, variables)
-            call = inner._call(local)
+            call = inner._call(local, grads, variables)
             grads = inner._reduced(call, grads, variables) if add else grads
         scaling = self._scaling.of_replica(local)
         scale = tf.identity(scaling.scale)

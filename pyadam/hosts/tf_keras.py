@@ -70,7 +70,7 @@ class Optimizer(BaseOptimizer, tf_keras.optimizers.Optimizer):  # type: ignore[m
             return super().apply_gradients(grads_and_vars)
         pairs, local = list(grads_and_vars), self._replicas.current()
         grads, variables = self._ready([g for g, _ in pairs], [v for _, v in pairs])
-        self._step(local, grads, variables, self._call(local))
+        self._step(local, grads, variables, self._call(local, grads, variables))
         return self._iterations
 
     @property

@@ -1,7 +1,7 @@
 """Creates the optimizer's state variables: first a plan of what each model variable needs, then the variables."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any, ClassVar, NamedTuple
 
@@ -20,7 +20,7 @@ from pyadam.engine import (
     native,
     undistributed,
 )
-from pyadam.hosts.contract import Contract, bare_path, path, untracked
+from pyadam.hosts.contract import Contract, bare_path, common_path, path, untracked
 from pyadam.hosts.exclusions import Exclusions
 from pyadam.hosts.state import Label
 from pyadam.optimizers import arguments
@@ -76,9 +76,9 @@ class Variables(Contract):
         self._replicas.check_variables((path(v), native(v)) for v in announced)
         for v in new:
             self._check_dtype(v)
-        if new and self._replicas.size > 1:
-            self._connect(new)
         targets = [self._target(v) for v in new]
+        if new and self._replicas.size > 1:
+            self._connect(new, targets)
         if self._shards is not None:
             self._shards.divide({self._var_key(v): x for v, x in zip(new, targets, strict=True)})
         elif self._has_arenas and self._rule.elementwise:
@@ -96,29 +96,27 @@ class Variables(Contract):
         if self.built:
             self._take_kept()
 
-    def _connect(self, variables: Sequence[Any]) -> None:
+    def _connect(self, variables: Sequence[Any], targets: Sequence[Target]) -> None:
         """Compares the optimizer with those of other workers, and makes what connects it with the other replicas."""
-        check_agreement(self._replicas, self._facts(variables))
+        check_agreement(self._replicas, self._facts(variables, targets))
         if self._wire is None:
-            with undistributed():
-                wire = Wire(self._replicas)
-            untracked(self, _wire=wire)
+            untracked(self, _wire=Wire.of(self._replicas))
             if self._spec.shard_state:
                 if 1 < self._replicas.local < self._replicas.size:
                     raise NotImplementedError(
                         f"{type(self).__name__}: shard_state on several workers takes one device a worker, got "
                         f"{self._replicas.local}"
                     )
-                untracked(self, _shards=Shards(self._replicas, self._cuts(self._spec), wire.call))
+                untracked(self, _shards=Shards(self._replicas, self._cuts(self._spec)))
 
-    def _facts(self, variables: Sequence[Any]) -> list[str]:
+    def _facts(self, variables: Sequence[Any], targets: Sequence[Target]) -> list[str]:
         """What has to be the same on all workers, a line for each fact."""
         values = {name: plain(getattr(self._spec, name)) for name in arguments(self.spec_type)}
         configs = {name: value.get_config() for name, value in values.items() if hasattr(value, "get_config")}
         known = {name: value for name, value in values.items() if not callable(value)} | configs
         owner = [type(self).__name__, *(f"{name}={value!r}" for name, value in known.items())]
-        shapes = ((path(v), self._native(v)) for v in variables)
-        return owner + [f"{name}: {weight.dtype.name} {tuple(weight.shape)}" for name, weight in shapes]
+        pairs = zip(variables, targets, strict=True)
+        return owner + [f"{common_path(v)}: {', '.join(_about(x))}" for v, x in pairs]
 
     def _planned(self, targets: Sequence[Target]) -> list[Planned]:
         """The state of each weight, in the order of Keras' files: averages, accumulators, then the groups of slots."""
@@ -214,3 +212,13 @@ class Variables(Contract):
             if self._var_key(v) in seen:
                 raise ValueError(f"{type(self).__name__}: variable {path(v)} is given twice")
             seen.add(self._var_key(v))
+
+
+def _about(target: Target) -> Iterator[str]:
+    """What has to be the same on all workers about a variable."""
+    yield f"{target.weight.dtype.name} {target.weight.shape}"
+    if not target.decayed:
+        yield "excluded from weight decay"
+    if target.constraint is not None:
+        config = target.constraint.get_config() if hasattr(target.constraint, "get_config") else {}
+        yield f"constraint {type(target.constraint).__name__} {config or ''}".rstrip()

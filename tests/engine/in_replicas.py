@@ -72,7 +72,7 @@ def per_replica(make: Callable[[int], Any]) -> Any:
 # --- the same bits as one process on the sum -----------------------------------------------------------------------------
 
 SHAPES = ((3, 4), (5,), (), (70, 70), (20, 3))
-STEPS = 12
+STEPS = 50
 
 
 def draw(dtype: str) -> tuple[list[np.ndarray], list[list[list[np.ndarray]]], list[list[np.ndarray]]]:
@@ -367,8 +367,54 @@ def refused() -> Any:
     backwards = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in reversed(range(N))])
     with backwards.scope():
         found["devices out of order"] = message(pyadam.Adam)
+    nested = tf.function(lambda: gradient_step(inside, [weight]), autograph=False)
+    found["graph in eager"] = message(lambda: STRATEGY.run(lambda: nested()))
+    found |= different_on_replicas()
+    with STRATEGY.scope():
+        loose = tf.Variable(tf.zeros([3]), shape=tf.TensorShape([None]))
+        found["unknown shape"] = message(lambda: pyadam.SGD(shard_state=True).build([loose]))
+        table, cut = keras.Variable(np.zeros((100, 50)), name="table"), pyadam.Adam(shard_state=True)
+        cut.build([table])
+    row = lambda: tf.IndexedSlices(tf.ones([1, 50]), tf.constant([100]), tf.constant([100, 50]))  # noqa: E731
+    found["row out of range"] = message(lambda: STRATEGY.run(lambda: cut.apply([row()], [table])))
+    outside_of_table = tf.function(lambda: STRATEGY.run(lambda: cut.apply([row()], [table])), autograph=False)
+    found["row out of range, graph"] = message(outside_of_table).replace("\n", " ")
     with STRATEGY.scope():
         found["foreign inner"] = message(lambda: pyadam.LossScaleOptimizer(keras.optimizers.Adam()))
+    return found
+
+
+def different_on_replicas() -> dict[str, str]:
+    """Gradients that are missing on one replica alone, then a step that is right."""
+    with STRATEGY.scope():
+        ws = [keras.Variable(np.zeros(3), name=name) for name in ("a", "b")]
+        optimizer = pyadam.SGD(1.0)
+        optimizer.build(ws)
+
+    def step(some: int, sparse: bool = False) -> None:
+        replica = int(tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group))
+        gs = [tf.ones(3), tf.ones(3)]
+        if sparse:
+            gs[1] = tf.IndexedSlices(tf.ones(1), tf.constant([0]), tf.constant([3]))
+        optimizer.apply([g if i == some or replica == 0 else None for i, g in enumerate(gs)], ws)
+
+    def one(some: int) -> None:
+        replica = int(tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group))
+        optimizer.apply([tf.ones(3) if i == (some + replica) % 2 else None for i in range(2)], ws)
+
+    def in_graph(function: Any, *arguments: Any) -> str:
+        return message(tf.function(lambda: STRATEGY.run(function, args=arguments), autograph=False))
+
+    found = {
+        "missing on one": message(lambda: STRATEGY.run(step, args=(0,))),
+        "missing on one, graph": in_graph(step, 0),
+        "of equal size": message(lambda: STRATEGY.run(one, args=(0,))),
+        "of equal size, graph": in_graph(one, 0),
+        "sparse on one": in_graph(step, 0, True),
+    }
+    STRATEGY.run(lambda: optimizer.apply([tf.ones(3), tf.ones(3)], ws))
+    assert in_graph(lambda: optimizer.apply([tf.ones(3), tf.ones(3)], ws)) == "nothing"
+    assert [w.numpy().tolist() for w in ws] == [[-2.0 * N] * 3] * 2
     return found
 
 
@@ -426,6 +472,38 @@ def growth() -> Any:
         if number == 500:
             before = megabytes()
     return {"megabytes": megabytes() - before, "traces": [program.traces for program in optimizer._engine.programs]}
+
+
+@case("many patterns")
+def many_patterns() -> Any:
+    """5,000 steps with missing gradients and numbers of rows that change: megabytes of growth, the sums."""
+    rows = 60
+    with STRATEGY.scope():
+        dense, table = keras.Variable(np.zeros(8, "float32")), keras.Variable(np.zeros((rows, 3), "float32"))
+        optimizers = [pyadam.SGD(1.0), pyadam.SGD(1.0)]  # on one wire, as in a GAN
+        for optimizer in optimizers:
+            optimizer.build([dense, table])
+
+    def step(number: Any, has_dense: bool) -> None:
+        sparse = tf.IndexedSlices(tf.ones([number, 3]), tf.range(number), tf.constant([rows, 3]))
+        for optimizer in optimizers:
+            optimizer.apply([tf.ones(8) if has_dense else None, sparse], [dense, table])
+
+    run = tf.function(lambda *given: STRATEGY.run(step, args=given), autograph=False)
+
+    def megabytes() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    for number in range(5000):
+        run(tf.constant(1 + number % rows), number // 1000 % 2 == 0)
+        if number == 2000:
+            before = megabytes()
+    grown, sums = (
+        megabytes() - before,
+        [dense.numpy()[0].item(), table.numpy()[0, 0].item(), table.numpy()[-1, 0].item()],
+    )
+    right = [-2.0 * N * 3000, -2.0 * N * 5000, -2.0 * N * (5000 // rows)]
+    return {"megabytes": grown, "sums": sums == right}
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ import tf_keras  # noqa: E402
 
 import pyadam.distribute  # noqa: E402
 import pyadam.tf_keras  # noqa: E402
+from pyadam.engine import wire  # noqa: E402
 
 HOSTS = {"keras": (keras, pyadam), "tf_keras": (tf_keras, pyadam.tf_keras)}
 CASES: dict[str, Callable[[], Any]] = {}
@@ -169,18 +170,106 @@ def overflow(host: Any, optimizers: Any) -> Any:
     return {"facts": found, "equal": found == [0.0, 2.0]}
 
 
-def mismatch(host: Any, make: Any, width: int = 8) -> Any:
-    """A step of workers that were given different things: the error of each."""
+def message(action: Callable[[], Any]) -> dict[str, str]:
+    """The error of each worker."""
     try:
-        with STRATEGY.scope():
-            weight = tf.Variable(tf.zeros([8])) if host is tf_keras else keras.Variable(tf.zeros([8]))
-            weights = [weight] if width == 8 else [weight, *[tf.Variable(tf.zeros([8])) for _ in range(1)]]
-            optimizer = make()
-        some = weights if WORKER == 0 else weights[:1]
-        STRATEGY.run(lambda: optimizer.apply_gradients([(tf.ones_like(w), w) for w in some]))
+        action()
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
     return {"error": "nothing"}
+
+
+def variable(host: Any, constraint: Any) -> Any:
+    if host is tf_keras:
+        return tf.Variable(tf.zeros([8]), constraint=constraint)
+    made = keras.Variable(tf.zeros([8]))
+    made.constraint = constraint
+    return made
+
+
+def mismatch(host: Any, make: Any, width: int = 8, constraint: Any = None) -> Any:
+    """A step of workers that were given different things."""
+
+    def step() -> None:
+        with STRATEGY.scope():
+            weights = [variable(host, constraint) for _ in range(1 + (width > 8))]
+            optimizer = make()
+        some = weights if WORKER == 0 else weights[:1]
+        STRATEGY.run(lambda: optimizer.apply_gradients([(tf.ones_like(w), w) for w in some]))
+
+    return message(step)
+
+
+def excluding(optimizer: Any) -> Any:
+    """An optimizer that excludes its variable from decay, but not on the first worker."""
+    if WORKER:
+        optimizer.exclude_from_weight_decay(var_names=["[vV]ariable.*"])
+    return optimizer
+
+
+def another_model_before(host: Any, optimizers: Any) -> Any:
+    """A model that the first worker alone made before gives the layers of the next one other numbers."""
+    host.utils.set_random_seed(1) if host is keras else None
+    if WORKER == 0:
+        model_of(host)
+    with STRATEGY.scope():
+        model, optimizer = model_of(host), optimizers.Adam(0.01)
+    STRATEGY.run(lambda: optimizer.apply_gradients([(tf.ones_like(w), w) for w in model.trainable_variables]))
+    return {"facts": facts(model, optimizer), "equal": True}
+
+
+def divided() -> tuple[Any, Any]:
+    """A variable, and an optimizer whose state is divided, after a step."""
+    with STRATEGY.scope():
+        weight, optimizer = tf.Variable(tf.zeros([100, 50])), pyadam.Adam(shard_state=True)
+    STRATEGY.run(lambda: optimizer.apply([tf.ones_like(weight)], [weight]))
+    return weight, optimizer
+
+
+def read_by_one() -> Any:
+    """The first worker alone reads divided state, while the others take a step."""
+    weight, optimizer = divided()
+    step = tf.function(lambda: STRATEGY.run(lambda: optimizer.apply([tf.ones_like(weight)], [weight])))
+    return message(step if WORKER else lambda: [v.numpy() for v in optimizer.variables])
+
+
+def read_by_one_while_nothing_happens() -> Any:
+    wire.PATIENCE = 4.0
+    _, optimizer = divided()
+    found = message(lambda: [v.numpy() for v in optimizer.variables] if WORKER == 0 else time.sleep(8))
+    return found
+
+
+def different_gradients(graph: bool) -> Any:
+    """Each worker has a gradient for another variable, of the same size."""
+    with STRATEGY.scope():
+        weights, optimizer = [tf.Variable(tf.zeros([8]), name=name) for name in ("a", "b")], pyadam.SGD(1.0)
+
+    def step() -> None:
+        optimizer.apply([tf.ones([8]) if i in (WORKER, 2 * WORKER) else None for i in range(2)], weights)
+
+    STRATEGY.run(lambda: optimizer.apply([tf.ones([8])] * 2, weights))
+    run = lambda: STRATEGY.run(step)  # noqa: E731
+    return message(tf.function(run, autograph=False) if graph else run)
+
+
+def many_patterns() -> Any:
+    """2,500 steps with missing gradients and numbers of rows that change, each worker's its own."""
+    rows, steps = 60, 2500
+    with STRATEGY.scope():
+        dense, table = tf.Variable(tf.zeros(8)), tf.Variable(tf.zeros([rows, 3]))
+        optimizer = pyadam.SGD(1.0)
+        optimizer.build([dense, table])
+
+    def step(number: Any, has_dense: bool) -> None:
+        sparse = tf.IndexedSlices(tf.ones([number, 3]), tf.range(number), tf.constant([rows, 3]))
+        optimizer.apply([tf.ones(8) if has_dense else None, sparse], [dense, table])
+
+    run = tf.function(lambda *given: STRATEGY.run(step, args=given), autograph=False)
+    for number in range(steps):
+        run(tf.constant(1 + (number + 7 * WORKER) % rows), number // 500 % 2 == 0)
+    found = [dense.numpy()[0].item(), table.numpy()[0, 0].item()]
+    return {"facts": found, "equal": found == [-N * 1500.0, -N * 2500.0]}
 
 
 def sharded(host: Any, optimizers: Any) -> Any:
@@ -221,9 +310,22 @@ for _host, (_keras, _ours) in HOSTS.items():
         f"{_host} mismatch class": lambda k=_keras, p=_ours: mismatch(
             k, lambda: (p.Adam, p.Nadam)[min(WORKER, 1)](0.01)
         ),
+        f"{_host} mismatch exclusions": lambda k=_keras, p=_ours: mismatch(k, lambda: excluding(p.AdamW(0.01))),
+        f"{_host} mismatch constraint": lambda k=_keras, p=_ours: mismatch(
+            k, lambda: p.Adam(0.01), constraint=(k.constraints.MaxNorm(2.0) if WORKER == 0 else k.constraints.NonNeg())
+        ),
+        f"{_host} another model before": lambda k=_keras, p=_ours: another_model_before(k, p),
         f"{_host} mismatch variables": lambda k=_keras, p=_ours: mismatch(k, lambda: p.Adam(0.01), width=9),
     }
 
+
+CASES |= {
+    "many patterns": many_patterns,
+    "different gradients, eager": lambda: different_gradients(False),
+    "different gradients, graph": lambda: different_gradients(True),
+    "read by one": read_by_one,
+    "read by one while nothing happens": read_by_one_while_nothing_happens,
+}
 
 # --- a worker that dies --------------------------------------------------------------------------------------------------
 

@@ -54,7 +54,7 @@ def found(replicas, *names):
     """What the cases of these names found with so many replicas, in a process of its own."""
     command = [sys.executable, str(PROGRAM), str(replicas), *names]
     environment = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "PYADAM_SINGLE_PASS")}
-    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=1500)
     lines = [line.split("\t") for line in run.stdout.splitlines() if "\t" in line]
     assert lines, run.stderr
     return {name: json.loads(result) for name, result in lines}
@@ -90,6 +90,7 @@ def test_fit(name):
     assert all(value is True for value in result.values()), result
 
 
+ALL = "ValueError: SGD: all replicas have to take the same steps, with gradients for the same variables; replica 0 "
 REFUSED = {
     "cross-replica": "RuntimeError: Adam: a step of 2 replicas must be taken on each of them; call apply() in a function that",
     "outside of run": "RuntimeError: Adam: a step of 2 replicas must be taken on each of them; call apply() in a function that",
@@ -100,6 +101,13 @@ REFUSED = {
     "CentralStorage": "NotImplementedError: Adam: CentralStorageStrategy with 2 replicas is not supported; use Mirrored",
     "clipnorm after the build": "ValueError: Adam: clipnorm can't be changed once the optimizer is built, because its state",
     "devices out of order": "ValueError: Adam: the devices of MirroredStrategy must be in the order of their numbers, got",
+    "graph in eager": "RuntimeError: Adam: a step in a tf.function that an eager strategy.run() calls would wait for ever,",
+    "missing on one": f"{ALL}has a gradient for b where replica 1 has no gradient for b",
+    "of equal size": f"{ALL}has a gradient for a where replica 1 has no gradient for a",
+    "sparse on one": f"{ALL}has a sparse gradient for b where replica 1 has no gradient for b",
+    "unknown shape": "ValueError: SGD: shard_state needs variables of a known shape, got (None,) for Variable:0; create it",
+    "row out of range": "ValueError: Adam: the indices of the gradient of table must be in [0, 99], got some from 100 to 100",
+    "row out of range, graph": "InvalidArgumentError:",
     "foreign inner": "NotImplementedError: LossScaleOptimizer: with 2 replicas the inner optimizer must be pyadam's and",
 }
 
@@ -121,6 +129,20 @@ def test_a_replica_sends_as_much_as_in_a_ring(replicas):
     result = found(replicas, "graph")["graph"]
     padded = -(-result["elements"] // replicas) * replicas
     assert result["sent"] == pytest.approx(2 * (replicas - 1) / replicas * padded)
+
+
+@pytest.mark.parametrize("what", ["missing on one", "of equal size"])
+def test_a_graph_refuses_the_same_gradients_as_eager_mode(what):
+    refused = found(2, "refused")["refused"]
+    assert refused[f"{what}, graph"] == refused[what]
+
+
+@pytest.mark.long
+def test_patterns_and_numbers_of_rows_may_change_at_any_step():
+    """TensorFlow remembers the shape that a collective's key was used with, for ever."""
+    result = found(2, "many patterns")["many patterns"]
+    assert result["sums"] is True
+    assert result["megabytes"] < 8
 
 
 @pytest.mark.long

@@ -15,7 +15,7 @@ import pytest
 
 PROGRAM = Path(__file__).with_name("in_workers.py")
 HOSTS = ["keras", "tf_keras"]
-EQUAL = ["loop", "eager", "accumulation, averages", "fit", "function", "overflow", "sharded"]
+EQUAL = ["loop", "eager", "accumulation, averages", "fit", "function", "overflow", "sharded", "another model before"]
 QUICK = [
     "keras loop",
     "keras fit",
@@ -28,6 +28,8 @@ QUICK = [
 DIFFERENT = {
     "mismatch argument": ("learning_rate=0.01", "learning_rate=0.02"),
     "mismatch class": ("Adam", "Nadam"),
+    "mismatch exclusions": ("(8,)", "(8,), excluded from weight decay"),
+    "mismatch constraint": ("constraint MaxNorm {'max_value': 2.0, 'axis': 0}", "constraint NonNeg"),
     "mismatch variables": ("Variable", "nothing"),
 }
 
@@ -102,6 +104,33 @@ def test_workers_that_differ_say_how(case):
         assert "the workers do not train the same: worker" in error
         assert theirs in error.partition(" has ")[2].partition(" where ")[0]
         assert ours in error.partition(" has ")[2].partition(" where ")[2]
+
+
+ALONE = {
+    "different gradients, graph": [
+        f"a step of SGD, no gradient for {name}, another one has something else" for name in "ba"
+    ],
+    "different gradients, eager": [
+        f"a step of SGD, no gradient for {name}, another one has something else" for name in "ba"
+    ],
+    "read by one": ["this one has a reading of divided state, another one", "this one has a step of Adam, another one"],
+    "read by one while nothing happens": ["so all of them have to read or save it at the same time", "nothing"],
+}
+
+
+@pytest.mark.parametrize(
+    "case", [name if "graph" in name else pytest.param(name, marks=pytest.mark.long) for name in ALONE]
+)
+def test_workers_that_do_different_things_end_with_an_error(case):
+    for worker, words in zip(run(2, [case]), ALONE[case], strict=True):
+        assert words in worker[case]["error"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("workers", [2, 3])
+def test_patterns_and_numbers_of_rows_may_change_at_any_step(workers):
+    each = run(workers, ["many patterns"])
+    assert all(worker["many patterns"]["equal"] for worker in each), each
 
 
 @functools.cache
