@@ -43,7 +43,8 @@ def main():
         folders |= {language: whole, f"{language}, killed": killed}
         with phase("from the first step to the last"), started(program, whole) as workers:
             finish(workers, whole)
-        with phase(f"again, until worker {WORKERS - 1} is killed"), started(program, killed) as workers:
+        program = [*program, "divided"]
+        with phase(f"with divided state, until worker {WORKERS - 1} is killed"), started(program, killed) as workers:
             said = kill_last(workers, killed)
         print(f"    {said}")
         with phase("both started again, from the last checkpoint"), started(program, killed) as workers:
@@ -77,7 +78,7 @@ def started(program, folder):
             task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": worker}}
             with open(folder / f"{worker}.log", "a") as out, open(folder / f"{worker}.err", "w") as err:
                 environment = os.environ | {"TF_CONFIG": json.dumps(task)}
-                workers.append(subprocess.Popen([*program, folder], env=environment, stdout=out, stderr=err))
+                workers.append(subprocess.Popen([*program[:2], folder, *program[2:]], env=environment, stdout=out, stderr=err))
         yield workers
     finally:
         for worker in workers:

@@ -1,7 +1,7 @@
 # One of several workers that train a small network together. worker.py is the
 # same in Python, and says how it is started; here it is
 #
-#   Rscript examples/workers/worker.R FOLDER
+#   Rscript examples/workers/worker.R FOLDER [divided]
 
 library(pyadam)
 library(reticulate)
@@ -10,6 +10,7 @@ tf <- import("tensorflow")
 strategy <- tf$distribute$MultiWorkerMirroredStrategy() # before anything else of TensorFlow
 keras <- import("keras")
 
+arguments <- commandArgs(trailingOnly = TRUE)
 steps <- 200
 save_every <- 25
 batch_size <- 32 # of one worker
@@ -24,7 +25,7 @@ with(strategy$scope(), {
     keras$layers$Dense(64L, activation = "relu"),
     keras$layers$Dense(10L, activation = "softmax")
   ))
-  optimizer <- optimizer_adam(1e-3)
+  optimizer <- optimizer_adam(1e-3, shard_state = "divided" %in% arguments)
   optimizer$build(model$trainable_variables)
 })
 
@@ -51,7 +52,7 @@ train_step <- tf$`function`(autograph = FALSE, function(images, labels) {
 })
 
 checkpoint <- tf$train$Checkpoint(model = model, optimizer = optimizer)
-folder <- commandArgs(trailingOnly = TRUE)
+folder <- arguments[1]
 invisible(checkpoint$restore(tf$train$latest_checkpoint(file.path(folder, 0))))
 manager <- tf$train$CheckpointManager(checkpoint, file.path(folder, worker), max_to_keep = 2L)
 

@@ -1,10 +1,10 @@
 """One of several workers that train a small network together. worker.R is the same in R; run.py starts either.
 
 TF_CONFIG='{"cluster": {"worker": ["127.0.0.1:2222", "127.0.0.1:2223"]}, "task": {"type": "worker", "index": 0}}' \
-    python examples/workers/worker.py FOLDER
+    python examples/workers/worker.py FOLDER [divided]
 
 prints the loss of each step, and saves checkpoints in FOLDER/0, FOLDER/1 and so on, a folder for each worker. Started again,
-all workers go on from the last checkpoint of the first one.
+all workers go on from the last checkpoint of the first one. With "divided" each worker keeps only its part of the state.
 """
 
 import sys
@@ -31,7 +31,7 @@ with strategy.scope():
             keras.layers.Dense(10, activation="softmax"),
         ]
     )
-    optimizer = optimizer_adam(1e-3)
+    optimizer = optimizer_adam(1e-3, shard_state="divided" in sys.argv)
     optimizer.build(model.trainable_variables)
 
 digits = load_digits()

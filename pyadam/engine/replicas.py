@@ -82,6 +82,8 @@ class Replicas:
         """
         for path, variable in variables:
             if not isinstance(variable, tf.Variable):
+                parts = getattr(variable, "variables", ())  # they have its name, it has not
+                path = parts[0].name.rpartition("/part_")[0] if parts else path
                 raise NotImplementedError(
                     f"{self.owner}: {path} is a {type(variable).__name__}, divided among devices, which is not supported; make "
                     "the strategy without variable_partitioner"

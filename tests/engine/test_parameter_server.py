@@ -1,4 +1,4 @@
-"""ParameterServerStrategy, with servers in the same process: the bits of a run without a strategy."""
+"""ParameterServerStrategy, with servers in the same process: the bits of a run without a strategy; what is refused."""
 
 import pytest
 from helpers import run_python
@@ -19,10 +19,13 @@ def test_a_custom_loop_has_the_bits_of_one_process(host):
                 probe.bind(("127.0.0.1", 0))
                 return probe.getsockname()[1]
 
-        cluster = tf.train.ClusterSpec({{job: [f"127.0.0.1:{{free_port()}}"] for job in ("worker", "ps")}})
-        servers = [tf.distribute.Server(cluster, job_name=job, task_index=0) for job in ("worker", "ps")]
+        tasks = [("worker", 0), ("ps", 0), ("ps", 1)]
+        addresses = [f"127.0.0.1:{{free_port()}}" for _ in tasks]
+        cluster = tf.train.ClusterSpec({{"worker": addresses[:1], "ps": addresses[1:]}})
+        servers = [tf.distribute.Server(cluster, job_name=job, task_index=index) for job, index in tasks]
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(cluster, rpc_layer="grpc")
-        strategy = tf.distribute.ParameterServerStrategy(resolver)
+        large = tf.distribute.experimental.partitioners.MinSizePartitioner(min_shard_bytes=2000, max_shards=2)
+        strategy = tf.distribute.ParameterServerStrategy(resolver, variable_partitioner=large)
         coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
 
         def trained(scope, run):
@@ -43,8 +46,16 @@ def test_a_custom_loop_has_the_bits_of_one_process(host):
 
         there, here = trained(strategy.scope(), scheduled), trained(tf.init_scope(), lambda step: step())
         print("equal", all(np.array_equal(a, b) for a, b in zip(there, here, strict=True)), len(there))
+        with strategy.scope():
+            divided = tf.Variable(lambda: tf.ones([1000, 2]), shape=[1000, 2], name="table")
+            try:
+                optimizers.Adam().build([divided])
+            except NotImplementedError as error:
+                print(error)
         os._exit(0)
         """,
         TF_NUM_INTEROP_THREADS="8",  # the servers live in this process
     )
     assert "equal True" in result.stdout, result.stdout + result.stderr
+    words = "Adam: table is a ShardedVariable, divided among devices, which is not supported; make the strategy without"
+    assert words in result.stdout, result.stdout + result.stderr
