@@ -27,9 +27,11 @@ from pyadam._keras3 import RMSprop as RMSprop
 from pyadam._typing import AnyOptimizer, Count, DynamicNumber, LearningRate, Number
 from pyadam._version import __version__ as __version__
 from pyadam.optimizers.kinds import NA as NA
+from pyadam.resume import Resume as Resume
 
 __all__ = [
     "NA",
+    "Resume",
     "__version__",
     "info",
     "schedules",

@@ -47,6 +47,7 @@ def package() -> str:
         "from pyadam._typing import AnyOptimizer, Count, DynamicNumber, LearningRate, Number",
         "from pyadam._version import __version__ as __version__",
         "from pyadam.optimizers.kinds import NA as NA",
+        "from pyadam.resume import Resume as Resume",
         "",
         *list_of_all(pyadam.__all__),
         "",

@@ -78,7 +78,9 @@ def started(program, folder):
             task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": worker}}
             with open(folder / f"{worker}.log", "a") as out, open(folder / f"{worker}.err", "w") as err:
                 environment = os.environ | {"TF_CONFIG": json.dumps(task)}
-                workers.append(subprocess.Popen([*program[:2], folder, *program[2:]], env=environment, stdout=out, stderr=err))
+                workers.append(
+                    subprocess.Popen([*program[:2], folder, *program[2:]], env=environment, stdout=out, stderr=err)
+                )
         yield workers
     finally:
         for worker in workers:

@@ -1,0 +1,324 @@
+"""The ``fit`` that a callback takes part in: its other callbacks, and the position in its data.
+
+Neither Keras tells a callback about them, so they are looked up in the frames of the calls that led here.
+"""
+
+import inspect
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from pyadam.resume.randomness import global_seed
+
+__all__ = ["Fit", "running_fit"]
+
+DATA, FRESH = "data", "fresh"  # the names of checkpoints of iterators
+
+
+class Fit:
+    """A running ``fit``.
+
+    Args:
+        container: Keras' list of callbacks.
+        data: what gives it the batches.
+
+    Attributes:
+        replays: whether a position is reached by reading everything before it again, not by restoring an iterator.
+    """
+
+    replays: bool
+
+    def __init__(self, container: Any, data: Any) -> None:
+        self.container, self._data = container, data
+        self._iterator: Any = None  # the one in use
+        self._target: dict[str, Any] | None = None  # a position that is to be reached
+        self._folder = Path()
+        self._newest: Any = None  # the iterator whose first state is in the temporary folder
+        self._temporary = tempfile.TemporaryDirectory()
+
+    # --- other callbacks -------------------------------------------------------------------------------------------------
+
+    @property
+    def callbacks(self) -> list[Any]:
+        """The callbacks."""
+        return list(self.container.callbacks)
+
+    def surround(self, first: Any, last: Any) -> None:
+        """Adds a callback that is called before all others, and one that is called after them."""
+        self.container.callbacks = [
+            first,
+            *self.container.callbacks,
+            last,
+        ]  # a new list: Keras goes through the old one
+
+    # --- position --------------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Checks that positions in this data can be saved.
+
+        Raises:
+            ValueError: they can't.
+        """
+        if not self.replays:
+            return
+        if self._shuffles() and global_seed() is None:
+            raise ValueError(
+                "Resume: the order of this data can't be saved, only repeated; call keras.utils.set_random_seed() before "
+                "fit(), or set shuffle=False"
+            )
+
+    def check_saveable(self) -> None:
+        """Tries to save the position in a temporary folder.
+
+        Raises:
+            ValueError: the dataset can't be saved.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self.save(Path(folder))
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Saves the position: files in this folder, and the rest in what it returns.
+
+        Raises:
+            ValueError: the dataset can't be saved.
+        """
+        files = []
+        if not self.replays and self._newest is not None:
+            self._meet(self._newest_of_keras() or self._newest)
+            for file in Path(self._temporary.name).iterdir():
+                shutil.copy(file, folder)
+            files.append(FRESH)
+        if not self.replays and self._iterator is not None:
+            _write(self._iterator, folder / DATA)
+            files.append(DATA)
+        return {"replays": self.replays, "files": files, "seed": global_seed(), **self._counts()}
+
+    def _meet(self, iterator: Any) -> None:
+        """Notes the state of an iterator that has not been read yet, if it is a new one.
+
+        A dataset counts how often it was shuffled. Of an iterator that has come to its end, TensorFlow does not save that.
+        """
+        if iterator is not self._newest and not self.replays:
+            _write(iterator, Path(self._temporary.name) / FRESH)
+            self._newest = iterator
+
+    def _newest_of_keras(self) -> Any:
+        """An iterator that Keras has made ahead of the next epoch, or None."""
+        return None
+
+    def start_at(self, epoch: int, batch: int, position: dict[str, Any], folder: Path) -> None:
+        """Makes this ``fit`` begin at a position that was saved.
+
+        Raises:
+            ValueError: the order of the data was that of another seed.
+        """
+        if position["replays"] and self._shuffles() and position["seed"] != global_seed():
+            raise ValueError(
+                f"Resume: the saved training has shuffled its data with the seed {position['seed']}, this one has "
+                f"{global_seed()}; call keras.utils.set_random_seed() as before"
+            )
+        self._target, self._folder = {**position, "epoch": epoch, "batch": batch}, folder
+
+    def _restore(self, iterator: Any, target: dict[str, Any]) -> None:
+        """Puts an iterator at the saved position."""
+        if DATA in target["files"]:
+            _read_state(iterator, self._folder / DATA)
+        self._restore_shuffles(target)
+
+    def _restore_shuffles(self, target: dict[str, Any]) -> None:
+        """Makes the dataset know how often it was shuffled."""
+        if FRESH in target["files"]:
+            _read_state(iter(self._dataset()), self._folder / FRESH)
+
+    def _dataset(self) -> Any:
+        raise NotImplementedError
+
+    def example(self) -> Any:
+        """A batch of zeros, of the structure and shapes of this data."""
+
+        def zeros(spec: Any) -> Any:
+            return tf.zeros([1 if size is None else size for size in spec.shape], spec.dtype)
+
+        return tf.nest.map_structure(zeros, self._dataset().element_spec)
+
+    def _shuffles(self) -> bool:
+        return bool(getattr(self._adapter(), "_shuffle", True))
+
+    def _adapter(self) -> Any:
+        raise NotImplementedError
+
+    def _counts(self) -> dict[str, Any]:
+        """What else belongs to the position."""
+        return {}
+
+
+class Keras3Fit(Fit):
+    """A ``fit`` of Keras 3: an iterator for each epoch or, with ``steps_per_epoch``, one that goes on until its end."""
+
+    def __init__(self, container: Any, data: Any, model: Any) -> None:
+        super().__init__(container, data)
+        self._model = model
+        self.replays = not isinstance(data._distributed_dataset, tf.data.Dataset)
+        self._all_batches = data._enumerate_iterator
+        data._enumerate_iterator = self._batches
+
+    def start_at(self, epoch: int, batch: int, position: dict[str, Any], folder: Path) -> None:
+        super().start_at(epoch, batch, position, folder)
+        self._model._initial_epoch = epoch
+        self._data._num_batches = position["batches"]
+
+    def begun(self) -> None:
+        """Called at the first epoch: Keras itself would begin any later ``fit`` there, too."""
+        self._model._initial_epoch = None
+
+    def _adapter(self) -> Any:
+        return self._data.data_adapter
+
+    def _dataset(self) -> Any:
+        return self._data._distributed_dataset
+
+    def _newest_of_keras(self) -> Any:
+        return self._data._current_iterator
+
+    def _counts(self) -> dict[str, Any]:
+        return {"seen": int(self._data._steps_seen), "batches": self._data._num_batches}
+
+    def _batches(self) -> Iterator[tuple[int, int, Any]]:
+        """The batches of an epoch, as Keras enumerates them; of the first one, those after the saved position."""
+        target, self._target = self._target, None
+        data = self._data
+        lasts = data.steps_per_epoch is not None
+        if target is not None and target["replays"]:
+            self._read_epochs(target["epoch"])
+        elif target is not None and target["batch"] == 0 and not lasts:
+            self._restore_shuffles(target)
+            target = None
+        for begin, end, iterator in self._all_batches():
+            if target is not None and begin == 0 and not target["replays"]:
+                self._restore(iterator, target)
+                data._steps_seen += target["seen"] - target["batch"]
+            self._meet(iterator)
+            self._iterator = iterator
+            if target is not None and begin < target["batch"]:
+                if target["replays"]:
+                    _read(iterator, end - begin + 1)
+                continue
+            yield begin, end, iterator
+        self._iterator = data._current_iterator if lasts else None
+
+    def _read_epochs(self, count: int) -> None:
+        """Reads so many epochs, and drops what it reads."""
+        for _ in range(count):
+            with self._data.catch_stop_iteration():
+                for begin, end, iterator in self._all_batches():
+                    _read(iterator, end - begin + 1)
+
+
+class TfKerasFit(Fit):
+    """A ``fit`` of tf_keras: an iterator for each epoch or, for arrays, one for all."""
+
+    def __init__(self, container: Any, data: Any, model: Any) -> None:
+        super().__init__(container, data)
+        self._model = model
+        lasts = not data._adapter.should_recreate_iterator()
+        # an iterator over arrays does not know the state of the shuffle that it was given for all epochs
+        self.replays = not isinstance(data._dataset, tf.data.Dataset) or (lasts and global_seed() is not None)
+        self._all_epochs = data.enumerate_epochs
+        self._begin = data._initial_epoch
+        data.enumerate_epochs = self._epochs
+
+    def start_at(self, epoch: int, batch: int, position: dict[str, Any], folder: Path) -> None:
+        super().start_at(epoch, batch, position, folder)
+
+        def counters(*args: Any) -> tuple[int, int]:
+            del self._model._maybe_load_initial_counters_from_ckpt
+            return epoch, batch
+
+        self._model._maybe_load_initial_counters_from_ckpt = counters
+
+    def begun(self) -> None:
+        """Called at the first epoch."""
+
+    def _adapter(self) -> Any:
+        return self._data._adapter
+
+    def _epochs(self) -> Iterator[tuple[int, Any]]:
+        target, self._target = self._target, None
+        for epoch, iterator in self._all_epochs():
+            if target is not None:
+                iterator, target = self._at(target, iterator), None
+            self._meet(iterator)
+            self._iterator = iterator
+            yield epoch, iterator
+
+    def _dataset(self) -> Any:
+        return self._data._dataset
+
+    def _at(self, target: dict[str, Any], iterator: Any) -> Any:
+        """An iterator at the saved position; ``iterator`` is at the beginning."""
+        renewed, dataset = self._data._adapter.should_recreate_iterator(), self._data._dataset
+        steps = self._data.inferred_steps
+        if not target["replays"] and renewed and target["batch"] == 0:
+            self._restore_shuffles(target)
+            return iter(dataset)
+        if not target["replays"]:
+            self._restore(iterator, target)
+            return iterator
+        for _ in range(target["epoch"]):
+            _read(iterator, steps)
+            iterator = iter(dataset) if renewed else iterator
+        _read(iterator, target["batch"])
+        return iterator
+
+
+def _write(iterator: Any, prefix: Path) -> None:
+    """Writes the state of an iterator.
+
+    Raises:
+        ValueError: it can't be saved.
+    """
+    try:
+        tf.train.Checkpoint(iterator=iterator).write(str(prefix))
+    except (tf.errors.FailedPreconditionError, tf.errors.UnimplementedError) as error:
+        reason = error.message.partition(" [Op")[0].rpartition("}} ")[2]
+        raise ValueError(
+            f"Resume: the position in this dataset can't be saved: {reason} Use arrays, or a tf.data.Dataset without "
+            "generators, Python functions and random operations; tf.data's own shuffle() is fine"
+        ) from None
+
+
+def _read_state(iterator: Any, prefix: Path) -> None:
+    tf.train.Checkpoint(iterator=iterator).read(str(prefix)).assert_consumed()
+
+
+def _read(iterator: Any, count: int | None) -> None:
+    """Reads so many batches, or all there are."""
+    while count is None or count > 0:
+        try:
+            next(iterator)
+        except (StopIteration, tf.errors.OutOfRangeError):
+            return
+        count = None if count is None else count - 1
+
+
+def running_fit(model: Any) -> Fit:
+    """The ``fit`` of a model that has just called a callback.
+
+    Raises:
+        RuntimeError: none has.
+    """
+    container, frame = None, inspect.currentframe()
+    kinds: dict[str, Callable[..., Any]] = {"epoch_iterator": Keras3Fit, "data_handler": TfKerasFit}
+    while frame is not None:
+        own = frame.f_locals.get("self")
+        container = own if container is None and type(own).__name__ == "CallbackList" else container
+        for name, kind in kinds.items():
+            if own is not None and own is model and name in frame.f_locals:
+                found: Fit = kind(container, frame.f_locals[name], model)
+                return found
+        frame = frame.f_back
+    raise RuntimeError("Resume: this callback works in the fit() of a model of Keras 3 or tf_keras, and nowhere else")

@@ -1,0 +1,63 @@
+"""What the other callbacks of a ``fit`` have learned so far: the history, the best loss of EarlyStopping, and so on.
+
+A callback keeps such things in attributes. Those that changed since the training began are saved; the others are the arguments
+of the user, who may choose them anew.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from pyadam.resume.values import Unsaveable, from_json, to_json
+
+__all__ = ["changed", "restore", "states"]
+
+_NOT_THEIRS = ("model", "_model", "params", "validation_data")
+_LEFT_ALONE = ("ProgbarLogger",)  # shows what it is told, and learns nothing
+
+
+def states(callbacks: Sequence[Any]) -> dict[str, dict[str, Any]]:
+    """The attributes of each callback that can be saved, as JSON, by its class and its place among those of the class."""
+    found: dict[str, dict[str, Any]] = {}
+    for callback in callbacks:
+        kind = type(callback).__name__
+        if kind not in _LEFT_ALONE:
+            place = sum(name.partition("#")[0] == kind for name in found)
+            found[f"{kind}#{place}"] = _attributes(callback)
+    return found
+
+
+def changed(callbacks: Sequence[Any], start: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What differs from `states` as they were at the start."""
+    return {
+        name: {key: value for key, value in each.items() if not _same(start.get(name, {}).get(key), value)}
+        for name, each in states(callbacks).items()
+    }
+
+
+def restore(callbacks: Sequence[Any], saved: dict[str, dict[str, Any]]) -> None:
+    """Gives the callbacks the attributes that were saved, if they are there again."""
+    seen: dict[str, int] = {}
+    for callback in callbacks:
+        kind = type(callback).__name__
+        choose = getattr(callback, "_set_monitor_op", None)  # Keras 3 calls it late, and forgets then what was best
+        if choose is not None and getattr(callback, "monitor_op", None) is None:
+            choose()
+        for key, value in saved.get(f"{kind}#{seen.get(kind, 0)}", {}).items():
+            setattr(callback, key, from_json(value))
+        seen[kind] = seen.get(kind, 0) + 1
+
+
+def _attributes(callback: Any) -> dict[str, Any]:
+    found = {}
+    for key, value in vars(callback).items():
+        if key not in _NOT_THEIRS:
+            try:
+                found[key] = to_json(value)
+            except Unsaveable:
+                continue
+    return found
+
+
+def _same(a: Any, b: Any) -> bool:
+    return json.dumps(a) == json.dumps(b)

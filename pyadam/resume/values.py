@@ -1,0 +1,52 @@
+"""Values of Python and NumPy as JSON, and back."""
+
+import base64
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Unsaveable", "from_json", "to_json"]
+
+_TAG = "pyadam type"
+
+
+class Unsaveable(TypeError):
+    """A value that JSON can't hold."""
+
+
+def to_json(value: Any) -> Any:
+    """A value of numbers, strings, lists, tuples, dictionaries and arrays, as JSON can hold it.
+
+    Raises:
+        Unsaveable: it is, or holds, something else.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind != "O":
+        array = np.asarray(value)
+        data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+        kind = "array" if isinstance(value, np.ndarray) else "number"
+        return {_TAG: kind, "dtype": array.dtype.name, "shape": array.shape, "data": data}
+    if isinstance(value, list):
+        return [to_json(each) for each in value]
+    if isinstance(value, tuple):
+        return {_TAG: "tuple", "items": [to_json(each) for each in value]}
+    if isinstance(value, dict) and all(isinstance(key, str | int) for key in value):
+        return {_TAG: "dict", "items": [[key, to_json(each)] for key, each in value.items()]}
+    raise Unsaveable(type(value).__name__)
+
+
+def from_json(value: Any) -> Any:
+    """What `to_json` was given."""
+    if isinstance(value, list):
+        return [from_json(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    kind = value[_TAG]
+    if kind == "tuple":
+        return tuple(from_json(each) for each in value["items"])
+    if kind == "dict":
+        return {key: from_json(each) for key, each in value["items"]}
+    dtype = np.dtype(value["dtype"])
+    array = np.frombuffer(base64.b64decode(value["data"]), dtype).reshape(value["shape"]).copy()
+    return array if kind == "array" else array[()]

@@ -1,0 +1,97 @@
+"""`Resume`: an interrupted training ends with the bits of an unbroken one; what can't be resumed is refused."""
+
+import functools
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).with_name("in_fit.py")
+HOSTS = ["keras", "tf_keras"]
+KINDS = ["arrays", "arrays in order", "dataset", "steps", "steps of all", "unknown length", "several steps", "eager"]
+KINDS += ["without seed", "more epochs", "stopped early", "under replicas"]
+QUICK = ["keras arrays", "keras dataset", "keras stopped early", "tf_keras arrays"]
+
+
+@functools.cache
+def found(*names):
+    """What these cases found, in a process of their own."""
+    run = subprocess.run(
+        [sys.executable, str(PROGRAM), *names], capture_output=True, text=True, check=False, timeout=1500
+    )
+    lines = [line.split("\t") for line in run.stdout.splitlines() if "\t" in line]
+    assert lines, run.stderr
+    return {name: json.loads(result) for name, result in lines}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        case if case in QUICK else pytest.param(case, marks=pytest.mark.long)
+        for case in (f"{host} {kind}" for host in HOSTS for kind in KINDS)
+    ],
+)
+def test_an_interrupted_training_ends_as_an_unbroken_one(name):
+    result = found(*QUICK)[name] if name in QUICK else found(name)[name]
+    assert all(value is True for value in result.values()), result
+
+
+REFUSED = {
+    "Python function": "ValueError: Resume: the position in this dataset can't be saved: PyFunc is stateful. Use arrays",
+    "random operation": "ValueError: Resume: the training draws random numbers whose state can't be saved, in ",
+    "not built": "ValueError: Resume: the model must be built before fit(); give it an Input layer, or call model.build(",
+    "another model": "ValueError: Resume: variable 1 of the saved model is ",
+    "not in fit": "RuntimeError: Resume: this callback works in the fit() of a model of Keras 3 or tf_keras, and nowhere else",
+}
+
+
+@pytest.mark.parametrize("host", ["keras", pytest.param("tf_keras", marks=pytest.mark.long)])
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_resumed_is_refused(what, host):
+    assert found(f"{host} refused")[f"{host} refused"][what].startswith(REFUSED[what])
+
+
+def training(host, folder, seconds=None):
+    """What came out of a training in a process of its own, or None: it is killed so many seconds after its first step."""
+    process = subprocess.Popen(
+        [sys.executable, str(PROGRAM), "train", host, str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        assert process.stdout.readline() == "begin\n"
+        if seconds is not None:
+            start = set(folder.glob("epoch-*"))
+            while process.poll() is None and set(folder.glob("epoch-*")) == start:
+                time.sleep(0.001)
+            time.sleep(seconds)
+            process.kill()
+        output = process.communicate(timeout=300)[0]
+        return json.loads(output) if output else None
+    finally:
+        process.kill()
+
+
+@functools.cache
+def unbroken(host, folder):
+    return training(host, folder)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize(
+    ("seed", "kills"), [(0, 2), *(pytest.param(seed, 5, marks=pytest.mark.long) for seed in range(1, 6))]
+)
+def test_a_training_that_is_killed_again_and_again_ends_as_an_unbroken_one(host, seed, kills, tmp_path_factory):
+    """At random moments, most of which are in the middle of writing: there is a snapshot after each batch."""
+    draw, folder = random.Random(seed), tmp_path_factory.mktemp("killed")
+    for _ in range(kills):
+        training(host, folder, seconds=draw.uniform(0, 0.6))
+    assert training(host, folder) == unbroken(host, tmp_path_factory.getbasetemp() / f"whole-{host}")
+    assert not list(folder.glob("unfinished-*"))
