@@ -15,6 +15,8 @@ def on_workers(model: Any) -> Any:
     scalar metrics along an axis that they lack. So the model forgets the strategy that it was made in, ``fit`` enters that
     strategy's scope instead, and the metrics of a step are vectors of one element. Models of tf_keras need nothing of the kind.
 
+    ``evaluate``, ``predict`` and the methods for one batch work, too. ``steps_per_execution`` has to be 1.
+
     Args:
         model: a model that was made within the strategy's scope, compiled or not.
 
@@ -54,18 +56,34 @@ class _OnWorkers:
     """What `on_workers` adds to the class of a model."""
 
     _workers_strategy: Any
+    steps_per_execution: int
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
-        with self._workers_strategy.scope():
-            return super().fit(*args, **kwargs)  # type: ignore[misc]
+        return self._call("fit", args, kwargs)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        with self._workers_strategy.scope():
-            return super().evaluate(*args, **kwargs)  # type: ignore[misc]
+        return self._call("evaluate", args, kwargs)
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call("predict", args, kwargs)
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call("train_on_batch", args, kwargs)
+
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call("test_on_batch", args, kwargs)
+
+    def predict_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call("predict_on_batch", args, kwargs)
+
+    def _call(self, method: str, args: Any, kwargs: Any) -> Any:
+        if method in ("fit", "evaluate") and self.steps_per_execution > 1:
+            raise NotImplementedError(
+                f"on_workers: {method}() takes steps_per_execution=1 on several workers, got {self.steps_per_execution}; "
+                "TensorFlow can't add up Keras' metrics within a loop; set it to 1 in compile()"
+            )
         with self._workers_strategy.scope():
-            return super().predict(*args, **kwargs)  # type: ignore[misc]
+            return getattr(super(), method)(*args, **kwargs)
 
     def train_step(self, *args: Any) -> Any:
         return _vectors(super().train_step(*args))  # type: ignore[misc]

@@ -6,14 +6,14 @@ The names here are all that other packages use.
 from pyadam.engine.agreement import check_agreement
 from pyadam.engine.arena import memories
 from pyadam.engine.compiler import Program, is_single_pass, single_pass
-from pyadam.engine.components import assign, beside, component, native, of_replica, undistributed
+from pyadam.engine.components import assign, beside, component, native, of_replica, plain_variable, undistributed
 from pyadam.engine.dynamic import Dynamic
 from pyadam.engine.gradients import as_real, clip, compute_dtype, gradient_dtype, has_plain_values, typed
 from pyadam.engine.lanes import Target, make_arenas
 from pyadam.engine.part import Part
 from pyadam.engine.reduction import Given, reduced
 from pyadam.engine.replicas import Replicas
-from pyadam.engine.shards import Shards, state_bytes
+from pyadam.engine.shards import Sharded, Shards, state_bytes
 from pyadam.engine.step import Engine
 from pyadam.engine.wire import Call, Wire
 
@@ -25,6 +25,7 @@ __all__ = [
     "Part",
     "Program",
     "Replicas",
+    "Sharded",
     "Shards",
     "Target",
     "Wire",
@@ -42,6 +43,7 @@ __all__ = [
     "memories",
     "native",
     "of_replica",
+    "plain_variable",
     "reduced",
     "single_pass",
     "state_bytes",

@@ -80,6 +80,11 @@ class Part(tf.Variable, tf.__internal__.types.Tensor):  # type: ignore[misc]
         return (self,) if len(arenas) == 1 else tuple(arena.parts[number] for arena in arenas)
 
     @property
+    def is_here(self) -> bool:
+        """Whether all of its values are in this process, so that it can be read without other workers."""
+        return True
+
+    @property
     def memories(self) -> tuple[Any, ...]:
         """The variables in which its values lie."""
         return (self._memory,)

@@ -106,7 +106,7 @@ def _rounded_up(size: Any) -> Any:
     """A size, at most an eighth larger: there are few such sizes, and TensorFlow remembers each that is sent."""
     bits = tf.math.ceil(tf.math.log(tf.maximum(tf.cast(size, tf.float64), 1.0) + 0.5) / math.log(2.0))
     unit = 2 ** tf.maximum(tf.cast(bits, tf.int32) - 4, 0)
-    return -(-size // unit) * unit
+    return tf.maximum(-(-size // unit) * unit, 1)  # TensorFlow dies of a gather of nothing
 
 
 def _laid_out(call: Call, parts: Sequence[Any], sizes: Any) -> list[Any]:

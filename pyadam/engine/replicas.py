@@ -119,8 +119,14 @@ class Replicas:
         context = tf.distribute.get_replica_context()
         if context is None or strategy is not self.strategy:
             raise RuntimeError(
-                f"{self.owner}: a step of {self.size} replicas must be taken on each of them; call apply() in a function that "
-                "strategy.run() is given, as fit() does"
+                f"{self.owner}: a step of {self.size} replicas must be taken on each of them: make the model within the "
+                f"strategy.scope() of the optimizer's {self._name} and call fit(), or call apply() in a function that "
+                "strategy.run() of that strategy is given"
+            )
+        if self.local > 1 and _in_a_loop():
+            raise RuntimeError(
+                f"{self.owner}: a step in a loop of the function that strategy.run() is given would wait for ever, because "
+                "TensorFlow's collectives don't meet across loops; put the loop around strategy.run()"
             )
         if self.local > 1 and _replicas_run_in_turn() and not tf.executing_eagerly():
             raise RuntimeError(
@@ -133,6 +139,17 @@ class Replicas:
                 "jit_compile=False in compile() or tf.function"
             )
         return int(tf.get_static_value(context.replica_id_in_sync_group)) % self.local
+
+
+def _in_a_loop() -> bool:
+    """Whether a loop is being traced that began within the function of a replica."""
+    outer = getattr(threading.current_thread(), "graph", None)  # where strategy.run was called
+    graph = tf.compat.v1.get_default_graph()
+    while graph is not None and graph is not outer:
+        if type(graph).__name__ == "WhileBodyFuncGraph":
+            return True
+        graph = getattr(graph, "outer_graph", None)
+    return False
 
 
 def _replicas_run_in_turn() -> bool:

@@ -109,8 +109,13 @@ class Sharded(Part):
     aggregation = property(lambda self: tf.VariableAggregation.NONE, doc="NONE.")
     _unique_id = property(lambda self: f"{self._label}_{id(self)}")
 
+    @property
+    def is_here(self) -> bool:
+        """Whether no other worker keeps a piece."""
+        return self._gather is None
+
     def __repr__(self) -> str:
-        if self._gather is None:
+        if self.is_here:
             return super().__repr__()
         return f"<Sharded {self.name!r} shape={self.shape} dtype={self.dtype.name}>"  # reading takes all workers
 

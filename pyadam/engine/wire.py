@@ -11,6 +11,7 @@ shape that it was used with. Here a key stands for what is sent (see `AtOnce`), 
 """
 
 import itertools
+import threading
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -48,7 +49,7 @@ class Wire:
                 self.calls.append(plain_variable(tf.constant(0, tf.int64)))
         self._facts: WeakKeyDictionary[Any, dict[int, list[Sequence[str]]]] = WeakKeyDictionary()
         self._eager_facts: Sequence[str] = ()
-        self._comparisons = itertools.count()
+        self._comparisons, self._members = itertools.count(), itertools.count(1)
 
     @classmethod
     def of(cls, replicas: Replicas) -> "Wire":
@@ -92,6 +93,10 @@ class Wire:
                 timeout_seconds=patience,
             )
 
+    def next_member(self) -> int:
+        """The number of an optimizer that has come to this wire."""
+        return next(self._members)
+
     def next_comparison(self) -> int:
         """The number of a comparison of the workers."""
         return next(self._comparisons)
@@ -103,10 +108,13 @@ class Wire:
             self._eager_facts = facts if local == 0 else self._eager_facts
             first = self._eager_facts
         else:
-            made = self._facts.setdefault(tf.compat.v1.get_default_graph(), {})
+            graph = tf.compat.v1.get_default_graph()
+            made = self._facts.setdefault(graph, {})
             place = len(made.setdefault(local, []))
             made[local].append(facts)
             first = made[0][place] if place < len(made.get(0, ())) else None
+            if first is None and graph is getattr(threading.current_thread(), "graph", None):
+                first = ["nothing"]  # in a branch the first replica's calls would be in a graph of their own
         if first is not None and first != facts:
             their, our = difference(first, facts)
             raise ValueError(

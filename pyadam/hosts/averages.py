@@ -1,15 +1,42 @@
 """The running averages of the weights: put into the model permanently, or within a context."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from pyadam.engine import Target
+from pyadam.engine import Replicas, Sharded, Target, native, of_replica, plain_variable
 from pyadam.hosts.contract import Contract
 
-__all__ = ["Averages"]
+__all__ = ["Averages", "Everywhere"]
+
+
+class Everywhere:
+    """A strategy as Keras' SwapEMAWeights uses that of an optimizer: to change weights and averages on all local replicas."""
+
+    def __init__(self, replicas: Replicas) -> None:
+        self._replicas = replicas
+
+    @property
+    def extended(self) -> "Everywhere":
+        """The same."""
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._replicas.strategy.extended, name)
+
+    def update(self, variable: Any, function: Callable[..., Any], args: Sequence[Any] = ()) -> None:
+        """Calls a function with what variables are on each local replica."""
+        given = [native(each) for each in (variable, *args)]
+        # divided state has no component on each replica: all get the whole, and what the last one leaves is taken back
+        whole = {i: each.read_value() for i, each in enumerate(given) if isinstance(each, Sharded)}
+        for local, device in enumerate(self._replicas.devices):
+            with tf.device(device):
+                own = [plain_variable(whole[i]) if i in whole else of_replica(x, local) for i, x in enumerate(given)]
+                function(*own)
+        for i in whole:
+            given[i].assign(own[i].read_value())
 
 
 class Averages(Contract):

@@ -52,6 +52,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
     _built_explicitly: bool
     _lock: Any  # of the thread that takes a step
     _wire: Wire | None  # between replicas, if there are several
+    _number: int  # among the optimizers on the wire
     _shards: Shards | None  # who keeps which state, if it is divided
     _known_missing: set[Any]
     _said: set[str]
@@ -226,7 +227,9 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         if self._wire is None:
             return None
         facts = [f"{_kind(g)} for {common_path(v)}" for g, v in zip(grads, variables, strict=True)]
-        return self._wire.call(self._replicas, local, [f"a step of {type(self).__name__}", *facts])
+        return self._wire.call(
+            self._replicas, local, [f"a step of {type(self).__name__} (optimizer {self._number})", *facts]
+        )
 
     def _reduced(self, call: Call | None, grads: Sequence[Any], variables: Sequence[Any]) -> Sequence[Any]:
         """The sums of the gradients over all replicas."""

@@ -6,9 +6,10 @@ import keras
 import tensorflow as tf
 
 from pyadam.engine import Part, beside, component, compute_dtype, native, undistributed
+from pyadam.hosts.averages import Everywhere
 from pyadam.hosts.base import BaseOptimizer
 from pyadam.hosts.classes import make_classes
-from pyadam.hosts.contract import path
+from pyadam.hosts.contract import path, untracked
 from pyadam.hosts.generation import check_backend
 from pyadam.hosts.loss_scale_keras3 import LossScaleOptimizer
 from pyadam.hosts.state import flat
@@ -43,6 +44,8 @@ class Optimizer(BaseOptimizer, keras.optimizers.Optimizer):  # type: ignore[misc
         if followed:
             self._hold_learning_rate(native(spec.learning_rate))
         self._set_up(spec, self._native(self._iterations))
+        if self._replicas.size > 1:
+            untracked(self, _distribution_strategy=Everywhere(self._replicas))
 
     # --- learning rate ---------------------------------------------------------------------------------------------------
 
@@ -114,6 +117,10 @@ class _Around(keras.Variable):  # type: ignore[misc]
 
     def _initialize_with_initializer(self, initializer: Any) -> None:
         self._value = self._inside
+
+    def __repr__(self) -> str:
+        divided = isinstance(self._inside, Part) and not self._inside.is_here
+        return f"<Variable path={self.path}, {self._inside!r}>" if divided else str(super().__repr__())
 
 
 CLASSES = {

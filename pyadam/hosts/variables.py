@@ -52,6 +52,7 @@ class Variables(Contract):
     _has_arenas: ClassVar[bool] = True  # whether the state of small variables may be parts of arenas
     _exclusions: Exclusions
     _wire: Wire | None  # between replicas, if there are several
+    _number: int  # among the optimizers on the wire
     _shards: Shards | None  # who keeps which state, if it is divided
     _trainable_variables: list[Any]
 
@@ -100,7 +101,8 @@ class Variables(Contract):
         """Compares the optimizer with those of other workers, and makes what connects it with the other replicas."""
         check_agreement(self._replicas, self._facts(variables, targets))
         if self._wire is None:
-            untracked(self, _wire=Wire.of(self._replicas))
+            wire = Wire.of(self._replicas)
+            untracked(self, _wire=wire, _number=wire.next_member())
             if self._spec.shard_state:
                 if 1 < self._replicas.local < self._replicas.size:
                     raise NotImplementedError(

@@ -307,10 +307,49 @@ def files(host: Any, optimizers: Any) -> Any:
     return found
 
 
+def swapped(host: Any, optimizers: Any) -> Any:
+    """Keras' SwapEMAWeights: the weights without a strategy."""
+
+    def trained(scope: Any, shard: bool = False) -> Any:
+        with scope:
+            model = model_of(host, optimizers.Adam(0.01, use_ema=True, ema_momentum=0.5, shard_state=shard))
+        swap = host.callbacks.SwapEMAWeights(swap_on_epoch=True)
+        model.fit(X, Y, batch_size=24, epochs=2, verbose=0, shuffle=False, callbacks=[swap], validation_data=(X, Y))
+        return model
+
+    alone, whole, parts = trained(tf.init_scope()), trained(STRATEGY.scope()), trained(STRATEGY.scope(), True)
+    close = [
+        np.allclose(a, b, rtol=1e-5, atol=1e-7) for a, b in zip(alone.get_weights(), whole.get_weights(), strict=True)
+    ]
+    return {
+        "alike": alike(everything(whole)),
+        "alone": all(close),
+        "divided": equal(everything(whole), everything(parts)),
+    }
+
+
+def no_rows(host: Any, optimizers: Any) -> Any:
+    """A sparse gradient without rows on any replica."""
+    with STRATEGY.scope():
+        table = keras.Variable(np.zeros((6, 3), "float32"))
+        optimizer = pyadam.SGD(1.0)
+        optimizer.build([table])
+
+    def step(count: Any) -> None:
+        optimizer.apply([tf.IndexedSlices(tf.ones([count, 3]), tf.range(count), tf.constant([6, 3]))], [table])
+
+    run = tf.function(lambda count: STRATEGY.run(step, args=(count,)), autograph=False)
+    for count in (2, 0, 1):
+        run(tf.constant(count))
+    return {"sums": table.numpy()[:3, 0].tolist() == [-2.0 * N, -1.0 * N, 0.0]}
+
+
 def eager(host: Any, optimizers: Any) -> Any:
     return {"alike": alike(everything(fitted(host, lambda: optimizers.Adam(0.01), epochs=1, run_eagerly=True)))}
 
 
+case("fit keras SwapEMAWeights", *HOSTS["keras"])(swapped)
+case("fit keras no rows", *HOSTS["keras"])(no_rows)
 for _host in HOSTS:
     case(f"fit {_host}", *HOSTS[_host])(losses)
     case(f"fit {_host} eager", *HOSTS[_host])(eager)
@@ -369,6 +408,12 @@ def refused() -> Any:
         found["devices out of order"] = message(pyadam.Adam)
     nested = tf.function(lambda: gradient_step(inside, [weight]), autograph=False)
     found["graph in eager"] = message(lambda: STRATEGY.run(lambda: nested()))
+
+    def loop() -> None:
+        tf.while_loop(lambda i: i < 2, lambda i: (gradient_step(inside, [weight]), i + 1)[1:], [0])
+
+    in_loop = tf.function(lambda: STRATEGY.run(loop), autograph=False)
+    found["loop in the function"] = message(in_loop)
     found |= different_on_replicas()
     with STRATEGY.scope():
         loose = tf.Variable(tf.zeros([3]), shape=tf.TensorShape([None]))
@@ -384,6 +429,14 @@ def refused() -> Any:
     return found
 
 
+def replica() -> int:
+    return int(tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group))
+
+
+def in_graph(function: Any, *arguments: Any) -> str:
+    return message(tf.function(lambda: STRATEGY.run(function, args=arguments), autograph=False))
+
+
 def different_on_replicas() -> dict[str, str]:
     """Gradients that are missing on one replica alone, then a step that is right."""
     with STRATEGY.scope():
@@ -392,18 +445,21 @@ def different_on_replicas() -> dict[str, str]:
         optimizer.build(ws)
 
     def step(some: int, sparse: bool = False) -> None:
-        replica = int(tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group))
         gs = [tf.ones(3), tf.ones(3)]
         if sparse:
             gs[1] = tf.IndexedSlices(tf.ones(1), tf.constant([0]), tf.constant([3]))
-        optimizer.apply([g if i == some or replica == 0 else None for i, g in enumerate(gs)], ws)
+        optimizer.apply([g if i == some or replica() == 0 else None for i, g in enumerate(gs)], ws)
 
     def one(some: int) -> None:
-        replica = int(tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group))
-        optimizer.apply([tf.ones(3) if i == (some + replica) % 2 else None for i in range(2)], ws)
+        optimizer.apply([tf.ones(3) if i == (some + replica()) % 2 else None for i in range(2)], ws)
 
-    def in_graph(function: Any, *arguments: Any) -> str:
-        return message(tf.function(lambda: STRATEGY.run(function, args=arguments), autograph=False))
+    with STRATEGY.scope():
+        twin = pyadam.SGD(1.0)
+        twin.build(ws)
+
+    def in_another_order() -> None:
+        for each in (optimizer, twin) if replica() == 0 else (twin, optimizer):
+            each.apply([tf.ones(3), tf.ones(3)], ws)
 
     found = {
         "missing on one": message(lambda: STRATEGY.run(step, args=(0,))),
@@ -411,6 +467,8 @@ def different_on_replicas() -> dict[str, str]:
         "of equal size": message(lambda: STRATEGY.run(one, args=(0,))),
         "of equal size, graph": in_graph(one, 0),
         "sparse on one": in_graph(step, 0, True),
+        "another order": in_graph(in_another_order),
+        "one step more": in_graph(lambda: optimizer.apply([tf.ones(3)] * 2, ws) if replica() else None),
     }
     STRATEGY.run(lambda: optimizer.apply([tf.ones(3), tf.ones(3)], ws))
     assert in_graph(lambda: optimizer.apply([tf.ones(3), tf.ones(3)], ws)) == "nothing"

@@ -240,6 +240,29 @@ def read_by_one_while_nothing_happens() -> Any:
     return found
 
 
+def shown_by_one() -> Any:
+    """The first worker alone shows divided state: nothing is read, and the training goes on."""
+    weight, optimizer = divided()
+    shown = [repr(v) for v in optimizer.variables] if WORKER == 0 else ["momentum"]
+    STRATEGY.run(lambda: optimizer.apply([tf.ones_like(weight)], [weight]))
+    return {"facts": [digest([weight])], "equal": "momentum" in "".join(shown)}
+
+
+def steps_per_execution() -> Any:
+    with STRATEGY.scope():
+        model = model_of(keras)
+        model.compile(pyadam.Adam(), "mse", steps_per_execution=2)
+    return message(lambda: pyadam.distribute.on_workers(model).fit(data(1), verbose=0))
+
+
+def on_batch() -> Any:
+    with STRATEGY.scope():
+        model = model_of(keras)
+        model.compile(pyadam.Adam(), "mse")
+    pyadam.distribute.on_workers(model).train_on_batch(X[:BATCH], Y[:BATCH])
+    return {"facts": [digest(model.trainable_variables)], "equal": int(model.optimizer.iterations.numpy()) == 1}
+
+
 def different_gradients(graph: bool) -> Any:
     """Each worker has a gradient for another variable, of the same size."""
     with STRATEGY.scope():
@@ -324,6 +347,9 @@ CASES |= {
     "different gradients, eager": lambda: different_gradients(False),
     "different gradients, graph": lambda: different_gradients(True),
     "read by one": read_by_one,
+    "shown by one": shown_by_one,
+    "steps_per_execution": steps_per_execution,
+    "train_on_batch": on_batch,
     "read by one while nothing happens": read_by_one_while_nothing_happens,
 }
 

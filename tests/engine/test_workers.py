@@ -108,12 +108,16 @@ def test_workers_that_differ_say_how(case):
 
 ALONE = {
     "different gradients, graph": [
-        f"a step of SGD, no gradient for {name}, another one has something else" for name in "ba"
+        f"a step of SGD (optimizer 1), no gradient for {name}, another one has something else" for name in "ba"
     ],
     "different gradients, eager": [
-        f"a step of SGD, no gradient for {name}, another one has something else" for name in "ba"
+        f"a step of SGD (optimizer 1), no gradient for {name}, another one has something else" for name in "ba"
     ],
-    "read by one": ["this one has a reading of divided state, another one", "this one has a step of Adam, another one"],
+    "read by one": [
+        "this one has a reading of divided state, another one",
+        "this one has a step of Adam (optimizer 1), another one",
+    ],
+    "steps_per_execution": ["on_workers: fit() takes steps_per_execution=1 on several workers, got 2; "] * 2,
     "read by one while nothing happens": ["so all of them have to read or save it at the same time", "nothing"],
 }
 
@@ -124,6 +128,13 @@ ALONE = {
 def test_workers_that_do_different_things_end_with_an_error(case):
     for worker, words in zip(run(2, [case]), ALONE[case], strict=True):
         assert words in worker[case]["error"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", ["shown by one", "train_on_batch"])
+def test_one_worker_may_show_divided_state_and_all_may_train_on_a_batch(case):
+    each = [worker[case] for worker in run(2, [case])]
+    assert all(worker.get("equal") and worker["facts"] == each[0]["facts"] for worker in each), each
 
 
 @pytest.mark.long
