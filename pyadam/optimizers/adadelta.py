@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from pyadam.optimizers.rule import Rule, Slots, Tensor, same_slots
-from pyadam.optimizers.shared import learning_rate_field, mean_scalars, rho_field, running_mean
+from pyadam.optimizers.shared import learning_rate_field, mean_of_squares, mean_scalars, rho_field
 from pyadam.optimizers.spec import NON_NEGATIVE, Spec, argument
 from pyadam.optimizers.tensorflow import tf
 
@@ -34,9 +34,9 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
 
     Source: Zeiler (2012), algorithm 1, plus a learning rate.
     """
-    a = running_mean(c, c.gain, s.accumulated_grad, c.rounded(g * g))
+    a = mean_of_squares(c, c.gain, s.accumulated_grad, c.rounded(g * g))
     d = -tf.sqrt(s.accumulated_delta_var + h.epsilon) * g / c.root(a + h.epsilon)
-    b = running_mean(c, c.gain, s.accumulated_delta_var, c.rounded(d * d))
+    b = mean_of_squares(c, c.gain, s.accumulated_delta_var, c.rounded(d * d))
     return w + c.rounded(c.lr * d), {"accumulated_grad": a, "accumulated_delta_var": b}
 
 

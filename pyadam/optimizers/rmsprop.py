@@ -10,11 +10,11 @@ from pyadam.optimizers.rule import Rule, Slot, Slots, Tensor
 from pyadam.optimizers.shared import (
     epsilon_in_root_field,
     learning_rate_field,
+    mean_of_squares,
     mean_scalars,
     momentum_field,
     momentum_slot,
     rho_field,
-    running_mean,
 )
 from pyadam.optimizers.spec import Spec, argument
 from pyadam.optimizers.tensorflow import tf
@@ -52,15 +52,15 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
 
     Source: Tieleman and Hinton (2012), lecture 6.5; centered: Graves (2013), equations 38 to 45.
     """
-    v = running_mean(c, c.gain, s.velocity, c.rounded(g * g))
+    v = mean_of_squares(c, c.gain, s.velocity, c.rounded(g * g))
     new, spread = {"velocity": v}, v
     if hasattr(s, "average_gradient"):
         # The variance is computed from the old v and m as rho ((v - m^2) + (1 - rho) (g - m)^2), which is equivalent: where
         # m^2 makes up most of v, the difference of the new ones would be mostly rounding error. The minimum of m^2 and v,
-        # which is m^2 up to rounding, keeps the root real.
+        # which is m^2 up to rounding, keeps the root real, and that of the largest number keeps an infinite v.
         mean, apart = s.average_gradient, g - s.average_gradient
         new["average_gradient"] = mean + c.rounded(c.gain * apart)
-        old = s.velocity - tf.minimum(c.rounded(mean * mean), s.velocity)
+        old = s.velocity - tf.minimum(tf.minimum(c.rounded(mean * mean), s.velocity), s.velocity.dtype.max)
         spread = c.rounded(h.rho * (old + c.rounded(c.gain * c.rounded(apart * apart))))
     d = c.lr * g / c.root(spread + h.epsilon)
     if hasattr(s, "momentum"):

@@ -1,11 +1,13 @@
 """Arguments, slots and formulas shared by several optimizers."""
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
 from pyadam.optimizers.kinds import DynamicNumber, Flag, LearningRate, Number, is_off
 from pyadam.optimizers.rule import Scalars, Slot, Tensor, same_slots
 from pyadam.optimizers.spec import NON_NEGATIVE, UNIT_INTERVAL, argument
+from pyadam.optimizers.tensorflow import tf
 
 __all__ = [
     "ANY_NUMBER",
@@ -27,6 +29,7 @@ __all__ = [
     "nesterov_field",
     "rate_alone",
     "rho_field",
+    "mean_of_squares",
     "running_mean",
 ]
 
@@ -104,6 +107,11 @@ def momentum_slot(h: Any) -> tuple[tuple[Slot, ...], ...]:
 def running_mean(c: SimpleNamespace, gain: Tensor, mean: Tensor, value: Tensor) -> Tensor:
     """A running mean with one more value, which weighs ``gain``."""
     return mean + c.rounded(gain * (value - mean))
+
+
+def mean_of_squares(c: SimpleNamespace, gain: Tensor, mean: Tensor, square: Tensor) -> Tensor:
+    """A running mean of squares. Once a square was too large for the dtype it stays infinite, as in Keras: inf - inf is NaN."""
+    return tf.where(tf.equal(mean, math.inf), mean, running_mean(c, gain, mean, square))
 
 
 def moments(c: SimpleNamespace, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Tensor]:

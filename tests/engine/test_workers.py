@@ -30,7 +30,7 @@ DIFFERENT = {
     "mismatch class": ("Adam", "Nadam"),
     "mismatch exclusions": ("(8,)", "(8,), excluded from weight decay"),
     "mismatch constraint": ("constraint MaxNorm {'max_value': 2.0, 'axis': 0}", "constraint NonNeg"),
-    "mismatch variables": ("Variable", "nothing"),
+    "mismatch variables": ("ariable: float32", "nothing"),
 }
 
 

@@ -6,9 +6,6 @@ from suite import WORDS, Suite
 EXCEPTIONS = {
     "callbacks/learning_rate_scheduler_test.py::LearningRateSchedulerTest::test_throws_when_optimizer_has_schedule": WORDS,
     "callbacks/reduce_lr_on_plateau_test.py::ReduceLROnPlateauTest::test_throws_when_optimizer_has_schedule": WORDS,
-    "callbacks/swap_ema_weights_test.py::SwapEMAWeightsTest::test_swap_ema_weights_with_tf_distribute": (
-        "trains on two replicas, which pyadam refuses so far"
-    ),
 }
 
 
