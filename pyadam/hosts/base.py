@@ -35,7 +35,7 @@ from pyadam.hosts.ledger import Ledger
 from pyadam.hosts.saving import Saving
 from pyadam.hosts.variables import Variables
 from pyadam.optimizers import RULES, Rule, Spec, arguments, class_signature
-from pyadam.optimizers.kinds import is_variable, plain, shown
+from pyadam.optimizers.kinds import is_variable, listed, plain, shown
 
 __all__ = ["BaseOptimizer", "matched"]
 
@@ -165,7 +165,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
 
     def _unknown(self, variables: Sequence[Any]) -> ValueError:
         return ValueError(
-            f"{type(self).__name__}: unknown variable {', '.join(map(path, variables))}: the optimizer was built for "
+            f"{type(self).__name__}: unknown variable {listed(map(path, variables))}: the optimizer was built for "
             f"{len(self._engine.targets)} others. {_ONE_A_MODEL}"
         )
 
@@ -181,7 +181,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         if steps == 0 or all(self._is_kept(v) for v in variables):
             return
         words = (
-            f"{type(self).__name__}: unknown variable {', '.join(map(path, variables))}: the optimizer has taken "
+            f"{type(self).__name__}: unknown variable {listed(map(path, variables))}: the optimizer has taken "
             f"{steps} steps, and none with these variables. {_ONE_A_MODEL}"
         )
         known, names = self._ledger.paths, [bare_path(v) for v in variables]
@@ -314,7 +314,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         """
         missing = {self._var_key(v): path(v) for g, v in zip(grads, variables, strict=True) if g is None}
         if all(g is None for g in grads):
-            names = ", ".join(missing.values())
+            names = listed(missing.values())
             raise ValueError(f"{type(self).__name__}: No gradients provided for any variable: {names}")
         taken: list[tuple[Any, Any]] = []
         for g, v in zip(grads, variables, strict=True):
@@ -325,7 +325,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
                 taken.append((g, v))
         if new := missing.keys() - self._known_missing:
             self._known_missing.update(new)
-            names = ", ".join(name for key, name in missing.items() if key in new)
+            names = listed(name for key, name in missing.items() if key in new)
             warnings.warn(
                 f"{type(self).__name__}: Gradients do not exist for variables {names}; they keep their values",
                 stacklevel=4,

@@ -15,9 +15,9 @@ from pyadam.hosts import files
 from pyadam.hosts.checkpoint import Described, Numbered
 from pyadam.hosts.contract import Contract, bare_path, path, untracked
 from pyadam.hosts.ledger import ITERATION, LEARNING_RATE, in_our_paths
-from pyadam.hosts.state import Entry, Label, SavedState, check_kinds, fit, numbered, same_variables
+from pyadam.hosts.state import Entry, Label, SavedState, check_kinds, check_values, fit, numbered, same_variables
 from pyadam.optimizers import NEW_TO_KERAS, arguments
-from pyadam.optimizers.kinds import plain
+from pyadam.optimizers.kinds import listed, plain
 
 __all__ = ["Deferring", "Saving"]
 
@@ -123,7 +123,7 @@ class Saving(Deferring, Contract):
         }
         if found.fresh and state.kinds:
             self._say(
-                f"{owner}: the saved state has nothing for {', '.join(found.fresh)}: "
+                f"{owner}: the saved state has nothing for {listed(found.fresh)}: "
                 f"{'it starts' if len(found.fresh) == 1 else 'they start'} fresh"
             )
         for label in here:
@@ -147,7 +147,8 @@ class Saving(Deferring, Contract):
         check_kinds(type(self).__name__, state, self._rule.layout, *self._kinds())
 
     def _take(self, state: SavedState) -> None:
-        state = self._completed(state)
+        state = self._completed(state).copied()  # all is read before anything is changed
+        check_values(type(self).__name__, state, LEARNING_RATE in self._labelled())
         try:
             takers = self._fit(state)
         except ValueError as error:
@@ -157,9 +158,18 @@ class Saving(Deferring, Contract):
             self._say(f"{error}. The first step will raise this error")
             untracked(self, _misfit=str(error))
             return
-        for entry in state.entries:
+        broken = []
+        for number, entry in enumerate(state.entries):
             if id(entry) in takers:
-                assign(takers[id(entry)], tf.cast(entry.read(), takers[id(entry)].dtype))
+                value = tf.cast(entry.read(), takers[id(entry)].dtype)
+                assign(takers[id(entry)], value)
+                if value.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(value)):
+                    broken.append(entry.label or f"variable {number}")
+        if broken:
+            self._say(
+                f"{type(self).__name__}: the saved state has infinite numbers or NaN in {listed(broken)}, so training may not "
+                "go on from it; compile with a new optimizer to start fresh"
+            )
 
     def _completed(self, state: SavedState) -> SavedState:
         """A state, completed by what the files of this Keras leave out."""

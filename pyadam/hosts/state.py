@@ -12,7 +12,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Entry", "Fit", "Label", "SavedState", "alike", "check_kinds", "fit", "flat", "numbered", "same_variables"]
+from pyadam.optimizers.kinds import listed
+
+__all__ = [
+    "WAY_OUT",
+    "Entry",
+    "Fit",
+    "Label",
+    "SavedState",
+    "alike",
+    "check_kinds",
+    "check_values",
+    "fit",
+    "flat",
+    "numbered",
+    "same_variables",
+]
 
 
 class Label(NamedTuple):
@@ -77,7 +92,8 @@ class SavedState:
 
         def kept(entry: Entry) -> Entry:
             value = np.array(entry.read())
-            return Entry(entry.label, entry.shape, entry.dtype, lambda: value)
+            dtype = str(value.dtype) if np.iscomplexobj(value) else entry.dtype  # whatever the manifest says
+            return Entry(entry.label, entry.shape, dtype, lambda: value)
 
         return SavedState([kept(entry) for entry in self.entries], self.layout, self.names)
 
@@ -259,16 +275,16 @@ def fit(owner: str, state: SavedState, here: Mapping[Label, tuple[int, ...]], au
             _check_shape(owner, label, shape, entry)
             taken[label] = entry
         elif label.path:
-            raise ValueError(f"{owner}: the saved state does not fit: it has no {label}{_WAY_OUT}")
+            raise ValueError(f"{owner}: the saved state does not fit: it has no {label}{WAY_OUT}")
     used = set(map(id, taken.values()))
     left = [entry for entry in state.entries if id(entry) not in used and entry.label and entry.label.path]
     for entry in left:
         if entry.label and entry.label.path in source.values():
-            raise ValueError(f"{owner}: the saved state does not fit: it has an unexpected {entry.label}{_WAY_OUT}")
+            raise ValueError(f"{owner}: the saved state does not fit: it has an unexpected {entry.label}{WAY_OUT}")
     return Fit(taken, left, [path for path in ours if path not in source])
 
 
-_WAY_OUT = (
+WAY_OUT = (
     "; to keep the optimizer as it is, call load_weights(skip_mismatch=True); "
     "to start over, compile with a new optimizer"
 )
@@ -281,7 +297,7 @@ def _by_number(owner: str, entries: Sequence[Entry], here: Mapping[Label, tuple[
     if len(entries) != len(labels):
         raise ValueError(
             f"{owner}: the saved state does not fit: expected {len(labels)} variables "
-            f"({', '.join(map(str, labels))}), found {len(entries)}{_WAY_OUT}"
+            f"({listed(labels)}), found {len(entries)}{WAY_OUT}"
         )
     for label, entry in zip(labels, entries, strict=True):
         _check_shape(owner, label, here[label], entry)
@@ -291,7 +307,7 @@ def _by_number(owner: str, entries: Sequence[Entry], here: Mapping[Label, tuple[
 def _check_shape(owner: str, label: Label, shape: tuple[int, ...], entry: Entry) -> None:
     if entry.shape != shape:
         raise ValueError(
-            f"{owner}: the saved state does not fit: expected shape {shape} for {label}, found {entry.shape}{_WAY_OUT}"
+            f"{owner}: the saved state does not fit: expected shape {shape} for {label}, found {entry.shape}{WAY_OUT}"
         )
 
 
@@ -311,15 +327,43 @@ def check_kinds(owner: str, state: SavedState, layout: str, required: set[str], 
     if state.layout is not None and state.layout != layout:
         raise ValueError(
             f"{owner}: the saved state is that of another optimizer: expected the layout {layout}, "
-            f"found {state.layout}{_WAY_OUT}"
+            f"found {state.layout}{WAY_OUT}"
         )
     kinds = state.kinds
     if kinds and not required <= kinds <= possible:
         raise ValueError(
             f"{owner}: the saved state is that of an optimizer with other arguments: expected "
-            f"{_listed(required)} for each variable, found {_listed(kinds)}{_WAY_OUT}"
+            f"{_kinds(required)} for each variable, found {_kinds(kinds)}{WAY_OUT}"
         )
 
 
-def _listed(kinds: Collection[str]) -> str:
+def _kinds(kinds: Collection[str]) -> str:
     return ", ".join(sorted(kinds)) or "nothing"
+
+
+def check_values(owner: str, state: SavedState, rate: bool) -> None:
+    """Checks that the numbers of a state which the mathematics needs make sense.
+
+    Args:
+        owner: the optimizer's class, for messages.
+        state: the saved state, with values.
+        rate: whether its second variable is a learning rate, if it does not say.
+
+    Raises:
+        ValueError: an iteration or a learning rate that can't be, or complex numbers.
+    """
+    for number, entry in enumerate(state.entries):
+        kind = entry.label.kind if entry.label else {0: "iteration", 1: "learning_rate"}.get(number, "")
+        if entry.dtype.startswith(("complex", "object", "string")):
+            raise ValueError(
+                f"{owner}: the saved {entry.label or f'variable {number}'} holds {entry.dtype} values, which no step can use"
+                f"{WAY_OUT}"
+            )
+        if kind == "iteration" or (kind == "learning_rate" and (entry.label or rate)):
+            value = float(np.asarray(entry.read(), dtype=np.float64).reshape(-1)[0]) if entry.read else 0.0
+            whole = kind == "learning_rate" or value == np.floor(value)
+            if not (np.isfinite(value) and value >= 0 and whole):
+                raise ValueError(
+                    f"{owner}: the saved {kind} must be a {'whole ' if kind == 'iteration' else ''}number >= 0, got {value:g}"
+                    f"{WAY_OUT}"
+                )

@@ -7,7 +7,7 @@ import inspect
 import math
 import numbers
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ __all__ = [
     "Patterns",
     "is_off",
     "is_variable",
+    "listed",
     "needs_arguments",
     "plain",
     "shown",
@@ -79,6 +80,13 @@ def shown(value: Any) -> str:
     return (
         text if isinstance(value, (bool, int, float, _Missing)) or value is None else f"{text} ({type(value).__name__})"
     )
+
+
+def listed(names: Iterable[Any], most: int = 6) -> str:
+    """Names as errors show them: the first few, and how many more there are."""
+    every = list(map(str, names))
+    more = len(every) - most
+    return ", ".join(every if more <= 0 else [*every[:most], f"and {more} more"])
 
 
 def needs_arguments(function: Any) -> bool:
