@@ -37,8 +37,8 @@ def test_r_and_python_come_to_the_same_bits():
 
 @pytest.mark.long
 @pytest.mark.needs_r
-def test_the_whole_table_and_a_hundred_random_cases():
-    assert not [line for line in lines_of("--all", "--cases", "100", "--seed", "7") if "FAILED" in line]
+def test_the_whole_table_and_random_cases():
+    assert not [line for line in lines_of("--all", "--cases", "20", "--seed", "7") if "FAILED" in line]
 
 
 @pytest.mark.needs_r

@@ -15,7 +15,7 @@ PROGRAM = Path(__file__).with_name("in_fit.py")
 HOSTS = ["keras", "tf_keras"]
 KINDS = ["arrays", "arrays in order", "dataset", "steps", "steps of all", "unknown length", "several steps", "eager"]
 KINDS += ["without seed", "more epochs", "stopped early", "under replicas"]
-QUICK = ["keras arrays", "keras dataset", "keras stopped early", "tf_keras arrays"]
+QUICK = ["keras dataset", "keras stopped early", "tf_keras arrays"]
 
 
 @functools.cache
@@ -84,7 +84,7 @@ def unbroken(host, folder):
     return training(host, folder)
 
 
-@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("host", ["keras", pytest.param("tf_keras", marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     ("seed", "kills"), [(0, 2), *(pytest.param(seed, 5, marks=pytest.mark.long) for seed in range(1, 6))]
 )
