@@ -6,7 +6,16 @@ The names here are all that other packages use.
 from pyadam.engine.agreement import check_agreement
 from pyadam.engine.arena import memories
 from pyadam.engine.compiler import Program, is_single_pass, single_pass
-from pyadam.engine.components import assign, beside, component, native, of_replica, plain_variable, undistributed
+from pyadam.engine.components import (
+    assign,
+    beside,
+    component,
+    components,
+    native,
+    of_replica,
+    plain_variable,
+    undistributed,
+)
 from pyadam.engine.dynamic import Dynamic
 from pyadam.engine.gradients import as_real, clip, compute_dtype, gradient_dtype, has_plain_values, typed
 from pyadam.engine.lanes import Target, make_arenas
@@ -35,6 +44,7 @@ __all__ = [
     "check_agreement",
     "clip",
     "component",
+    "components",
     "compute_dtype",
     "gradient_dtype",
     "has_plain_values",

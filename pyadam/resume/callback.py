@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from pyadam._version import __version__
-from pyadam.engine import native
+from pyadam.engine import components, native
 from pyadam.optimizers.kinds import Choice, Count, Kind, Name
 from pyadam.resume import others, randomness
 from pyadam.resume.fitting import Fit, running_fit
@@ -43,8 +43,8 @@ class Resume(Callback):
     training that nobody interrupted. Run the same script again to resume.
 
     Arrays and ``tf.data`` datasets are resumed without reading what came before. A dataset of a Python generator or with Python
-    functions or random operations in it (but for ``shuffle``) can't be, and is refused at the first batch. With several
-    replicas data can't be positioned; it is read again from the start, which takes a seed (``keras.utils.set_random_seed``) if
+    functions or random operations in it (but for ``shuffle``) can't be, and is refused at the first batch. On several
+    workers data can't be positioned; it is read again from the start, which takes a seed (``keras.utils.set_random_seed``) if
     it is shuffled. So are arrays in tf_keras, if a seed is set.
 
     Snapshots are written under another name, flushed to the disk and renamed, so a snapshot is whole or not there. A damaged
@@ -56,6 +56,7 @@ class Resume(Callback):
         keep: how many snapshots stay.
 
     Raises:
+        NotImplementedError: in ``fit``: there are several replicas in this process.
         TypeError: an argument of another type.
         ValueError: an argument out of range; in ``fit``: a model that is not built, another model than the saved one, data that
             can't be resumed, or snapshots none of which can be read.
@@ -81,6 +82,11 @@ class Resume(Callback):
         """Looks for a snapshot, and makes ``fit`` begin there."""
         model = self.model
         self._fit = running_fit(model)
+        local = len(getattr(model.distribute_strategy.extended, "worker_devices", ("",)))
+        if local > 1:
+            raise NotImplementedError(
+                f"Resume: {local} replicas in one process are not supported; workers with one device each are"
+            )
         if not model.built:
             raise ValueError(
                 "Resume: the model must be built before fit(); give it an Input layer, or call model.build(input_shape)"
@@ -209,7 +215,9 @@ class _Training:
         """What is saved of model and optimizer."""
         model = self._model
         counter = [model._train_counter] if hasattr(model, "_train_counter") else []
-        held = [*self._variables(), *counter, *randomness.variables(model)]
+        # what replicas read together, such as the statistics of BatchNormalization, each of them has its own value of
+        own = [part for v in self._variables() for part in (components(v) if _is_read_together(v) else (v,))]
+        held = [*own, *counter, *randomness.variables(model)]
         metrics = {id(v): v for each in model.metrics for v in map(native, each.variables)}
         return tf.train.Checkpoint(
             model=model, optimizer=model.optimizer, variables=held, metrics=list(metrics.values())
@@ -270,6 +278,10 @@ class _Training:
                 "and the like"
             )
         self.fit.check_saveable()
+
+
+def _is_read_together(variable: Any) -> bool:
+    return bool(variable.synchronization == tf.VariableSynchronization.ON_READ)
 
 
 def _text(described: list[Any]) -> str:

@@ -138,9 +138,10 @@ class Fit:
         raise NotImplementedError
 
     def example(self) -> Any:
-        """A batch of zeros, of the structure and shapes of this data."""
+        """A batch of zeros for a replica, of the structure and shapes of this data."""
 
         def zeros(spec: Any) -> Any:
+            (spec, *_) = getattr(spec, "_value_specs", (spec,))  # of a distributed dataset, that of a replica
             return tf.zeros([1 if size is None else size for size in spec.shape], spec.dtype)
 
         return tf.nest.map_structure(zeros, self._dataset().element_spec)

@@ -60,7 +60,8 @@ def lower(host: Any) -> Any:
 
     class Lower(host.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_begin(self, number: int, logs: Any = None) -> None:
-            self.model.optimizer.learning_rate = float(np.array(self.model.optimizer.learning_rate)) * 0.9
+            rate = tf.convert_to_tensor(self.model.optimizer.learning_rate)
+            self.model.optimizer.learning_rate = float(rate.numpy()) * 0.9
 
     return Lower()
 
@@ -137,7 +138,8 @@ for (_name, (_host, _)), _kind in itertools.product(HOSTS.items(), DATA):
 
 def under_replicas(host: Any) -> Any:
     with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-        return resumed(host, "dataset", [(1, 4), (2, 0)])
+        said = message(lambda: train(host, "dataset", tempfile.mkdtemp()))
+    return {"refused": said.startswith("NotImplementedError: Resume: 2 replicas in one process are not supported; ")}
 
 
 def without_seed(host: Any) -> Any:
