@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from pyadam._version import __version__
-from pyadam.engine import components, native
+from pyadam.engine import components, mirrors, native
 from pyadam.optimizers.kinds import Choice, Count, Kind, Name
 from pyadam.resume import others, randomness
 from pyadam.resume.fitting import Fit, running_fit
@@ -82,7 +82,7 @@ class Resume(Callback):
         """Looks for a snapshot, and makes ``fit`` begin there."""
         model = self.model
         self._fit = running_fit(model)
-        local = len(getattr(model.distribute_strategy.extended, "worker_devices", ("",)))
+        local = len(mirrors(model.distribute_strategy))
         if local > 1:
             raise NotImplementedError(
                 f"Resume: {local} replicas in one process are not supported; workers with one device each are"
