@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from pyadam._version import __version__
-from pyadam.engine import components, mirrors, native
+from pyadam.engine import mirrors, native
 from pyadam.optimizers.kinds import Choice, Count, Kind, Name
 from pyadam.resume import others, randomness
 from pyadam.resume.fitting import Fit, running_fit
@@ -215,9 +215,7 @@ class _Training:
         """What is saved of model and optimizer."""
         model = self._model
         counter = [model._train_counter] if hasattr(model, "_train_counter") else []
-        # what replicas read together, such as the statistics of BatchNormalization, each of them has its own value of
-        own = [part for v in self._variables() for part in (components(v) if _is_read_together(v) else (v,))]
-        held = [*own, *counter, *randomness.variables(model)]
+        held = [*self._variables(), *counter, *randomness.variables(model)]
         metrics = {id(v): v for each in model.metrics for v in map(native, each.variables)}
         return tf.train.Checkpoint(
             model=model, optimizer=model.optimizer, variables=held, metrics=list(metrics.values())
@@ -278,10 +276,6 @@ class _Training:
                 "and the like"
             )
         self.fit.check_saveable()
-
-
-def _is_read_together(variable: Any) -> bool:
-    return bool(variable.synchronization == tf.VariableSynchronization.ON_READ)
 
 
 def _text(described: list[Any]) -> str:
