@@ -10,7 +10,7 @@ import tensorflow as tf
 from pyadam.engine.compiler import inside_xla
 from pyadam.engine.components import mirrors
 
-__all__ = ["Replicas"]
+__all__ = ["Replicas", "graph_of_run"]
 
 
 class Replicas:
@@ -141,9 +141,14 @@ class Replicas:
         return int(tf.get_static_value(context.replica_id_in_sync_group)) % self.local
 
 
+def graph_of_run() -> Any:
+    """The graph in which ``strategy.run`` was called, in MirroredStrategy's thread for a replica; elsewhere None."""
+    return getattr(threading.current_thread(), "graph", None)
+
+
 def _in_a_loop() -> bool:
     """Whether a loop is being traced that began within the function of a replica."""
-    outer = getattr(threading.current_thread(), "graph", None)  # where strategy.run was called
+    outer = graph_of_run()
     graph = tf.compat.v1.get_default_graph()
     while graph is not None and graph is not outer:
         if type(graph).__name__ == "WhileBodyFuncGraph":

@@ -11,7 +11,6 @@ shape that it was used with. Here a key stands for what is sent (see `AtOnce`), 
 """
 
 import itertools
-import threading
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,7 +19,7 @@ from weakref import WeakKeyDictionary
 import tensorflow as tf
 
 from pyadam.engine.components import plain_variable
-from pyadam.engine.replicas import Replicas
+from pyadam.engine.replicas import Replicas, graph_of_run
 
 __all__ = ["Call", "Wire"]
 
@@ -113,7 +112,7 @@ class Wire:
             place = len(made.setdefault(local, []))
             made[local].append(facts)
             first = made[0][place] if place < len(made.get(0, ())) else None
-            if first is None and graph is getattr(threading.current_thread(), "graph", None):
+            if first is None and graph is graph_of_run():
                 first = ["nothing"]  # in a branch the first replica's calls would be in a graph of their own
         if first is not None and first != facts:
             their, our = difference(first, facts)

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from pyadam._version import __version__
-from pyadam.engine import mirrors, native
+from pyadam.engine import Replicas, mirrors, native
 from pyadam.optimizers.kinds import Choice, Count, Kind, Name
 from pyadam.resume import others, randomness
 from pyadam.resume.fitting import Fit, running_fit
@@ -76,12 +76,11 @@ class Resume(Callback):
         self.every = _EVERY.check("Resume", "every", every)
         self.keep = Count(at_least=1).check("Resume", "keep", keep)
         self._snapshots = Snapshots(self.folder, self.keep)
-        self._fit: Any = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Looks for a snapshot, and makes ``fit`` begin there."""
         model = self.model
-        self._fit = running_fit(model)
+        fit = running_fit(model)
         local = len(mirrors(model.distribute_strategy))
         if local > 1:
             raise NotImplementedError(
@@ -93,9 +92,9 @@ class Resume(Callback):
             )
         if randomness.keep_in_variables(model):
             model.make_train_function(force=True)
-        self._fit.check()
-        training = _Training(self, model, self._fit, self._snapshots)
-        self._fit.surround(_First(training), _Last(training))
+        fit.check()
+        training = _Training(self, model, fit, self._snapshots)
+        fit.surround(_First(training), _Last(training))
         training.find()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -262,7 +261,7 @@ class _Training:
                 "stopped": bool(self._model.stop_training) and batch == 0,
             }
 
-        self._snapshots.write(epoch, batch, fill, commit=_is_first_worker())
+        self._snapshots.write(epoch, batch, fill, commit=Replicas("Resume").first == 0)
 
     def _check(self) -> None:
         """After the first batch: can this training be saved at all?"""
@@ -281,15 +280,6 @@ class _Training:
 def _text(described: list[Any]) -> str:
     name, shape, dtype = described
     return f"{name}, {dtype} {tuple(shape)}"
-
-
-def _is_first_worker() -> bool:
-    resolver = getattr(tf.distribute.get_strategy(), "cluster_resolver", None)
-    if resolver is None or not isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
-        return True
-    return resolver.task_type in (None, "chief") or (
-        "chief" not in resolver.cluster_spec().jobs and resolver.task_id == 0
-    )
 
 
 class _Hook(Callback):

@@ -25,6 +25,7 @@ class Fit:
     Args:
         container: Keras' list of callbacks.
         data: what gives it the batches.
+        model: the model.
 
     Attributes:
         replays: whether a position is reached by reading everything before it again, not by restoring an iterator.
@@ -32,8 +33,8 @@ class Fit:
 
     replays: bool
 
-    def __init__(self, container: Any, data: Any) -> None:
-        self.container, self._data = container, data
+    def __init__(self, container: Any, data: Any, model: Any) -> None:
+        self.container, self._data, self._model = container, data, model
         self._iterator: Any = None  # the one in use
         self._target: dict[str, Any] | None = None  # a position that is to be reached
         self._folder = Path()
@@ -49,11 +50,7 @@ class Fit:
 
     def surround(self, first: Any, last: Any) -> None:
         """Adds a callback that is called before all others, and one that is called after them."""
-        self.container.callbacks = [
-            first,
-            *self.container.callbacks,
-            last,
-        ]  # a new list: Keras goes through the old one
+        self.container.callbacks = [first, *self.callbacks, last]  # a new list: Keras goes through the old one
 
     # --- position --------------------------------------------------------------------------------------------------------
 
@@ -134,6 +131,9 @@ class Fit:
         if FRESH in target["files"]:
             _read_state(iter(self._dataset()), self._folder / FRESH)
 
+    def begun(self) -> None:
+        """Called at the first epoch."""
+
     def _dataset(self) -> Any:
         raise NotImplementedError
 
@@ -161,8 +161,7 @@ class Keras3Fit(Fit):
     """A ``fit`` of Keras 3: an iterator for each epoch or, with ``steps_per_epoch``, one that goes on until its end."""
 
     def __init__(self, container: Any, data: Any, model: Any) -> None:
-        super().__init__(container, data)
-        self._model = model
+        super().__init__(container, data, model)
         self.replays = not isinstance(data._distributed_dataset, tf.data.Dataset)
         self._all_batches = data._enumerate_iterator
         data._enumerate_iterator = self._batches
@@ -223,13 +222,11 @@ class TfKerasFit(Fit):
     """A ``fit`` of tf_keras: an iterator for each epoch or, for arrays, one for all."""
 
     def __init__(self, container: Any, data: Any, model: Any) -> None:
-        super().__init__(container, data)
-        self._model = model
+        super().__init__(container, data, model)
         lasts = not data._adapter.should_recreate_iterator()
         # an iterator over arrays does not know the state of the shuffle that it was given for all epochs
         self.replays = not isinstance(data._dataset, tf.data.Dataset) or (lasts and global_seed() is not None)
         self._all_epochs = data.enumerate_epochs
-        self._begin = data._initial_epoch
         data.enumerate_epochs = self._epochs
 
     def start_at(self, epoch: int, batch: int, position: dict[str, Any], folder: Path) -> None:
@@ -240,9 +237,6 @@ class TfKerasFit(Fit):
             return epoch, batch
 
         self._model._maybe_load_initial_counters_from_ckpt = counters
-
-    def begun(self) -> None:
-        """Called at the first epoch."""
 
     def _adapter(self) -> Any:
         return self._data._adapter

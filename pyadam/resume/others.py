@@ -17,14 +17,8 @@ _LEFT_ALONE = ("ProgbarLogger",)  # shows what it is told, and learns nothing
 
 
 def states(callbacks: Sequence[Any]) -> dict[str, dict[str, Any]]:
-    """The attributes of each callback that can be saved, as JSON, by its class and its place among those of the class."""
-    found: dict[str, dict[str, Any]] = {}
-    for callback in callbacks:
-        kind = type(callback).__name__
-        if kind not in _LEFT_ALONE:
-            place = sum(name.partition("#")[0] == kind for name in found)
-            found[f"{kind}#{place}"] = _attributes(callback)
-    return found
+    """The attributes of each callback that can be saved, as JSON, by its name."""
+    return {name: _attributes(callback) for name, callback in _named(callbacks).items()}
 
 
 def changed(callbacks: Sequence[Any], start: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -37,15 +31,22 @@ def changed(callbacks: Sequence[Any], start: dict[str, dict[str, Any]]) -> dict[
 
 def restore(callbacks: Sequence[Any], saved: dict[str, dict[str, Any]]) -> None:
     """Gives the callbacks the attributes that were saved, if they are there again."""
-    seen: dict[str, int] = {}
-    for callback in callbacks:
-        kind = type(callback).__name__
+    for name, callback in _named(callbacks).items():
         choose = getattr(callback, "_set_monitor_op", None)  # Keras 3 calls it late, and forgets then what was best
         if choose is not None and getattr(callback, "monitor_op", None) is None:
             choose()
-        for key, value in saved.get(f"{kind}#{seen.get(kind, 0)}", {}).items():
+        for key, value in saved.get(name, {}).items():
             setattr(callback, key, from_json(value))
-        seen[kind] = seen.get(kind, 0) + 1
+
+
+def _named(callbacks: Sequence[Any]) -> dict[str, Any]:
+    """The callbacks that learn, by class and place among those of the class."""
+    found: dict[str, Any] = {}
+    for callback in callbacks:
+        kind = type(callback).__name__
+        if kind not in _LEFT_ALONE:
+            found[f"{kind}#{sum(name.partition('#')[0] == kind for name in found)}"] = callback
+    return found
 
 
 def _attributes(callback: Any) -> dict[str, Any]:

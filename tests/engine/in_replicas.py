@@ -6,7 +6,6 @@ Each case whose name matches prints a line: its name, a tab, what it found as JS
 """
 
 import fnmatch
-import json
 import logging
 import os
 import sys
@@ -30,6 +29,9 @@ import keras  # noqa: E402
 import tf_keras  # noqa: E402
 
 import pyadam.tf_keras  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from programs import message, print_cases  # noqa: E402
 
 HOSTS = {"keras": (keras, pyadam), "tf_keras": (tf_keras, pyadam.tf_keras)}
 CASES: dict[str, Callable[[], Any]] = {}
@@ -368,14 +370,6 @@ for _host in HOSTS:
 # --- what is refused, and what does not grow -----------------------------------------------------------------------------
 
 
-def message(action: Callable[[], Any]) -> str:
-    try:
-        action()
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    return "nothing"
-
-
 def gradient_step(optimizer: Any, variables: Any) -> None:
     optimizer.apply_gradients([(tf.ones_like(v), v) for v in variables])
 
@@ -565,10 +559,4 @@ def many_patterns() -> Any:
 
 
 if __name__ == "__main__":
-    for _name, _function in CASES.items():
-        if any(fnmatch.fnmatch(_name, pattern) for pattern in sys.argv[2:]):
-            try:
-                _found = _function()
-            except Exception as error:
-                _found = {"error": f"{type(error).__name__}: {error}"}
-            print(_name, json.dumps(_found), sep="\t", flush=True)
+    print_cases(CASES, [name for name in CASES if any(fnmatch.fnmatch(name, pattern) for pattern in sys.argv[2:])])

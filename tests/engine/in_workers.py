@@ -15,6 +15,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,9 @@ import tf_keras  # noqa: E402
 import pyadam.distribute  # noqa: E402
 import pyadam.tf_keras  # noqa: E402
 from pyadam.engine import wire  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from programs import message, print_cases  # noqa: E402
 
 HOSTS = {"keras": (keras, pyadam), "tf_keras": (tf_keras, pyadam.tf_keras)}
 CASES: dict[str, Callable[[], Any]] = {}
@@ -170,13 +174,9 @@ def overflow(host: Any, optimizers: Any) -> Any:
     return {"facts": found, "equal": found == [0.0, 2.0]}
 
 
-def message(action: Callable[[], Any]) -> dict[str, str]:
+def error_of(action: Callable[[], Any]) -> dict[str, str]:
     """The error of each worker."""
-    try:
-        action()
-    except Exception as error:
-        return {"error": f"{type(error).__name__}: {error}"}
-    return {"error": "nothing"}
+    return {"error": message(action)}
 
 
 def variable(host: Any, constraint: Any) -> Any:
@@ -197,7 +197,7 @@ def mismatch(host: Any, make: Any, width: int = 8, constraint: Any = None) -> An
         some = weights if WORKER == 0 else weights[:1]
         STRATEGY.run(lambda: optimizer.apply_gradients([(tf.ones_like(w), w) for w in some]))
 
-    return message(step)
+    return error_of(step)
 
 
 def excluding(optimizer: Any) -> Any:
@@ -230,13 +230,13 @@ def read_by_one() -> Any:
     """The first worker alone reads divided state, while the others take a step."""
     weight, optimizer = divided()
     step = tf.function(lambda: STRATEGY.run(lambda: optimizer.apply([tf.ones_like(weight)], [weight])))
-    return message(step if WORKER else lambda: [v.numpy() for v in optimizer.variables])
+    return error_of(step if WORKER else lambda: [v.numpy() for v in optimizer.variables])
 
 
 def read_by_one_while_nothing_happens() -> Any:
     wire.PATIENCE = 4.0
     _, optimizer = divided()
-    found = message(lambda: [v.numpy() for v in optimizer.variables] if WORKER == 0 else time.sleep(8))
+    found = error_of(lambda: [v.numpy() for v in optimizer.variables] if WORKER == 0 else time.sleep(8))
     return found
 
 
@@ -252,7 +252,7 @@ def steps_per_execution() -> Any:
     with STRATEGY.scope():
         model = model_of(keras)
         model.compile(pyadam.Adam(), "mse", steps_per_execution=2)
-    return message(lambda: pyadam.distribute.on_workers(model).fit(data(1), verbose=0))
+    return error_of(lambda: pyadam.distribute.on_workers(model).fit(data(1), verbose=0))
 
 
 def on_batch() -> Any:
@@ -273,7 +273,7 @@ def different_gradients(graph: bool) -> Any:
 
     STRATEGY.run(lambda: optimizer.apply([tf.ones([8])] * 2, weights))
     run = lambda: STRATEGY.run(step)  # noqa: E731
-    return message(tf.function(run, autograph=False) if graph else run)
+    return error_of(tf.function(run, autograph=False) if graph else run)
 
 
 def many_patterns() -> Any:
@@ -402,10 +402,5 @@ for _step in range(1, LAST):
     CASES[f"freeze {_step}"] = lambda step=_step: train_with_checkpoints(step, signal.SIGSTOP)
 
 if __name__ == "__main__":
-    for _name in sys.argv[1:]:
-        try:
-            _found = CASES[_name]()
-        except Exception as error:
-            _found = {"error": f"{type(error).__name__}: {error}"}
-        print(_name, json.dumps(_found), sep="\t", flush=True)
+    print_cases(CASES, sys.argv[1:])
     os._exit(0)  # a cluster with a dead worker waits for it at the end

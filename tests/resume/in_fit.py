@@ -14,6 +14,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ import keras  # noqa: E402
 import tf_keras  # noqa: E402
 
 import pyadam.tf_keras  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from programs import message, print_cases  # noqa: E402
 
 HOSTS = {"keras": (keras, pyadam), "tf_keras": (tf_keras, pyadam.tf_keras)}
 CASES: dict[str, Callable[[], Any]] = {}
@@ -193,14 +197,6 @@ def stopped_early(host: Any) -> Any:
     return {"stopped": first[0] == 3, "again": once() == first}
 
 
-def message(action: Callable[[], Any]) -> str:
-    try:
-        action()
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    return "nothing"
-
-
 def refused(host: Any) -> Any:
     def fit(x: Any, y: Any = None, model: Any = None, folder: str | None = None, **arguments: Any) -> Any:
         model = model_of(host) if model is None else model
@@ -244,9 +240,4 @@ if __name__ == "__main__":
         print("begin", flush=True)
         print(json.dumps(train(HOSTS[sys.argv[2]][0], "dataset", sys.argv[3], every=1)), flush=True)
         os._exit(0)
-    for _name in sys.argv[1:]:
-        try:
-            _found = CASES[_name]()
-        except Exception as error:
-            _found = {"error": f"{type(error).__name__}: {error}"}
-        print(_name, json.dumps(_found), sep="\t", flush=True)
+    print_cases(CASES, sys.argv[1:])
