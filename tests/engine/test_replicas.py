@@ -39,15 +39,9 @@ BITS += [f"sharded {name}" for name in SHARDED]
 FIT = ["", " eager", " steps_per_execution", " function", " function, eager", " callback", " changed", " averages"]
 FIT += [" mixed precision", " files", " sharded"]
 ONLY_KERAS_3 = ["fit keras SwapEMAWeights", "fit keras no rows"]
-QUICK = {
-    f"bits {name}"
-    for name in ("Adam", "Nadam", "Lamb", "accumulation, averages", "bfloat16 slots", "sparse", "missing")
-}
-QUICK |= {f"bits sharded {name}" for name in ("Adam", "Muon", "global_clipnorm, accumulation", "sparse", "eager, norm")}
-QUICK |= {
-    f"fit keras{name}" for name in ("", " steps_per_execution", " function", " mixed precision", " files", " sharded")
-}
-QUICK |= {"fit tf_keras", "fit tf_keras files"}
+QUICK = {f"bits {name}" for name in ("Adam", "accumulation, averages", "missing")}
+QUICK |= {f"bits sharded {name}" for name in ("Muon", "sparse", "eager, norm")}
+QUICK |= {"fit keras", "fit keras mixed precision", "fit keras sharded", "fit tf_keras files"}
 
 
 @functools.cache

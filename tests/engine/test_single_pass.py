@@ -28,6 +28,7 @@ CASES = [
 ]
 ROUNDED = {"slot_dtype": "bfloat16"}
 CASES += [("Adam", ROUNDED), ("SGD", {"momentum": 0.9, **ROUNDED})]
+PLAIN = CASES.index(("Adam", {}))
 SHAPES = [(100, 100), (8000,), (3, 4), (5,), (200, 50)]  # the last has a sparse gradient
 
 STEPS = """
@@ -69,8 +70,13 @@ def outcomes(request):
     return [dict(zip(asked, map(json.loads, done.stdout.splitlines()), strict=True)) for done in runs]
 
 
-@pytest.mark.sample(1)
-@pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{name}-{arguments}" for name, arguments in CASES])
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(i, id=f"{name}-{arguments}", marks=[] if i == PLAIN else pytest.mark.long)
+        for i, (name, arguments) in enumerate(CASES)
+    ],
+)
 def test_the_same_bits_in_one_loop_a_lane(outcomes, case):
     """The lanes: two large variables, the two small ones in an arena, and the table, unless its other rows stay as they are.
 
@@ -91,11 +97,12 @@ def test_the_same_bits_in_one_loop_a_lane(outcomes, case):
     assert count in {lanes * each + ("clipnorm" in given) for each in loops}
 
 
-@pytest.mark.parametrize("case", [CASES.index(("Adam", {}))], ids=["Adam"])
+@pytest.mark.parametrize("case", [PLAIN], ids=["Adam"])
 def test_without_it_plain_adam_has_a_loop_for_each_state(outcomes, case):
     assert outcomes[0][case][1] == 12
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", [CASES.index(("Adam", ROUNDED))], ids=["Adam"])
 def test_rounded_slots_are_one_loop_and_the_weight_another(outcomes, case):
     """XLA only joins loops with values of one dtype, and the weight is float32."""

@@ -17,13 +17,10 @@ PROGRAM = Path(__file__).with_name("in_workers.py")
 HOSTS = ["keras", "tf_keras"]
 EQUAL = ["loop", "eager", "accumulation, averages", "fit", "function", "overflow", "sharded", "another model before"]
 QUICK = [
-    "keras loop",
     "keras fit",
-    "keras function",
     "keras overflow",
     "keras sharded",
     "tf_keras loop",
-    "tf_keras sharded",
 ]
 DIFFERENT = {
     "mismatch argument": ("learning_rate=0.01", "learning_rate=0.02"),
