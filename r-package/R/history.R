@@ -22,7 +22,7 @@ as_history <- function(history, model, validation_freq = NULL) {
 #' parameters. As in Keras' own object, `history` is the same as `metrics`, and `epoch` counts the
 #' epochs from 0.
 #'
-#' @param x,object A history.
+#' @param x A history.
 #' @param y Not used.
 #' @param metrics Names of the metrics to plot, without `val_`; `NULL` plots all.
 #' @param method,smooth,theme_bw Accepted for compatibility with R keras and ignored; plots use base
