@@ -1,9 +1,11 @@
 """Saved state in HDF5 files: Keras' own numbered datasets, and a manifest that says what they are."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from pyadam.hosts.state import Entry, Label, SavedState, alike
 from pyadam.optimizers import RULES, SPECS
@@ -12,6 +14,7 @@ __all__ = ["is_dataset", "mark", "marked", "read", "read_names", "write"]
 
 _GROUP = "pyadam"  # next to Keras' "vars"
 _MANIFEST = "manifest"
+_OPAQUE = np.dtype("V2")  # what Keras makes of bfloat16 in an ``.h5`` file
 
 # default names of optimizers, which Keras writes next to the state
 _LAYOUT_OF_NAME = {spec.__name__.lower(): RULES[spec].layout for spec in SPECS.values()}
@@ -135,12 +138,18 @@ def read_names(
     entries = []
     for dataset in datasets:
         found = label(dataset.name.partition("/optimizer_weights/")[2])
-        entries.append(Entry(found, tuple(dataset.shape), str(dataset.dtype), lambda d=dataset: np.array(d)))
+        dtype = "bfloat16" if dataset.dtype == _OPAQUE else str(dataset.dtype)
+        entries.append(Entry(found, tuple(dataset.shape), dtype, partial(_array, dataset)))
     model = _child(datasets[0].file, "model_weights") if datasets else None
     layers: set[str] = set()
     if model is not None:
         model.visit(lambda path: layers.update(path.split("/")))
     return SavedState(entries, None, layers)
+
+
+def _array(dataset: Any) -> Any:
+    value = np.array(dataset)
+    return value.view(tf.bfloat16.as_numpy_dtype) if value.dtype == _OPAQUE else value
 
 
 def _bare(name: str) -> str:

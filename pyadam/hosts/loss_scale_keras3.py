@@ -103,6 +103,13 @@ class LossScaleOptimizer(LossScale, Deferring, keras.optimizers.LossScaleOptimiz
         """
         self._load(files.read(store))
 
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Sets all state, in the order of ``variables``: that of Keras' own, then that of the inner optimizer."""
+        count = len(self._own())
+        if self.built:
+            self.inner_optimizer.set_weights(weights[count:])
+        super().set_weights(weights[:count])
+
     def _take(self, state: SavedState) -> None:
         inner, count = self.inner_optimizer, len(self._own())
         if len(state.entries) == 2 + _variables_before_build(inner):

@@ -1,6 +1,7 @@
 """The loss-scale optimizer for tf_keras."""
 
 import copy
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import tf_keras
 from tf_keras.src.mixed_precision.loss_scale_optimizer import LossScaleOptimizerV3
 
 from pyadam.engine import Replicas, assign, undistributed
+from pyadam.hosts.configs import object_of
 from pyadam.hosts.contract import untracked
 from pyadam.hosts.files import mark, marked
 from pyadam.hosts.loss_scale import LossScale, aggregated, divided
@@ -83,8 +85,8 @@ class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "LossScaleOptimizer":
         """The optimizer of a config, pyadam's or tf_keras' own, with the inner one; state is not part of it."""
         inner = copy.deepcopy(config["inner_optimizer"])  # tf_keras writes into it
-        if isinstance(inner, dict):
-            inner = tf_keras.optimizers.deserialize(inner, custom_objects=custom_objects, use_legacy_optimizer=False)
+        read = functools.partial(tf_keras.optimizers.deserialize, use_legacy_optimizer=False)
+        inner = object_of(cls.__name__, "inner_optimizer", inner, tf_keras.saving, custom_objects, read)
         return cls(**{**config, "inner_optimizer": inner})
 
     def save_own_variables(self, store: Any) -> None:

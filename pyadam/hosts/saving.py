@@ -13,6 +13,7 @@ import tensorflow as tf
 from pyadam.engine import assign, memories, undistributed
 from pyadam.hosts import files
 from pyadam.hosts.checkpoint import Described, Numbered
+from pyadam.hosts.configs import object_of, unregistered
 from pyadam.hosts.contract import Contract, bare_path, path, untracked
 from pyadam.hosts.ledger import ITERATION, LEARNING_RATE, in_our_paths
 from pyadam.hosts.state import Entry, Label, SavedState, check_kinds, check_values, fit, numbered, same_variables
@@ -302,18 +303,19 @@ class Saving(Deferring, Contract):
     def _serialized(self, name: str, value: Any) -> Any:
         registered = self._saving.get_registered_name(type(value) if hasattr(value, "get_config") else value)
         if not hasattr(value, "get_config") and self._saving.get_registered_object(registered) is None:
-            raise ValueError(
-                f"{type(self).__name__}: {name} is the function {getattr(value, '__name__', value)}, which a config can't "
-                "hold; register it with "
-                f"{self._saving.__name__.split('.')[0]}.saving.register_keras_serializable(), or use a learning-rate schedule"
-            )
+            raise unregistered(type(self).__name__, name, getattr(value, "__name__", value), self._saving)
         return self._saving.serialize_keras_object(value)
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
-        """The optimizer of a config, pyadam's or Keras' own; state is not part of it."""
+        """The optimizer of a config, pyadam's or Keras' own; state is not part of it.
+
+        Raises:
+            ValueError: an argument is a function that is not registered with ``keras.saving``.
+        """
+        read = importlib.import_module(f"{cls._saving.__name__.partition('.')[0]}.optimizers.schedules").deserialize
         values = {
-            name: cls._saving.deserialize_keras_object(value, custom_objects) if isinstance(value, dict) else value
+            name: object_of(cls.__name__, name, value, cls._saving, custom_objects, read)
             for name, value in config.items()
             if name != "is_legacy_optimizer"  # a mark of tf_keras' configs
         }

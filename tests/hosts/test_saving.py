@@ -13,6 +13,7 @@ from helpers import assert_same, run_python
 from models import arrays, make_model, train
 
 import pyadam
+import pyadam.tf_keras
 from pyadam import specs
 from pyadam.optimizers import arguments
 from pyadam.optimizers.kinds import DynamicNumber
@@ -227,6 +228,23 @@ def test_config_refuses_unregistered_functions_by_name():
     message = "Adam: beta_1 is the function <lambda>, which a config can't hold; register it with "
     with pytest.raises(ValueError, match=message + r"keras\.saving\.register_keras_serializable\(\), or use"):
         pyadam.Adam(beta_1=lambda: 0.9).get_config()
+
+
+@pytest.mark.parametrize("module", [pyadam, pyadam.tf_keras], ids=["keras", "tf_keras"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("getcwd", {"module": "os", "class_name": "function", "config": "getcwd", "registered_name": "getcwd"}),
+        ("relu", {"module": "builtins", "class_name": "function", "config": "relu", "registered_name": "function"}),
+        ("lambda", {"module": "builtins", "class_name": "__lambda__", "config": {"value": "4wE="}}),
+    ],
+)
+def test_a_config_with_a_function_that_is_not_registered_is_refused(module, name, value):
+    """A file could name any function there is: what `get_config` refuses to write is refused when it is read."""
+    with pytest.raises(
+        ValueError, match=f"^Adam: learning_rate is the function {name}, which a config can't hold; regis"
+    ):
+        module.Adam.from_config({"learning_rate": value})
 
 
 def test_pickle_and_deepcopy():

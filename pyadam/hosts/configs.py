@@ -1,0 +1,50 @@
+"""Objects in configs: schedules, functions, and an optimizer within another."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["object_of", "unregistered"]
+
+
+def object_of(
+    owner: str, name: str, value: Any, saving: Any, custom_objects: Mapping[str, Any] | None, read: Callable[..., Any]
+) -> Any:
+    """The object that a value of a config stands for; other values are returned as they are.
+
+    Whatever is registered is looked up here: while it reads ``.h5`` files and SavedModels, tf_keras looks for classes by their
+    bare names. A function that isn't registered is never looked for, since a file could name any function there is.
+
+    Args:
+        owner: the optimizer's class, for messages.
+        name: the argument's name.
+        value: what the config holds.
+        saving: ``keras.saving`` of the optimizer's Keras.
+        custom_objects: objects by name, as Keras passes them.
+        read: ``(value, custom_objects=...) -> object``, for an object of Keras itself.
+
+    Raises:
+        ValueError: the value is a function that is not registered.
+    """
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("class_name")
+    if kind in ("function", "__lambda__"):
+        known = value.get("config") if kind == "function" else "lambda"
+        function = saving.get_registered_object(known, custom_objects) if isinstance(known, str) else None
+        if function is None:
+            raise unregistered(owner, name, known, saving)
+        return function
+    for registered in (value.get("registered_name"), kind):
+        found = saving.get_registered_object(registered, custom_objects) if isinstance(registered, str) else None
+        if found is not None:
+            return found.from_config(value["config"])
+    return read(value, custom_objects=custom_objects)
+
+
+def unregistered(owner: str, name: str, function: Any, saving: Any) -> ValueError:
+    """The error for a function that a config can't hold."""
+    keras = saving.__name__.split(".")[0]
+    return ValueError(
+        f"{owner}: {name} is the function {function}, which a config can't hold; register it with "
+        f"{keras}.saving.register_keras_serializable(), or use a learning-rate schedule"
+    )
