@@ -41,10 +41,10 @@ def assert_same(a, b):
         np.testing.assert_array_equal(x, y)
 
 
-def run_python(code, **environment):
-    """Runs the code in a separate process, without XLA options from the user's environment."""
+def run_python(code, *arguments, **environment):
+    """Runs the code in a separate process with these arguments, without XLA options from the user's environment."""
     inherited = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "PYADAM_SINGLE_PASS")}
-    command = [sys.executable, "-c", textwrap.dedent(code)]
+    command = [sys.executable, "-c", textwrap.dedent(code), *arguments]
     return subprocess.run(
         command, env=inherited | environment, capture_output=True, text=True, check=False, timeout=900
     )

@@ -1,20 +1,20 @@
 """Saved state in HDF5 files: Keras' own numbered datasets, and a manifest that says what they are."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from pyadam.hosts.state import Entry, Label, SavedState, alike
+from pyadam.hosts.hdf5 import array, check, check_heaps, checksum, damaged, dtype_of
+from pyadam.hosts.state import WAY_OUT, Entry, Label, SavedState, alike
 from pyadam.optimizers import RULES, SPECS
 
 __all__ = ["is_dataset", "mark", "marked", "read", "read_names", "write"]
 
 _GROUP = "pyadam"  # next to Keras' "vars"
-_MANIFEST = "manifest"
-_OPAQUE = np.dtype("V2")  # what Keras makes of bfloat16 in an ``.h5`` file
+_MANIFEST, _LAYERS, _CHECKSUMS = "manifest", "layers", "checksums"
 
 # default names of optimizers, which Keras writes next to the state
 _LAYOUT_OF_NAME = {spec.__name__.lower(): RULES[spec].layout for spec in SPECS.values()}
@@ -40,7 +40,7 @@ def marked(store: Any, name: str) -> Any:
 
 
 def write(store: Any, state: SavedState, counted: int) -> None:
-    """Writes a state.
+    """Writes a state, a manifest, and a checksum of each value and of the manifest.
 
     Args:
         store: what Keras hands to ``save_own_variables``.
@@ -56,24 +56,63 @@ def write(store: Any, state: SavedState, counted: int) -> None:
 
 def _describe(group: Any, state: SavedState, counted: int) -> None:
     beside = group.parent.create_group(_GROUP)
-    beside[_MANIFEST] = np.frombuffer(state.manifest().encode(), np.uint8)
+    beside[_MANIFEST] = _bytes(state.manifest())
+    beside[_LAYERS] = _bytes(json.dumps(sorted(_layer_names(group.file))))
+    values = [beside[_MANIFEST], beside[_LAYERS], *(entry.read() for entry in state.entries)]
+    beside[_CHECKSUMS] = np.array([checksum(value) for value in values], np.uint32)
     for i, entry in enumerate(state.entries[counted:], start=counted):
         beside[str(i)] = entry.read()
 
 
-def read(store: Any) -> SavedState:
-    """The state in what Keras hands to ``load_own_variables``: an HDF5 group, or any mapping of numbers to values."""
+def read(store: Any, owner: str) -> SavedState:
+    """The state in what Keras hands to ``load_own_variables``: an HDF5 group, or any mapping of numbers to values.
+
+    Args:
+        store: the group or mapping.
+        owner: the optimizer's class, for messages.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     group = _group(store)
-    beside = None if group is None else _child(group.parent, _GROUP)
-    if beside is not None and _child(beside, _MANIFEST) is not None:
+    with damaged(owner, WAY_OUT):
+        if group is not None:
+            check_heaps(group.file)
+        beside = None if group is None else _child(group.parent, _GROUP)
+        if beside is not None and _child(beside, _MANIFEST) is not None:
+            return _described(store, group, beside)
+        keys = sorted(store.keys(), key=int)
+        return SavedState([_entry(store, group, key) for key in keys], _layout_before_manifests(group))
 
-        def value(i: int) -> Any:
-            return np.array((store if str(i) in store else beside)[str(i)])
 
-        manifest = np.array(beside[_MANIFEST]).tobytes().decode()
-        return SavedState.of_manifest(manifest, value, _layer_names(group.file))
-    keys = sorted(store.keys(), key=int)
-    return SavedState([_entry(store, group, key) for key in keys], _layout_before_manifests(group))
+def _described(store: Any, group: Any, beside: Any) -> SavedState:
+    """The state that a manifest describes; files of earlier versions have no checksums."""
+    checksums = array(beside[_CHECKSUMS]) if _CHECKSUMS in beside else None
+
+    def checked(name: str, value: Any, number: int) -> Any:
+        if checksums is not None and (number >= len(checksums) or checksum(value) != checksums[number]):
+            raise OSError(f"{name} differs from its checksum")
+        return value
+
+    manifest = _text(checked("the description of the state", array(beside[_MANIFEST]), 0))
+    if checksums is None:
+        names = _layer_names(group.file)
+    else:
+        names = set(json.loads(_text(checked("the list of layers", array(beside[_LAYERS]), 1))))
+
+    def value(i: int) -> Any:
+        value = store[str(i)] if str(i) in store else array(beside[str(i)])
+        return checked(f"variable {i} of the optimizer", np.array(value), i + 2)
+
+    return SavedState.of_manifest(manifest, value, names).copied()
+
+
+def _bytes(text: str) -> Any:
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+def _text(value: Any) -> str:
+    return str(value.tobytes().decode())
 
 
 def _layout_before_manifests(group: Any) -> str | None:
@@ -83,9 +122,10 @@ def _layout_before_manifests(group: Any) -> str | None:
 
 
 def _entry(store: Any, group: Any, key: str) -> Entry:
-    where = store if group is None or key not in group else group
-    held = where[key] if hasattr(where[key], "shape") else np.array(where[key])
-    return Entry(None, tuple(held.shape), str(held.dtype), lambda: np.array(store[key]))
+    if group is not None and key in group:
+        check(group[key])
+    value = np.array(store[key])
+    return Entry(None, value.shape, str(value.dtype), lambda: value)
 
 
 def _child(group: Any, name: str) -> Any:
@@ -116,11 +156,12 @@ def is_dataset(value: Any) -> bool:
 
 
 def read_names(
-    datasets: Sequence[Any], label_of: Callable[[str], Label | None], here: Mapping[Label, str]
+    owner: str, datasets: Sequence[Any], label_of: Callable[[str], Label | None], here: Mapping[Label, str]
 ) -> SavedState:
     """The state in the datasets of an ``.h5`` file.
 
     Args:
+        owner: the optimizer's class, for messages.
         datasets: as Keras hands them to ``set_weights``.
         label_of: the label that follows from a variable's name, or None.
         here: the optimizer's own variables with their names.
@@ -135,21 +176,16 @@ def read_names(
         close = [each for shown, each in own.items() if each.path and alike(shown, _bare(name), "_")]
         return close[0] if len(close) == 1 else label_of(name)
 
-    entries = []
-    for dataset in datasets:
-        found = label(dataset.name.partition("/optimizer_weights/")[2])
-        dtype = "bfloat16" if dataset.dtype == _OPAQUE else str(dataset.dtype)
-        entries.append(Entry(found, tuple(dataset.shape), dtype, partial(_array, dataset)))
-    model = _child(datasets[0].file, "model_weights") if datasets else None
-    layers: set[str] = set()
-    if model is not None:
-        model.visit(lambda path: layers.update(path.split("/")))
-    return SavedState(entries, None, layers)
-
-
-def _array(dataset: Any) -> Any:
-    value = np.array(dataset)
-    return value.view(tf.bfloat16.as_numpy_dtype) if value.dtype == _OPAQUE else value
+    with damaged(owner, WAY_OUT):
+        entries = []
+        for dataset in datasets:
+            found = label(dataset.name.partition("/optimizer_weights/")[2])
+            entries.append(Entry(found, tuple(dataset.shape), dtype_of(dataset), partial(array, dataset)))
+        model = _child(datasets[0].file, "model_weights") if datasets else None
+        layers: set[str] = set()
+        if model is not None:
+            model.visit(lambda path: layers.update(path.split("/")))
+        return SavedState(entries, None, layers).copied()
 
 
 def _bare(name: str) -> str:

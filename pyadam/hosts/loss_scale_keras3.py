@@ -101,7 +101,7 @@ class LossScaleOptimizer(LossScale, Deferring, keras.optimizers.LossScaleOptimiz
         Raises:
             ValueError: the state is another optimizer's, or its variables differ in number or shape; nothing is changed then.
         """
-        self._load(files.read(store))
+        self._load(files.read(store, type(self).__name__))
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Sets all state, in the order of ``variables``: that of Keras' own, then that of the inner optimizer."""

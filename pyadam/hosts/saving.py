@@ -20,11 +20,11 @@ from pyadam.hosts.state import Entry, Label, SavedState, check_kinds, check_valu
 from pyadam.optimizers import NEW_TO_KERAS, arguments
 from pyadam.optimizers.kinds import listed, plain
 
-__all__ = ["Deferring", "Saving"]
+__all__ = ["Deferring", "Saving", "automatic_names"]
 
 
 @functools.cache
-def _automatic_names(host: str) -> frozenset[str]:
+def automatic_names(host: str) -> frozenset[str]:
     """The names that a Keras gives to layers without one, before it numbers them."""
     names = [*dir(importlib.import_module(f"{host}.layers")), "Sequential", "Functional", "Model", "Variable"]
     return frozenset(re.sub("([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])", r"\1\3_\2\4", name).lower() for name in names)
@@ -49,7 +49,7 @@ class Deferring:
         if self.built:
             self._take(state)
         else:
-            untracked(self, _deferred=state.copied())
+            untracked(self, _deferred=state)
 
     def _load_deferred(self) -> None:
         """Takes the state that was loaded before the build."""
@@ -137,7 +137,7 @@ class Saving(Deferring, Contract):
         return taken | {id(entry): variable for entry, variable in zip(found.kept, kept.values(), strict=True)}
 
     def _automatic_names(self) -> frozenset[str]:
-        return _automatic_names(self._host())
+        return automatic_names(self._host())
 
     def _same_variables(self, known: Sequence[str], here: Sequence[str]) -> bool:
         """Whether these paths are those of a model made a second time."""
@@ -148,7 +148,7 @@ class Saving(Deferring, Contract):
         check_kinds(type(self).__name__, state, self._rule.layout, *self._kinds())
 
     def _take(self, state: SavedState) -> None:
-        state = self._completed(state).copied()  # all is read before anything is changed
+        state = self._completed(state)
         check_values(type(self).__name__, state, LEARNING_RATE in self._labelled())
         try:
             takers = self._fit(state)
@@ -222,7 +222,7 @@ class Saving(Deferring, Contract):
         Raises:
             ValueError: the state is another optimizer's, or its variables differ in number or shape; nothing is changed then.
         """
-        state = files.read(store)
+        state = files.read(store, type(self).__name__)
         if state.entries:
             self._load(state)
         else:
@@ -236,16 +236,16 @@ class Saving(Deferring, Contract):
         Raises:
             ValueError: the optimizer is not built, or the arrays differ from its state in number or shape.
         """
+        owner = type(self).__name__
         if not self.built:
             raise ValueError(
-                f"{type(self).__name__}: You are calling set_weights() before the optimizer is built: "
-                "call build(variables) first"
+                f"{owner}: You are calling set_weights() before the optimizer is built: call build(variables) first"
             )
         if weights and files.is_dataset(weights[0]):  # Keras reads an ``.h5`` file
             names = {label: path(v) for label, v in self._labelled().items()}
-            self._load(files.read_names(weights, self._label_of_name, names))
+            self._load(files.read_names(owner, weights, self._label_of_name, names))
         else:
-            self._load(files.read({str(i): np.asarray(w) for i, w in enumerate(weights)}))
+            self._load(files.read({str(i): np.asarray(w) for i, w in enumerate(weights)}, owner))
 
     def _label_of_name(self, name: str) -> Label | None:
         """The label that follows from a variable's name in an ``.h5`` file."""
