@@ -25,9 +25,11 @@ _FUNCTIONS = [getattr(specs, name).r_name for name in _CLASSES]
 
 _SCHEDULES = list(schedules.SCHEDULES)
 
-_SUBMODULES = ["distribute", "resume", "tf_keras", "xla"]  # these import TensorFlow
+_LATE = {"Resume": "pyadam.resume", "convert": "pyadam.interchange"}
 
-__all__ = ["NA", "Resume", "__version__", "info", "schedules", "specs", *_CLASSES, *_FUNCTIONS, *_SCHEDULES]
+_SUBMODULES = ["distribute", "interchange", "resume", "tf_keras", "xla"]  # these import TensorFlow
+
+__all__ = ["NA", "Resume", "__version__", "convert", "info", "schedules", "specs", *_CLASSES, *_FUNCTIONS, *_SCHEDULES]
 
 
 def __getattr__(name: str) -> Any:
@@ -37,8 +39,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("pyadam.hosts.factories").FUNCTIONS[name]
     if name in _SCHEDULES:
         return schedules.FUNCTIONS[name]
-    if name == "Resume":
-        return importlib.import_module("pyadam.resume").Resume
+    if name in _LATE:
+        return getattr(importlib.import_module(_LATE[name]), name)
     if name in _SUBMODULES:
         return importlib.import_module(f"pyadam.{name}")
     raise AttributeError(f"module 'pyadam' has no attribute {name!r}")

@@ -26,6 +26,7 @@ from pyadam._keras3 import Nadam as Nadam
 from pyadam._keras3 import RMSprop as RMSprop
 from pyadam._typing import AnyOptimizer, Count, DynamicNumber, LearningRate, Number
 from pyadam._version import __version__ as __version__
+from pyadam.interchange import convert as convert
 from pyadam.optimizers.kinds import NA as NA
 from pyadam.resume import Resume as Resume
 
@@ -33,6 +34,7 @@ __all__ = [
     "NA",
     "Resume",
     "__version__",
+    "convert",
     "info",
     "schedules",
     "specs",

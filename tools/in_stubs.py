@@ -46,6 +46,7 @@ def package() -> str:
         *(f"from pyadam._keras3 import {name} as {name}" for name in classes),
         "from pyadam._typing import AnyOptimizer, Count, DynamicNumber, LearningRate, Number",
         "from pyadam._version import __version__ as __version__",
+        "from pyadam.interchange import convert as convert",
         "from pyadam.optimizers.kinds import NA as NA",
         "from pyadam.resume import Resume as Resume",
         "",

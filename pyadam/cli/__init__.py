@@ -16,6 +16,7 @@ from pyadam._version import __version__
 
 COMMANDS = {
     "bench": "measure the time of a step, pyadam and its alternatives in turn",
+    "convert": "carry weights and state of the optimizer from one file into another: Keras 3, tf_keras, torch",
     "differences": "measure where Keras' optimizers are wrong, and what pyadam gives",
     "info": "what a bug report needs: the versions of everything involved, and the devices",
     "parity": "train the same cases in Python and in R, and compare them bit by bit",

@@ -1,0 +1,185 @@
+"""An optimizer apart from its model: class, arguments and state, read from one generation of Keras and made in another."""
+
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from pyadam.hosts.state import Entry, Label, SavedState
+from pyadam.interchange.legacy import is_legacy, state_of_legacy
+from pyadam.optimizers import SPECS
+
+__all__ = ["Optimizer", "described", "made", "read_into"]
+
+ITERATION = Label("iteration")
+_MARKS = ("is_legacy_optimizer", "jit_compile", "name", "decay")  # in configs, and no argument of an update
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """An optimizer as `convert` carries it.
+
+    Attributes:
+        name: its class, "Adam".
+        config: its arguments.
+        ours: whether the class is pyadam's, and not Keras' own.
+        state: its state, with the paths of the variables of its model; None if it was never built.
+        scale: None, or the arguments of the loss scale around it.
+        scaled: the scale itself and the number of good steps, if they are known.
+        updates: how many steps it took.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    ours: bool
+    state: SavedState | None = None
+    scale: Mapping[str, Any] | None = None
+    scaled: Sequence[float] = field(default=())
+
+    @property
+    def steps(self) -> int:
+        """How many steps it took."""
+        entries = self.state.entries if self.state else ()
+        return next((int(entry.read()) for entry in entries if entry.label == ITERATION), 0)
+
+    def __str__(self) -> str:
+        around = "LossScaleOptimizer of " if self.scale is not None else ""
+        return f"{around}{self.name} of {'pyadam' if self.ours else 'Keras'}, {self.steps} steps"
+
+
+def twin_of(name: str, config: Mapping[str, Any], host: str, variables: Sequence[Any]) -> Any:
+    """pyadam's optimizer of this class, built for these variables.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in SPECS:
+        raise ValueError(f"convert: the optimizer must be one of {', '.join(SPECS)}, got {name}")
+    module = importlib.import_module("pyadam.keras3" if host == "keras" else "pyadam.tf_keras")
+    twin = getattr(module, name).from_config(dict(config))
+    twin.build(variables)
+    return twin
+
+
+def described(optimizer: Any, host: str, variables: Sequence[Any]) -> Optimizer:
+    """What a live optimizer is.
+
+    Args:
+        optimizer: pyadam's or Keras' own, with or without a loss scale around it.
+        host: its generation of Keras.
+        variables: the model's trainable variables.
+
+    Raises:
+        ValueError: it is of a class that is not known, or a legacy one of which nothing can be carried.
+    """
+    inner = getattr(optimizer, "inner_optimizer", None)
+    if inner is not None:
+        scale = {name: optimizer.get_config()[name] for name in ("initial_scale", "dynamic_growth_steps")}
+        return replace(described(inner, host, variables), scale=scale, scaled=_scale_of(optimizer))
+    name = type(optimizer).__name__
+    if is_legacy(optimizer):
+        config, entries = state_of_legacy(optimizer, variables)
+        twin = twin_of(name, config, host, variables)
+        twin._load(_in(twin, SavedState(entries, twin._rule.layout), {}))
+        return Optimizer(name, config, False, twin._state())
+    config = optimizer.get_config()
+    if hasattr(optimizer, "_ledger"):
+        return Optimizer(name, config, True, optimizer._state() if optimizer.built else None)
+    twin = twin_of(name, config, host, variables)
+    values = [np.array(v.numpy()) for v in optimizer.variables]
+    if len(values) > 2 or not variables:
+        twin.set_weights(values)
+        return Optimizer(name, config, False, twin._state())
+    return Optimizer(name, config, False)
+
+
+def read_into(name: str, config: Mapping[str, Any], ours: bool, host: str, variables: Any, values: Any) -> Optimizer:
+    """An optimizer of which only the values are known, in the order of its generation's files."""
+    twin = twin_of(name, config, host, variables)
+    twin.set_weights(values)
+    return Optimizer(name, config, ours, twin._state())
+
+
+def made(
+    optimizer: Optimizer, host: str, ours: bool, variables: Sequence[Any], paths: Mapping[str, str]
+) -> tuple[Any, list[str]]:
+    """The live optimizer in a generation of Keras, with its state; and what it could not take.
+
+    Args:
+        optimizer: what to make.
+        host: the generation to make it in.
+        ours: whether in pyadam's class or in Keras' own.
+        variables: the trainable variables of the model there.
+        paths: the path there of each path here.
+
+    Raises:
+        ValueError: Keras has no such class.
+    """
+    twin = twin_of(optimizer.name, optimizer.config, host, variables)
+    if optimizer.state is not None:
+        twin._load(_in(twin, optimizer.state, paths))
+    live, lost = (twin, []) if ours else _keras_own(optimizer, twin, host, variables)
+    if optimizer.scale is None:
+        return live, lost
+    module = importlib.import_module("pyadam.keras3" if host == "keras" else "pyadam.tf_keras")
+    keras = importlib.import_module(host)
+    around = keras.optimizers if host == "keras" else keras.mixed_precision
+    wrap = module.LossScaleOptimizer if ours else around.LossScaleOptimizer
+    wrapped = wrap(live, **optimizer.scale)
+    wrapped.build(variables)
+    if not optimizer.scaled:
+        lost.append("the loss scale, which the source does not hold: it starts at its initial_scale")
+    for variable, value in zip(_scale_variables(wrapped), optimizer.scaled, strict=False):
+        variable.assign(value)
+    return wrapped, lost
+
+
+def _in(twin: Any, state: SavedState, paths: Mapping[str, str]) -> SavedState:
+    """A state with the paths of another model, and with the placeholders that this generation's files have."""
+    entries = {}
+    for entry in state.entries:
+        if entry.label is not None:
+            label = Label(entry.label.kind, paths.get(entry.label.path, entry.label.path))
+            entries[label] = replace(entry, label=label)
+    for label, variable in twin._labelled().items():
+        if label.path and label not in entries:
+            zeros = np.zeros(tuple(variable.shape), "float32")
+            entries[label] = Entry(label, zeros.shape, "float32", lambda zeros=zeros: zeros)
+    known = {label.kind for label in twin._labelled()}
+    kept = [entry for label, entry in entries.items() if not label.path or label.kind in known]
+    return SavedState(kept, state.layout, state.names)
+
+
+def _keras_own(optimizer: Optimizer, twin: Any, host: str, variables: Sequence[Any]) -> tuple[Any, list[str]]:
+    cls = getattr(importlib.import_module(host).optimizers, optimizer.name, None)
+    if cls is None:
+        raise ValueError(f"convert: optimizer must be 'pyadam', because {host} has no {optimizer.name}, got 'keras'")
+    config, lost = dict(twin.get_config()), []
+    known = {name for base in cls.__mro__[:-1] for name in inspect.signature(base.__init__).parameters}
+    for name in [name for name in config if name not in known]:
+        if config.pop(name) is not None and name not in _MARKS:
+            lost.append(f"{name}, an argument that {host}'s {optimizer.name} does not have")
+    own = cls.from_config(config)
+    own.build(variables)
+    theirs, ours = list(own.variables), list(twin.variables)
+    if len(theirs) < len(ours):
+        lost.append(
+            f"what {host}'s {optimizer.name} keeps outside of its files: {', '.join(v.name for v in ours[len(theirs) :])}"
+        )
+    for variable, value in zip(theirs, ours, strict=False):
+        variable.assign(np.asarray(value.numpy(), variable.dtype if host == "keras" else variable.dtype.as_numpy_dtype))
+    return own, lost
+
+
+def _scale_variables(optimizer: Any) -> list[Any]:
+    inside = getattr(optimizer, "_loss_scale", None)  # tf_keras
+    if inside is not None:
+        return [inside.current_loss_scale, inside.counter]
+    return [optimizer.dynamic_scale, optimizer.step_counter] if optimizer.built else []
+
+
+def _scale_of(optimizer: Any) -> list[float]:
+    return [float(v.numpy()) for v in _scale_variables(optimizer)]

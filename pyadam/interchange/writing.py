@@ -1,0 +1,75 @@
+"""Writing a training into a file: whole or not at all."""
+
+import importlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pyadam.interchange.formats import Format
+
+__all__ = ["compile_like", "write"]
+
+
+def compile_like(model: Any, optimizer: Any, compiled: Mapping[str, Any], host: str) -> list[str]:
+    """Compiles a model with an optimizer, and with the loss and metrics of a file where this Keras has them.
+
+    Returns:
+        what it has not.
+    """
+    keras = importlib.import_module(host)
+    names = ("loss", "loss_weights", "metrics", "weighted_metrics")
+    given = {name: compiled[name] for name in names if compiled.get(name) is not None}
+    try:
+        model.compile(optimizer=optimizer, **{name: _objects(each, keras) for name, each in given.items()})
+    except (ValueError, TypeError, AttributeError) as error:
+        model.compile(optimizer=optimizer)
+        return [
+            f"the loss and the metrics ({str(error).partition(chr(10))[0][:100]}): compile the model with them again"
+        ]
+    return []
+
+
+def _objects(value: Any, keras: Any) -> Any:
+    if isinstance(value, list):
+        return [_objects(each, keras) for each in value]
+    if isinstance(value, dict) and "class_name" not in value:
+        return {name: _objects(each, keras) for name, each in value.items()}
+    if not isinstance(value, dict):
+        return value
+    for home in (keras.losses, keras.metrics):
+        cls = getattr(home, value["class_name"], None)
+        if cls is not None:
+            # what both have by another name, or as the default
+            config = {
+                name: each for name, each in value["config"].items() if name not in ("fn", "dtype") and each != "auto"
+            }
+            return cls.from_config(config)
+    raise ValueError(f"{value['class_name']} is not known")
+
+
+def write(model: Any, form: Format, path: Path) -> None:
+    """Writes a model under another name, and renames it when it is whole.
+
+    Raises:
+        OSError: it can't be written; there is no file then.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=".convert-", dir=path.parent))
+    try:
+        new = folder / path.name
+        if form.name == "checkpoint":
+            import tensorflow as tf
+
+            tf.train.Checkpoint(model=model, optimizer=model.optimizer).write(str(new))
+        elif form.name == "weights.h5":
+            model.save_weights(str(new))
+        else:
+            model.save(str(new))
+        for each in sorted(folder.iterdir(), key=lambda each: each.suffix == ".index"):  # without it nothing is there
+            with each.open("rb") as written:
+                os.fsync(written.fileno())
+            each.replace(path.parent / each.name)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
