@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from pyadam.hosts.state import Entry, Label, SavedState
 from pyadam.interchange.legacy import is_legacy, state_of_legacy
@@ -118,10 +119,16 @@ def made(
     Raises:
         ValueError: Keras has no such class.
     """
-    twin = twin_of(optimizer.name, optimizer.config, host, variables)
+    config, lost = (optimizer.config, []) if ours else _arguments_of_keras(optimizer, host)
+    twin = twin_of(optimizer.name, config, host, variables)
     if optimizer.state is not None:
-        twin._load(_in(twin, optimizer.state, paths))
-    live, lost = (twin, []) if ours else _keras_own(optimizer, twin, host, variables)
+        state = _in(twin, optimizer.state, paths)
+        without = sorted(state.kinds - {label.kind for label in twin._labelled()})
+        lost += [f"{kind}, state that {host}'s {optimizer.name} does not have" for kind in without]
+        twin._load(replace(state, entries=[e for e in state.entries if e.label and e.label.kind not in without]))
+        if "gradient_accumulator" in without:
+            twin._iterations.assign(twin._iterations // optimizer.config["gradient_accumulation_steps"])
+    live = twin if ours else _keras_own(optimizer.name, twin, host, variables, lost)
     if optimizer.scale is None:
         return live, lost
     module = importlib.import_module("pyadam.keras3" if host == "keras" else "pyadam.tf_keras")
@@ -133,7 +140,7 @@ def made(
     if not optimizer.scaled:
         lost.append("the loss scale, which the source does not hold: it starts at its initial_scale")
     for variable, value in zip(_scale_variables(wrapped), optimizer.scaled, strict=False):
-        variable.assign(value)
+        variable.assign(np.asarray(value, tf.as_dtype(variable.dtype).as_numpy_dtype))
     return wrapped, lost
 
 
@@ -148,30 +155,37 @@ def _in(twin: Any, state: SavedState, paths: Mapping[str, str]) -> SavedState:
         if label.path and label not in entries:
             zeros = np.zeros(tuple(variable.shape), "float32")
             entries[label] = Entry(label, zeros.shape, "float32", lambda zeros=zeros: zeros)
-    known = {label.kind for label in twin._labelled()}
-    kept = [entry for label, entry in entries.items() if not label.path or label.kind in known]
+    here = twin._labelled()
+    kept = [entry for label, entry in entries.items() if label in here or not label.path or np.any(entry.read())]
     return SavedState(kept, state.layout, state.names)
 
 
-def _keras_own(optimizer: Optimizer, twin: Any, host: str, variables: Sequence[Any]) -> tuple[Any, list[str]]:
+def _arguments_of_keras(optimizer: Optimizer, host: str) -> tuple[dict[str, Any], list[str]]:
+    """The arguments that the class of this Keras has, and the others."""
     cls = getattr(importlib.import_module(host).optimizers, optimizer.name, None)
     if cls is None:
         raise ValueError(f"convert: optimizer must be 'pyadam', because {host} has no {optimizer.name}, got 'keras'")
-    config, lost = dict(twin.get_config()), []
+    config, lost = dict(optimizer.config), []
     known = {name for base in cls.__mro__[:-1] for name in inspect.signature(base.__init__).parameters}
     for name in [name for name in config if name not in known]:
         if config.pop(name) is not None and name not in _MARKS:
             lost.append(f"{name}, an argument that {host}'s {optimizer.name} does not have")
-    own = cls.from_config(config)
+    return config, lost
+
+
+def _keras_own(name: str, twin: Any, host: str, variables: Sequence[Any], lost: list[str]) -> Any:
+    """Keras' own optimizer with the arguments and the state of ours; what it keeps elsewhere goes to ``lost``."""
+    cls = getattr(importlib.import_module(host).optimizers, name)
+    known = {each for base in cls.__mro__[:-1] for each in inspect.signature(base.__init__).parameters}
+    own = cls.from_config({each: value for each, value in twin.get_config().items() if each in known})
     own.build(variables)
     theirs, ours = list(own.variables), list(twin.variables)
     if len(theirs) < len(ours):
-        lost.append(
-            f"what {host}'s {optimizer.name} keeps outside of its files: {', '.join(v.name for v in ours[len(theirs) :])}"
-        )
+        outside = ", ".join(v.name for v in ours[len(theirs) :])
+        lost.append(f"{outside}, which {host}'s {name} keeps outside of its files")
     for variable, value in zip(theirs, ours, strict=False):
-        variable.assign(np.asarray(value.numpy(), variable.dtype if host == "keras" else variable.dtype.as_numpy_dtype))
-    return own, lost
+        variable.assign(np.asarray(value.numpy(), tf.as_dtype(variable.dtype).as_numpy_dtype))
+    return own
 
 
 def _scale_variables(optimizer: Any) -> list[Any]:

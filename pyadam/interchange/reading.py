@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from pyadam.hosts.hdf5 import array
 from pyadam.interchange.formats import Format, checkpoint_prefix, objects
-from pyadam.interchange.legacy import refusal
+from pyadam.interchange.legacy import is_legacy
 from pyadam.interchange.optimizers import Optimizer, described, read_into
 
 __all__ = ["Training", "built", "read"]
@@ -72,6 +73,10 @@ def read(path: Path, form: Format, model: Any, with_optimizer: bool) -> Training
         found.lost.append(
             "the state of the optimizer: the model has none; compile it with the optimizer that was saved"
         )
+    elif with_optimizer and is_legacy(optimizer) and form.name != "checkpoint":
+        found.lost.append(
+            f"the state of the legacy {type(optimizer).__name__}, which tf_keras does not write into {form.name}"
+        )
     elif with_optimizer:
         found.optimizer = described(optimizer, form.host, live.trainable_variables)
     return found
@@ -98,12 +103,11 @@ def _filled(keras: Any, path: Path, form: Format, model: Any) -> Any:
     """The user's model with the numbers of a file. Before, all of them are NaN: none may be left."""
     if model is None:
         raise ValueError(
-            f"convert: {form.name} files hold no model: give model, a function of the module keras that returns it compiled, or "
-            f"a file that holds it, got None"
+            f"convert: {form.name} files hold no model: give model, a function of the module {form.host} that returns it "
+            "compiled, or a file that holds it, got None"
         )
     live = built(model, form.host)
-    if getattr(live, "optimizer", None) is not None:
-        live.optimizer.build(live.trainable_variables)
+    _build_optimizer(live)
     numbers = [v for v in live.weights if "float" in str(v.dtype)]
     for variable in numbers:
         variable.assign(np.full(tuple(variable.shape), np.nan))
@@ -120,6 +124,14 @@ def _filled(keras: Any, path: Path, form: Format, model: Any) -> Any:
             f"convert: source {str(path)!r} does not fit the model: it has nothing for {', '.join(left[:6])}"
         )
     return live
+
+
+def _build_optimizer(model: Any) -> None:
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and is_legacy(optimizer):
+        optimizer._create_all_weights(model.trainable_variables)
+    elif optimizer is not None:
+        optimizer.build(model.trainable_variables)
 
 
 def _restored(model: Any, prefix: str) -> None:
@@ -145,14 +157,23 @@ def _h5(path: Path, form: Format, with_optimizer: bool) -> Training:
     with h5py.File(path) as file:
         training = json.loads(file.attrs.get("training_config", "null")) or {}
         names = [name.decode() if isinstance(name, bytes) else name for name in _names(file)]
-        values = [(name, np.array(file["optimizer_weights"][name])) for name in names]
+        values = [(name, array(file["optimizer_weights"][name])) for name in names]
     found = Training(form, live, compiled={name: each for name, each in training.items() if name != "optimizer_config"})
     config = training.get("optimizer_config")
     if config is None or not with_optimizer:
         found.lost += [] if config else ["the state of the optimizer, which the source does not hold"]
         return found
-    found.optimizer = _of_values(form.host, config, values, live.trainable_variables)
+    if _is_legacy(form.host, config):
+        found.model = _loaded(keras, path)
+        found.optimizer = described(found.model.optimizer, form.host, found.model.trainable_variables)
+    else:
+        found.optimizer = _of_values(form.host, config, values, live.trainable_variables)
     return found
+
+
+def _is_legacy(host: str, saved: Mapping[str, Any]) -> bool:
+    ours = ">" in str(saved["class_name"]) or "inner_optimizer" in saved["config"]
+    return host == "tf_keras" and not ours and bool(saved["config"].get("is_legacy_optimizer", True))
 
 
 def _names(file: Any) -> list[Any]:
@@ -178,8 +199,6 @@ def _of_values(host: str, saved: Mapping[str, Any], values: list[tuple[str, Any]
         return Optimizer(found.name, found.config, found.ours, found.state, scale, [float(value) for value in own])
     ours = name.startswith("pyadam>") or saved.get("module") in ("pyadam.keras3", "pyadam.tf_keras")
     name = name.rpartition(">")[2]
-    if host == "tf_keras" and not ours and config.get("is_legacy_optimizer", True):
-        raise refusal(name, "files of Keras 2 before 2.11 hold its state in an order of their own")
     arrays = [value for each, value in values if host == "keras" or not each.split(":")[0].endswith("learning_rate")]
     return read_into(name, config, ours, host, variables, arrays) if arrays else Optimizer(name, config, ours)
 
@@ -193,6 +212,11 @@ def _saved_model(path: Path, form: Format, with_optimizer: bool) -> Training:
     optimizer = getattr(live, "optimizer", None)
     if optimizer is None or not with_optimizer:
         found.lost += [] if optimizer else ["the state of the optimizer, which the source does not hold"]
+        return found
+    if is_legacy(optimizer):
+        _build_optimizer(live)
+        tf.train.Checkpoint(live).read(str(path / "variables" / "variables")).expect_partial()
+        found.optimizer = described(optimizer, form.host, live.trainable_variables)
         return found
     start = described(optimizer, form.host, live.trainable_variables)
     reader = tf.train.load_checkpoint(str(path / "variables" / "variables"))

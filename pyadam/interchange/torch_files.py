@@ -154,20 +154,16 @@ def _is_trained(variable: Any, model: Any) -> bool:
     return any(variable is each for each in model.trainable_variables)
 
 
-def _kind_of(state: Mapping[str, Any], group: Mapping[str, Any]) -> str:
+def _kind_of(group: Mapping[str, Any]) -> str:
     """The class that wrote a state: its arguments tell."""
     if "betas" in group:
-        return (
-            "AdamW"
-            if group.get("decoupled_weight_decay") or ("decoupled_weight_decay" not in group and group["weight_decay"])
-            else "Adam"
-        )
+        return "AdamW" if group.get("decoupled_weight_decay") else "Adam"
     if "alpha" in group and "centered" in group:
         return "RMSprop"
     if "dampening" in group:
         return "SGD"
     raise ValueError(
-        f"convert: the optimizer of torch must be one of {', '.join(RULES)}, got one with {', '.join(sorted(group))}"
+        f"convert: torch's optimizer must be one of {', '.join(RULES)}, got one of {', '.join(sorted(group))}"
     )
 
 
@@ -175,7 +171,7 @@ def _optimizer_of(state: Mapping[str, Any], trained: Mapping[str, tuple[str, Any
     """Class, arguments, state and what is lost, of an optimizer's state_dict; its numbers follow the model's order."""
     groups = state["param_groups"]
     group, numbers = groups[0], [number for each in groups for number in each["params"]]
-    kind = _kind_of(state, group)
+    kind = _kind_of(group)
     rule = RULES[kind]
     if len(numbers) != len(trained):
         raise ValueError(
