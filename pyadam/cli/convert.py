@@ -52,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
                     check=args.check,
                 )
             )
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
         print(f"pyadam {error}" if str(error).startswith("convert: ") else f"pyadam convert: {error}", file=sys.stderr)
         return 1
     return 0

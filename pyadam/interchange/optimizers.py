@@ -60,9 +60,18 @@ def twin_of(name: str, config: Mapping[str, Any], host: str, variables: Sequence
     if name not in SPECS:
         raise ValueError(f"convert: the optimizer must be one of {', '.join(SPECS)}, got {name}")
     module = importlib.import_module("pyadam.keras3" if host == "keras" else "pyadam.tf_keras")
-    twin = getattr(module, name).from_config(dict(config))
+    twin = getattr(module, name).from_config({each: _named(value) for each, value in config.items()})
     twin.build(variables)
     return twin
+
+
+def _named(value: Any) -> Any:
+    """A value of a config; a schedule of tf_keras may have None as its name, which Keras 3 refuses."""
+    if not (isinstance(value, dict) and isinstance(value.get("config"), dict)):
+        return value
+    return value | {
+        "config": {name: each for name, each in value["config"].items() if name != "name" or each is not None}
+    }
 
 
 def described(optimizer: Any, host: str, variables: Sequence[Any]) -> Optimizer:

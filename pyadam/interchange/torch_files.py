@@ -4,6 +4,7 @@ The file holds the state_dicts of the model and of the optimizer, under the name
 """
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -63,8 +64,13 @@ def with_torch(
     source: Path, read_as: Any, write_as: Any, model: Any, optimizer: str, weights: Mapping[str, str] | None
 ) -> tuple[Any, Callable[[Path], None]]:
     """What there is to carry from or to torch, and the function that writes it."""
+    if "tensorflow" in sys.modules and "torch" not in sys.modules:
+        raise RuntimeError(
+            "convert: torch must be imported before TensorFlow, or its compiler ends the process: import torch first, or use "
+            "the command pyadam convert"
+        )
     try:
-        import torch  # noqa: F401  the readers and writers below use it
+        import torch._dynamo  # noqa: F401  its optimizers load this, which must come before TensorFlow
     except ImportError as error:
         raise ImportError("convert: files of torch need the package torch: pip install torch") from error
     if not weights or read_as.name == write_as.name:

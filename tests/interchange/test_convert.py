@@ -72,7 +72,7 @@ def test_any_optimizer(name, pair, tmp_path):
 
 @pytest.mark.sample(6)
 @pytest.mark.parametrize("pair", OTHERS, ids="-".join)
-@pytest.mark.parametrize(("name", "given"), ARGUMENTS, ids=str)
+@pytest.mark.parametrize(("name", "given"), ARGUMENTS, ids=[f"{name} {' '.join(given)}" for name, given in ARGUMENTS])
 def test_arguments(name, given, pair, tmp_path):
     def make_optimizer(k, classes):
         values = {each: value(k) if callable(value) else value for each, value in given.items()}
