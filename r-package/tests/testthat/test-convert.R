@@ -28,7 +28,10 @@ test_that("a model is carried into the other Keras and trains on with the same b
 
 test_that("bad arguments are refused in Python's words", {
   need_pyadam()
-  expect_error(convert("no.keras", "to.keras"), "convert: source 'no.keras' does not exist", fixed = TRUE)
+  expect_error(
+    convert("no.keras", "to.keras"), "convert: source 'no.keras' does not exist",
+    fixed = TRUE
+  )
   expect_error(
     convert("no.keras", "to.keras", to = "jax"),
     "convert: to must be one of None, 'keras', 'tf_keras', got 'jax'",
