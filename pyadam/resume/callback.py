@@ -1,6 +1,6 @@
 """The callback `Resume`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,7 @@ class _Training:
         self.found: Snapshot | None = None
         self._callbacks: list[Any] = fit.callbacks
         self._start: dict[str, dict[str, Any]] | None = None
+        self._commit: Callable[[], None] | None = None  # makes what was written last a snapshot to resume from
         self.epoch, self._last_batch, self._checked = 0, 0, False
 
     def _say(self, words: str) -> None:
@@ -232,21 +233,32 @@ class _Training:
     # --- saving ----------------------------------------------------------------------------------------------------------
 
     def after_batch(self, batch: int) -> None:
-        """Saves, if so many batches have gone by since the last time."""
+        """Saves, if so many batches have gone by since the last time.
+
+        After the last batch of an epoch, Keras would end an epoch of no batches, whose loss nobody knows; training has to go on
+        from an earlier snapshot then. So one is committed when it is certain that another batch follows.
+        """
         if not self._checked:
             self._check()
+        if self._commit is not None:
+            self._commit()
+            self._commit = None
         every = self._settings.every
         if every != "epoch" and batch + 1 - self._last_batch >= every:
             self._last_batch = batch + 1
-            self.save(self.epoch, batch + 1)
+            commit = self._save(self.epoch, batch + 1)
+            if self.fit.goes_on(batch + 1, self._settings.params.get("steps")):
+                commit()
+            else:
+                self._commit = commit
 
     def after_epoch(self, epoch: int) -> None:
         """Saves."""
-        self._last_batch = 0
-        self.save(epoch + 1, 0)
+        self._last_batch, self._commit = 0, None
+        self._save(epoch + 1, 0)()
 
-    def save(self, epoch: int, batch: int) -> None:
-        """Writes a snapshot."""
+    def _save(self, epoch: int, batch: int) -> Callable[[], None]:
+        """Writes a snapshot; what it returns makes it one to resume from."""
 
         def fill(folder: Path) -> dict[str, Any]:
             self._checkpoint().write(str(folder / MODEL))
@@ -261,7 +273,7 @@ class _Training:
                 "stopped": bool(self._model.stop_training) and batch == 0,
             }
 
-        self._snapshots.write(epoch, batch, fill, commit=Replicas("Resume").first == 0)
+        return self._snapshots.write(epoch, batch, fill, stays=Replicas("Resume").first == 0)
 
     def _check(self) -> None:
         """After the first batch: can this training be saved at all?"""

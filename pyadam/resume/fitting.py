@@ -122,9 +122,9 @@ class Fit:
 
     def _restore(self, iterator: Any, target: dict[str, Any]) -> None:
         """Puts an iterator at the saved position."""
+        self._restore_shuffles(target)
         if DATA in target["files"]:
             _read_state(iterator, self._folder / DATA)
-        self._restore_shuffles(target)
 
     def _restore_shuffles(self, target: dict[str, Any]) -> None:
         """Makes the dataset know how often it was shuffled."""
@@ -133,6 +133,18 @@ class Fit:
 
     def begun(self) -> None:
         """Called at the first epoch."""
+
+    def goes_on(self, batch: int, batches: int | None) -> bool:
+        """Whether it is certain that another batch follows.
+
+        Args:
+            batch: how many batches of the epoch have gone by.
+            batches: how many Keras expects, if it knows.
+        """
+        dataset = self._dataset()
+        if batches is None or batch >= batches or not isinstance(dataset, tf.data.Dataset):
+            return False
+        return int(dataset.cardinality()) in (batches, tf.data.INFINITE_CARDINALITY)
 
     def _dataset(self) -> Any:
         raise NotImplementedError
@@ -237,6 +249,10 @@ class TfKerasFit(Fit):
             return epoch, batch
 
         self._model._maybe_load_initial_counters_from_ckpt = counters
+        self._data._inferred_steps = position["batches"]  # an end that nobody expects takes another call of the step
+
+    def _counts(self) -> dict[str, Any]:
+        return {"batches": self._data.inferred_steps}
 
     def _adapter(self) -> Any:
         return self._data._adapter

@@ -3,6 +3,7 @@
 A snapshot is a folder of its own. It is written under another name, flushed to the disk, and then renamed.
 """
 
+import functools
 import json
 import os
 import re
@@ -56,38 +57,52 @@ class Snapshots:
         found = self.folder.iterdir() if self.folder.is_dir() else ()
         return sorted(each.name for each in found if _NAME.fullmatch(each.name))
 
-    def write(self, epoch: int, batch: int, fill: Callable[[Path], dict[str, Any]], commit: bool = True) -> None:
-        """Writes a snapshot, and removes the oldest ones.
+    def write(
+        self, epoch: int, batch: int, fill: Callable[[Path], dict[str, Any]], stays: bool = True
+    ) -> Callable[[], None]:
+        """Writes a snapshot under another name.
 
         Args:
             epoch: how many epochs have ended.
             batch: how many batches of the next one.
             fill: writes files into a folder, and returns what JSON can hold.
-            commit: whether the snapshot is to stay. Some workers only take part in the writing.
+            stays: whether the snapshot is to stay. Some workers only take part in the writing.
+
+        Returns:
+            A function that gives it its own name, and removes the oldest ones; without this call it never existed.
 
         Raises:
             OSError: it could not be written, for example because the disk is full; the earlier ones are as they were.
         """
-        if commit:
+        if stays:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for left in self.folder.glob(f"{_UNFINISHED}*"):  # by a process that ended while it wrote
-                shutil.rmtree(left, ignore_errors=True)
-        made = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.folder if commit else None))
+            self.remove_unfinished()  # of a process that ended while it wrote
+        made = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.folder if stays else None))
         try:
             facts = json.dumps(fill(made))
             files = {each.name: _checksum(each) for each in made.iterdir()}
             text = json.dumps({"checksum": zlib.crc32(facts.encode()), "facts": facts, "files": files})
             (made / _FACTS).write_text(text, encoding="utf-8")
-            if commit:
-                for each in (*made.iterdir(), made):
-                    _flush(each)
-                target = self.folder / f"epoch-{epoch:06d}-batch-{batch:09d}"
-                shutil.rmtree(target, ignore_errors=True)
-                made.rename(target)
-                _flush(self.folder)
-                self._remove_all_but(target.name)
-        finally:
+            for each in (*made.iterdir(), made) if stays else ():
+                _flush(each)
+        except BaseException:
             shutil.rmtree(made, ignore_errors=True)
+            raise
+        if not stays:
+            shutil.rmtree(made)
+        return functools.partial(self._commit, made, f"epoch-{epoch:06d}-batch-{batch:09d}") if stays else lambda: None
+
+    def _commit(self, made: Path, name: str) -> None:
+        target = self.folder / name
+        shutil.rmtree(target, ignore_errors=True)
+        made.rename(target)
+        _flush(self.folder)
+        self._remove_all_but(name)
+
+    def remove_unfinished(self) -> None:
+        """Removes what was written and never got its name."""
+        for left in self.folder.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(left, ignore_errors=True)
 
     def _remove_all_but(self, last: str) -> None:
         """Removes all but the last ones, and those of later positions, which belong to a training that was given up."""

@@ -53,7 +53,12 @@ def interruption(host: Any, epoch: int, batch: int) -> Any:
             self.now = number
 
         def on_train_batch_end(self, number: int, logs: Any = None) -> None:
+            self.ended = number + 1
             if (self.now, number) == (epoch, batch):
+                raise Interrupted
+
+        def on_test_begin(self, logs: Any = None) -> None:
+            if (self.now, self.ended) == (epoch, batch):
                 raise Interrupted
 
     return Interrupt()
@@ -127,16 +132,21 @@ def resumed(host: Any, kind: str, stops: Any, **arguments: Any) -> Any:
     for stop in stops:
         folder = tempfile.mkdtemp()
         try:
-            train(host, kind, folder, stop, **arguments)
+            train(host, kind, folder, stop, **{"every": 1 if stop in ENDS else 3, **arguments})
             raise AssertionError("not interrupted")
         except Interrupted:
             found[str(stop)] = train(host, kind, folder, **arguments) == whole
     return found
 
 
-STOPS = {"arrays in order": [(1, 9), (2, 8)], "steps": [(0, 4), (2, 6)], "several steps": [(1, 5), (2, 1)]}
+ENDS = [(1, 10), (1, 7)]  # after the last batch of an epoch, before its end: in the validation
+STOPS = {
+    "arrays in order": [(1, 9), (2, 8)],
+    "steps": [(0, 4), (2, 6), (1, 7)],
+    "several steps": [(1, 5), (2, 1), (1, 10)],
+}
 for (_name, (_host, _)), _kind in itertools.product(HOSTS.items(), DATA):
-    CASES[f"{_name} {_kind}"] = lambda h=_host, k=_kind: resumed(h, k, STOPS.get(k, [(0, 4), (2, 0)]))
+    CASES[f"{_name} {_kind}"] = lambda h=_host, k=_kind: resumed(h, k, STOPS.get(k, [(0, 4), (2, 0), (1, 10)]))
     CASES[f"{_name} eager"] = lambda h=_host: resumed(h, "arrays", [(1, 4)], run_eagerly=True)
 
 

@@ -26,7 +26,7 @@ def filled(content):
 def snapshots(tmp_path):
     written = Snapshots(tmp_path / "run", keep=2)
     for batch in range(1, 4):
-        written.write(0, batch, filled(b"batch %d" % batch))
+        written.write(0, batch, filled(b"batch %d" % batch))()
     return written
 
 
@@ -69,12 +69,19 @@ def test_a_disk_that_is_full_leaves_the_others_alone(snapshots):
 
 def test_what_a_killed_process_left_is_removed(snapshots):
     (snapshots.folder / "unfinished-x").mkdir()
-    snapshots.write(1, 0, filled(b"later"))
+    snapshots.write(1, 0, filled(b"later"))()
     assert not (snapshots.folder / "unfinished-x").exists()
 
 
+def test_one_that_was_not_committed_does_not_exist(snapshots):
+    commit = snapshots.write(0, 4, filled(b"batch 4"))
+    assert content(snapshots) == "batch 3"
+    commit()
+    assert content(snapshots) == "batch 4"
+
+
 def test_a_training_from_an_earlier_position_replaces_the_later_ones(snapshots):
-    snapshots.write(0, 1, filled(b"anew"))
+    snapshots.write(0, 1, filled(b"anew"))()
     assert content(snapshots) == "anew"
 
 
