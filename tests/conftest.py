@@ -18,6 +18,9 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 
+LONGEST = ("upstream", "test_workers", "test_replicas", "test_resume", "test_convert")  # they start first
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Implements the marker sample: cases outside the sample are marked long."""
@@ -30,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         quick = sorted((item for item in cases if not item.get_closest_marker("long")), key=chance)
         for item in quick[quick[0].get_closest_marker("sample").args[0] :] if quick else ():
             item.add_marker("long")
-    items.sort(key=lambda item: "upstream" not in item.nodeid)  # what takes longest starts first
+    items.sort(key=lambda item: not any(part in item.nodeid for part in LONGEST))
 
 
 @pytest.fixture(scope="session")

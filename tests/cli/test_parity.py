@@ -43,10 +43,9 @@ def test_the_table_and_random_cases():
 
 @pytest.mark.needs_r
 def test_replicas_in_r_and_python_and_one_process_come_to_the_same_bits():
-    patterns = ["nadam sparse float32", "sgd learning_rate=function*float32"]
-    printed = lines_of("--replicas", "2", "--all", "--only", *patterns)
-    assert printed[0] == "2 cases, 50 steps each on 2 replicas"
-    assert [line.split()[1:] for line in printed[-2:]] == [["0", "0", "0", "all", "1", "cases", "ok"]] * 2
+    printed = lines_of("--replicas", "2", "--all", "--only", "nadam sparse float32")
+    assert printed[0] == "1 cases, 50 steps each on 2 replicas"
+    assert printed[-1].split()[1:] == ["0", "0", "0", "all", "1", "cases", "ok"]
 
 
 @pytest.mark.long

@@ -194,6 +194,7 @@ print(grown, len(optimizer.inner_optimizer._engine.programs), sum("retracing" in
 """
 
 
+@pytest.mark.long
 def test_memory_is_flat_over_200_patterns_and_tensorflow_has_nothing_to_say():
     """It used to grow by 9 MB per pattern, and TensorFlow warned about retracing."""
     done = run_python(MANY)

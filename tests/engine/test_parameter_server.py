@@ -4,6 +4,7 @@ import pytest
 from helpers import run_python
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("host", ["keras", "tf_keras"])
 def test_a_custom_loop_has_the_bits_of_one_process(host):
     result = run_python(

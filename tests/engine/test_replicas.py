@@ -39,8 +39,8 @@ BITS += [f"sharded {name}" for name in SHARDED]
 FIT = ["", " eager", " steps_per_execution", " function", " function, eager", " callback", " changed", " averages"]
 FIT += [" mixed precision", " files", " sharded"]
 ONLY_KERAS_3 = ["fit keras SwapEMAWeights", "fit keras no rows"]
-QUICK = {f"bits {name}" for name in ("Adam", "accumulation, averages", "missing")}
-QUICK |= {f"bits sharded {name}" for name in ("Muon", "sparse", "eager, norm")}
+QUICK = {f"bits {name}" for name in ("accumulation, averages", "missing")}
+QUICK |= {f"bits sharded {name}" for name in ("Muon", "sparse")}
 QUICK |= {"fit keras", "fit keras mixed precision", "fit keras sharded", "fit tf_keras files"}
 
 

@@ -133,6 +133,7 @@ def test_the_environment_asks_as_well():
     assert done.stdout.strip() == "True", done.stderr
 
 
+@pytest.mark.long
 def test_it_is_off_unless_asked_for():
     code = "import os, pyadam.xla; pyadam.xla.is_single_pass(); print(pyadam.xla.is_single_pass(), os.environ.get('XLA_FLAGS'))"
     assert run_python(code, PYADAM_SINGLE_PASS="0").stdout.split() == ["False", "None"]

@@ -52,26 +52,26 @@ for name, arguments, dtype, lays in json.loads(CASES):
 """
 
 
-def outcomes(cases):
+def outcomes(cases, units):
     """For each case the bits of all its layouts, on each vector unit."""
     code = f"CASES = {json.dumps(cases)!r}\n{STEPS}"
-    runs = [run_python(code, XLA_FLAGS=f"--xla_cpu_max_isa={unit}" if unit else "") for unit in UNITS]
+    runs = [run_python(code, XLA_FLAGS=f"--xla_cpu_max_isa={unit}" if unit else "") for unit in units]
     for done in runs:
         assert done.returncode == 0, done.stderr
     return list(zip(*([json.loads(line) for line in done.stdout.splitlines()] for done in runs), strict=True))
 
 
-def table(given, dtypes):
-    return [(name, arguments, dtype, LAYOUTS) for name, arguments in given for dtype in dtypes]
+def table(given, dtypes, layouts=LAYOUTS):
+    return [(name, arguments, dtype, layouts) for name, arguments in given for dtype in dtypes]
 
 
-def assert_one_outcome(cases):
-    for case, found in zip(cases, outcomes(cases), strict=True):
+def assert_one_outcome(cases, units=UNITS):
+    for case, found in zip(cases, outcomes(cases, units), strict=True):
         assert len(set().union(*found)) == 1, (case, found)
 
 
 def test_loops_and_vector_units_make_no_difference():
-    assert_one_outcome(table([("Adam", ALL)], ["float32"]))
+    assert_one_outcome(table([("Adam", ALL)], ["float32"], ["rows", "small"]), [UNITS[0], UNITS[-1]])
 
 
 @pytest.mark.long
@@ -86,5 +86,5 @@ def test_loops_and_vector_units_make_no_difference_to_any():
 @pytest.mark.long
 def test_powers_of_ftrl_are_the_machines_and_the_same_in_all_loops():
     cases = [("Ftrl", POWERS, "float32", ["dense", "small"])]
-    (found,) = outcomes(cases)
+    (found,) = outcomes(cases, UNITS)
     assert all(len(set(lays)) == 1 for lays in found)

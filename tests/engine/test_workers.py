@@ -18,7 +18,6 @@ HOSTS = ["keras", "tf_keras"]
 EQUAL = ["loop", "eager", "accumulation, averages", "fit", "function", "overflow", "sharded", "another model before"]
 QUICK = [
     "keras fit",
-    "keras overflow",
     "keras sharded",
     "tf_keras loop",
 ]
@@ -119,9 +118,8 @@ ALONE = {
 }
 
 
-@pytest.mark.parametrize(
-    "case", [name if "graph" in name else pytest.param(name, marks=pytest.mark.long) for name in ALONE]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("case", ALONE)
 def test_workers_that_do_different_things_end_with_an_error(case):
     for worker, words in zip(run(2, [case]), ALONE[case], strict=True):
         assert words in worker[case]["error"]

@@ -105,7 +105,7 @@ os._exit(0)  # HDF5 crashes at the end of a process in which it could not write
 """
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("kind", ["keras", "weights.h5", "checkpoint"])
 def test_a_full_disk_is_an_error_and_training_goes_on(host, kind, tmp_path):

@@ -32,8 +32,9 @@ def test_one_trace_in_fit_and_over_two_fits():
     assert program.traces == 1
 
 
-@pytest.mark.sample(1)
-@pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
+@pytest.mark.parametrize(
+    "name", [n if n == "Adam" else pytest.param(n, marks=pytest.mark.long) for n in ONE_OF_EACH_KIND]
+)
 def test_fit_gives_the_same_weights_in_every_mode(name):
     ends = []
     for mode in ({}, {"jit_compile": True}, {"run_eagerly": True}, {"jit_compile": False}):

@@ -258,6 +258,7 @@ def test_repr_shows_what_is_not_default():
     assert repr(pyadam.AdamW(1, clipnorm=2)) == "pyadam.AdamW(learning_rate=1.0, clipnorm=2.0)"
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("former", ["loss_scale_keras3", "loss_scale_tf_keras"])
 def test_a_pickle_finds_the_loss_scale_where_it_was_at_first(former):
     run = run_python(f"""
@@ -267,6 +268,7 @@ def test_a_pickle_finds_the_loss_scale_where_it_was_at_first(former):
     assert f"pyadam.{former.removeprefix('loss_scale_')}.LossScaleOptimizer" in run.stdout, run.stderr
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("module", ["loss_scale_tf_keras", "tf_keras"])
 def test_tf_keras_loads_a_config_of_today_and_of_before_without_an_import(module):
     run = run_python(f"""
