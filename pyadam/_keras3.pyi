@@ -817,7 +817,7 @@ class Muon(_Optimizer):
             one or a function without arguments. Default: 1.0.
         momentum: Decay rate of the momentum. A number in [0, 1], a variable that holds one or a function without
             arguments. Default: 0.95.
-        ns_steps: Number of Newton-Schulz iterations. A whole number >= 0. Default: 5.
+        ns_steps: Number of Newton-Schulz iterations. A whole number in [0, 100]. Default: 5.
         nesterov: Whether to use Nesterov momentum. True or False. Default: True.
         rms_rate: Steps are scaled by rms_rate * sqrt(max(rows, columns)); None turns this off. A number in [0, inf), a
             variable that holds one or a function without arguments, or None (NULL in R). Default: 0.2.

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from pyadam import xla_flags
 from pyadam.engine.debugging import unwatched
+from pyadam.optimizers.kinds import first_line
 
 __all__ = ["Program", "can_compile", "compiles", "inside_xla", "is_single_pass", "makes_one_loop", "single_pass"]
 
@@ -36,9 +37,8 @@ def can_compile(device: str) -> bool:
         with tf.init_scope(), tf.device(device or None), unwatched():
             tf.function(lambda x: x + 1.0, jit_compile=True, autograph=False)(tf.constant(0.0))
     except (tf.errors.OpError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         warnings.warn(
-            f"pyadam: XLA can't compile for {device or 'the default device'}, steps run uncompiled there ({reason})",
+            f"pyadam: XLA can't compile for {device or 'the default device'}, steps run uncompiled there ({first_line(error)})",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -12,7 +12,7 @@ from tensorflow.python.ops.control_flow_v2_func_graphs import ControlFlowFuncGra
 
 from pyadam.engine.compiler import inside_xla
 from pyadam.engine.components import undistributed
-from pyadam.optimizers.kinds import DynamicNumber, plain
+from pyadam.optimizers.kinds import DynamicNumber, first_line
 
 __all__ = ["Dynamic"]
 
@@ -66,7 +66,12 @@ class Dynamic:
         return tf.cast(value, dtype)
 
     def _call(self) -> float:
-        value: float = self.kind.check(self.owner, f"the value that {self.name}() returned", plain(self.function()))
+        try:
+            returned = self.function()
+        except Exception as error:
+            said = f"{type(error).__name__}: {first_line(error)}"
+            raise ValueError(f"{self.owner}: the function given as {self.name} raised {said}") from error
+        value: float = self.kind.check(self.owner, f"the value that {self.name}() returned", returned)
         return value
 
     def _take_or_call(self, step: Any = None) -> float:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pyadam.optimizers.kinds import first_line, shown
+
 __all__ = ["object_of", "unregistered"]
 
 
@@ -23,9 +25,9 @@ def object_of(
         read: ``(value, custom_objects=...) -> object``, for an object of Keras itself.
 
     Raises:
-        ValueError: the value is a function that is not registered.
+        ValueError: the value is a function that is not registered, or no config.
     """
-    if not isinstance(value, dict):
+    if not issubclass(type(value), dict):
         return value
     kind = value.get("class_name")
     if kind in ("function", "__lambda__"):
@@ -34,11 +36,14 @@ def object_of(
         if function is None:
             raise unregistered(owner, name, known, saving)
         return function
-    for registered in (value.get("registered_name"), kind):
-        found = saving.get_registered_object(registered, custom_objects) if isinstance(registered, str) else None
-        if found is not None:
-            return found.from_config(value["config"])
-    return read(value, custom_objects=custom_objects)
+    try:
+        for registered in (value.get("registered_name"), kind):
+            found = saving.get_registered_object(registered, custom_objects) if isinstance(registered, str) else None
+            if found is not None:
+                return found.from_config(value["config"])
+        return read(value, custom_objects=custom_objects)
+    except Exception as error:
+        raise ValueError(f"{owner}: {name} can't be made from {shown(value)}: {first_line(error)}") from error
 
 
 def unregistered(owner: str, name: str, function: Any, saving: Any) -> ValueError:

@@ -86,7 +86,10 @@ class Extension(Contract):
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _INSTEAD:
             raise TypeError(_never_called(type(self).__name__, name))
-        super().__setattr__(name, value)
+        if isinstance(getattr(type(self), name, None), property):
+            object.__setattr__(self, name, value)  # checked before Keras looks for variables in it
+        else:
+            super().__setattr__(name, value)
 
     def __getattr__(self, name: str) -> Any:
         """The lists of state and the index under the names that they have in Keras' own classes."""

@@ -82,7 +82,7 @@ class Hyperparameters(Contract):
         see it; if a function was there, a new variable replaces it. A variable of the user replaces whatever was there. If a
         schedule was there, a number is refused, as in Keras: callbacks that set the rate would silently end the schedule.
         """
-        if tf.is_tensor(value) and not hasattr(value, "numpy"):
+        if issubclass(type(value), tf.Tensor) and not hasattr(value, "numpy"):
             self._assign_learning_rate(value)
             return
         kind = arguments(self.spec_type)["learning_rate"].metadata["kind"]

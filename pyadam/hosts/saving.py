@@ -18,7 +18,7 @@ from pyadam.hosts.contract import Contract, bare_path, path, untracked
 from pyadam.hosts.ledger import ITERATION, LEARNING_RATE, in_our_paths
 from pyadam.hosts.state import Entry, Label, SavedState, check_kinds, check_values, fit, numbered, same_variables
 from pyadam.optimizers import NEW_TO_KERAS, arguments
-from pyadam.optimizers.kinds import listed, plain
+from pyadam.optimizers.kinds import listed, plain, shown
 
 __all__ = ["Deferring", "Saving", "automatic_names"]
 
@@ -301,9 +301,10 @@ class Saving(Deferring, Contract):
         return given if isinstance(given, float) and held.dtype.type(given) == held else plain(held)
 
     def _serialized(self, name: str, value: Any) -> Any:
-        registered = self._saving.get_registered_name(type(value) if hasattr(value, "get_config") else value)
-        if not hasattr(value, "get_config") and self._saving.get_registered_object(registered) is None:
-            raise unregistered(type(self).__name__, name, getattr(value, "__name__", value), self._saving)
+        if not hasattr(value, "get_config"):
+            known = getattr(value, "__name__", None)  # a partial has none
+            if known is None or self._saving.get_registered_object(self._saving.get_registered_name(value)) is None:
+                raise unregistered(type(self).__name__, name, known or shown(value), self._saving)
         return self._saving.serialize_keras_object(value)
 
     @classmethod

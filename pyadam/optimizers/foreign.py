@@ -89,7 +89,7 @@ def hint(owner: str, name: str, value: Any, known: Sequence[str], owners: Mappin
     if (owner, plain) in _INSTEAD_FOR:
         return f": {_INSTEAD_FOR[owner, plain]}"
     if plain in _INSTEAD and all(word in known for word in _arguments_in(_INSTEAD[plain])):
-        return f": {_INSTEAD[plain].replace(', decay)', f', {shown(plain_number(value))})')}"
+        return f": {_INSTEAD[plain].replace(', decay)', f', {shown(value)})')}"
     if plain in owners:
         return f", which only {_listed(owners[plain])} {'has' if len(owners[plain]) == 1 else 'have'}"
     close = [
@@ -102,9 +102,13 @@ def hint(owner: str, name: str, value: Any, known: Sequence[str], owners: Mappin
 
 def without_effect(name: str, value: Any) -> bool:
     """Whether an argument from old calls or configs has a value that turns it off."""
-    value = plain_number(value)
-    off = value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0)
-    return name in _INVERSE_TIME and off
+    if name not in _INVERSE_TIME:
+        return False
+    try:
+        value = plain_number(value)
+        return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0)
+    except Exception:  # of the value's own methods
+        return False
 
 
 def _arguments_in(words: str) -> list[str]:

@@ -7,6 +7,7 @@ import inspect
 import math
 import numbers
 import re
+import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -24,11 +25,13 @@ __all__ = [
     "Name",
     "Number",
     "Patterns",
+    "first_line",
     "is_off",
     "is_variable",
     "listed",
     "needs_arguments",
     "plain",
+    "same",
     "shown",
 ]
 
@@ -41,6 +44,8 @@ class _Missing:
 
 
 NA = _Missing()
+
+_SMALLEST = 2.0**-126  # normal number of float32; processors may take a smaller one for 0
 
 
 def plain(value: Any) -> Any:
@@ -73,13 +78,28 @@ def is_off(value: Any) -> bool:
     return value is None or (isinstance(value, (int, float)) and value == 0)
 
 
+def same(a: Any, b: Any) -> bool:
+    """Whether two values are equal; what can't be compared is not."""
+    try:
+        return bool(a == b)
+    except Exception:
+        return False
+
+
 def shown(value: Any) -> str:
     """A value as errors show it: short, on one line, with its type where the value alone would mislead."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+        alone = value is None or isinstance(value, (bool, int, float, _Missing))
+    except Exception:
+        return f"an object of class {type(value).__name__} that can't be shown"
     text = text if len(text) <= 80 else text[:77] + "..."
-    return (
-        text if isinstance(value, (bool, int, float, _Missing)) or value is None else f"{text} ({type(value).__name__})"
-    )
+    return text if alone else f"{text} ({type(value).__name__})"
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, or its class."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def listed(names: Iterable[Any], most: int = 6) -> str:
@@ -100,6 +120,10 @@ def needs_arguments(function: Any) -> bool:
     return False
 
 
+class Because(ValueError):
+    """Why a value is out of range, where the allowed values alone don't tell."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of value. ``check`` returns the normalized value or raises TypeError or ValueError."""
@@ -118,15 +142,19 @@ class Kind:
         return self.allowed() + (", or None (NULL in R)" if self.optional else "")
 
     def check(self, owner: str, name: str, value: Any) -> Any:
-        if is_variable(value):
-            return self.check_variable(owner, name, value)
-        value = plain(value)
-        if value is None and self.optional:
-            return None
+        wrong = f"{owner}: {name} must be {self.described()}, got "
         try:
-            return self.convert(value)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"{owner}: {name} must be {self.described()}, got {shown(value)}") from None
+            variable = is_variable(value)
+            if not variable:
+                value = plain(value)
+                return None if value is None and self.optional else self.convert(value)
+        except TypeError:
+            raise TypeError(wrong + shown(value)) from None
+        except (ValueError, OverflowError) as error:
+            raise ValueError(wrong + shown(value) + (f"; {error}" if isinstance(error, Because) else "")) from None
+        except Exception as error:  # of the value's own methods
+            raise TypeError(f"{wrong}{shown(value)}, which raises {type(error).__name__}") from error
+        return self.check_variable(owner, name, value)
 
     def check_variable(self, owner: str, name: str, variable: Any) -> Any:
         """The variable, if its value is read at every step; raises TypeError if it would be read only once."""
@@ -161,6 +189,16 @@ class Number(Kind):
         above = value >= self.high if self.high_open else value > self.high
         if not math.isfinite(value) or below or above:
             raise ValueError
+        return self._of_single_precision(value)
+
+    def _of_single_precision(self, value: float) -> float:
+        """The value, if it is in the interval as a float32, too, in which most steps are computed; small ones are 0 there."""
+        try:
+            (rounded,) = struct.unpack("<f", struct.pack("<f", value))
+        except OverflowError:
+            raise Because("it is infinite in float32") from None
+        if self.low_open and abs(rounded - self.low) < _SMALLEST:
+            raise Because(f"it is {self.low:g} in float32")
         return value
 
 
@@ -186,7 +224,7 @@ class DynamicNumber(Number):
 
     def convert(self, value: Any) -> Any:
         if callable(value):
-            if needs_arguments(value):
+            if isinstance(value, type) or needs_arguments(value):
                 raise TypeError
             return value
         return super().convert(value)
@@ -207,7 +245,8 @@ class LearningRate(DynamicNumber):
         )
 
     def convert(self, value: Any) -> Any:
-        return value if callable(value) and hasattr(value, "get_config") else super().convert(value)
+        is_schedule = callable(value) and hasattr(value, "get_config") and not isinstance(value, type)
+        return value if is_schedule else super().convert(value)
 
 
 @dataclass(frozen=True)
@@ -215,15 +254,20 @@ class Count(Kind):
     """A whole number, including R's 2.0."""
 
     at_least: int = 0
+    at_most: int = 2**63 - 1
 
     def allowed(self) -> str:
-        return f"a whole number >= {self.at_least}"
+        if self.at_most == Count.at_most:
+            return f"a whole number >= {self.at_least}"
+        return f"a whole number in [{self.at_least}, {self.at_most}]"
 
     def convert(self, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise TypeError
         if not math.isfinite(value) or value != int(value) or value < self.at_least:
             raise ValueError
+        if value > self.at_most:
+            raise Because(f"the largest is {self.at_most}")
         return int(value)
 
 
@@ -265,6 +309,11 @@ class Name(Kind):
     def convert(self, value: Any) -> Any:
         if not isinstance(value, str):
             raise TypeError
+        value = str.__str__(value)  # no subclass
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise Because("it has characters that can't be encoded") from None
         return value
 
 

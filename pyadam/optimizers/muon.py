@@ -59,7 +59,7 @@ class Muon(Spec):
     muon_c: float = argument(2.0315, ANY_NUMBER, "Third coefficient of the Newton-Schulz polynomial.")
     adam_lr_ratio: float = argument(1.0, NON_NEGATIVE, "Adam's learning rate, as a multiple of learning_rate.")
     momentum: float = argument(0.95, UNIT_INTERVAL, "Decay rate of the momentum.")
-    ns_steps: int = argument(5, Count(at_least=0), "Number of Newton-Schulz iterations.")
+    ns_steps: int = argument(5, Count(at_most=100), "Number of Newton-Schulz iterations.")
     nesterov: bool = nesterov_field(True)
     rms_rate: float | None = argument(
         0.2, optional(NON_NEGATIVE), "Steps are scaled by rms_rate * sqrt(max(rows, columns)); None turns this off."

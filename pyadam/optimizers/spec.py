@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pyadam.optimizers.foreign import hint, without_effect
-from pyadam.optimizers.kinds import Choice, Count, DynamicNumber, Flag, Kind, Name, Number
+from pyadam.optimizers.kinds import Choice, Count, DynamicNumber, Flag, Kind, Name, Number, same
 
 __all__ = [
     "NEW_TO_KERAS",
@@ -241,7 +241,7 @@ def bind(spec: type[Spec], signature: inspect.Signature, args: tuple[Any, ...], 
         del kwargs[name]
     values = laid_on(signature, spec.__name__, args, kwargs)
     for name, default in spec.ignored.items():
-        if values.pop(name, default) != default:
+        if not same(values.pop(name, default), default):
             warnings.warn(f"{spec.__name__}: argument {name} does nothing and is ignored", UserWarning, stacklevel=4)
     for name in ("epsilon", "name"):  # Keras 2 took None as "the default" for these
         if name in values and values[name] is None:

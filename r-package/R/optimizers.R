@@ -512,7 +512,7 @@ optimizer_lion <- function(
 #'   `[0, Inf)`, a variable that holds one or a function without arguments.
 #' @param momentum Decay rate of the momentum. Takes a number in `[0, 1]`, a variable that holds
 #'   one or a function without arguments.
-#' @param ns_steps Number of Newton-Schulz iterations. Takes a whole number >= 0.
+#' @param ns_steps Number of Newton-Schulz iterations. Takes a whole number in `[0, 100]`.
 #' @param nesterov Whether to use Nesterov momentum. Takes `TRUE` or `FALSE`.
 #' @param rms_rate Steps are scaled by rms_rate * sqrt(max(rows, columns)); None turns this off.
 #'   Takes a number in `[0, Inf)`, a variable that holds one or a function without arguments, or

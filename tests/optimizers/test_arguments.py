@@ -34,7 +34,7 @@ def inside(kind) -> st.SearchStrategy:
     if isinstance(kind, Flag):
         values = st.booleans()
     elif isinstance(kind, Count):
-        counts = st.integers(kind.at_least, 10**9)
+        counts = st.integers(kind.at_least, min(kind.at_most, 10**9))
         values = counts | counts.map(float)
     elif isinstance(kind, Choice):
         values = st.sampled_from(kind.choices)
@@ -44,9 +44,8 @@ def inside(kind) -> st.SearchStrategy:
         values = st.lists(inside(kind.item), max_size=3) | inside(kind.item)
     else:
         numbers = st.floats(
-            None if math.isinf(kind.low) else kind.low,
+            -1e38 if math.isinf(kind.low) else kind.low + 1.2e-38 * kind.low_open,
             1e38 if math.isinf(kind.high) else kind.high,  # learning rates are kept in float32
-            exclude_min=kind.low_open,
             exclude_max=kind.high_open,
             allow_nan=False,
             allow_infinity=False,
