@@ -65,23 +65,55 @@ def typed(owner: str, path: str, weight: Any, gradient: Any) -> Any:
         ValueError: its shape is not the weight's.
     """
     if isinstance(gradient, tf.IndexedSlices):
-        values = tf.cast(gradient.values, gradient_dtype(weight.dtype))  # so that rows are not summed in 16 bits
-        shape = tf.shape(weight) if gradient.dense_shape is None else gradient.dense_shape
-        gradient = tf.IndexedSlices(values, tf.convert_to_tensor(gradient.indices), tf.convert_to_tensor(shape))
-        _check_shape(owner, path, weight, gradient)
+        values = _numbers(owner, path, weight, gradient.values)
+        values = tf.cast(values, gradient_dtype(weight.dtype))  # so that rows are not summed in 16 bits
+        if gradient.dense_shape is not None:
+            shape = tf.convert_to_tensor(gradient.dense_shape)
+            _check_shape(owner, path, weight, tf.IndexedSlices(gradient.values, gradient.indices, shape))
+        indices = tf.convert_to_tensor(gradient.indices)
+        if indices.dtype.is_integer and indices.dtype not in (tf.int32, tf.int64):
+            indices = tf.cast(indices, tf.int64)
+        gradient = tf.IndexedSlices(values, indices, tf.shape(weight))
+        _check_rows(owner, path, weight, gradient)
         return gradient
-    try:
-        dense = tf.convert_to_tensor(gradient)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{owner}: the gradient of {path} must be a tensor, got {type(gradient).__name__}") from error
-    if weight.dtype.is_complex and (dense.dtype.is_floating or dense.dtype.is_integer):
-        dense = tf.cast(dense, weight.dtype)
-    if dense.dtype.is_complex != weight.dtype.is_complex or dense.dtype in (tf.bool, tf.string):
-        raise TypeError(f"{owner}: the gradient of {path} must hold real numbers, got {dense.dtype.name}")
+    dense = _numbers(owner, path, weight, gradient)
     _check_shape(owner, path, weight, dense)
     if not weight.shape.is_fully_defined():
         return _of_the_shape_now(owner, path, weight, dense)
     return dense if dense.shape.is_fully_defined() else tf.ensure_shape(dense, weight.shape)
+
+
+def _numbers(owner: str, path: str, weight: Any, values: Any) -> Any:
+    """The values as a tensor of numbers that the weight can have: complex ones if it is complex, else real ones."""
+    try:
+        tensor = tf.convert_to_tensor(values)
+    except Exception as error:  # of the values' own methods, too
+        raise TypeError(f"{owner}: the gradient of {path} must be a tensor, got {type(values).__name__}") from error
+    kind = tensor.dtype
+    if weight.dtype.is_complex and (kind.is_floating or kind.is_integer):
+        tensor = tf.cast(tensor, weight.dtype)
+    if not (kind.is_floating or kind.is_integer or (kind.is_complex and weight.dtype.is_complex)):
+        raise TypeError(f"{owner}: the gradient of {path} must hold real numbers, got {kind.name}")
+    return tensor
+
+
+def _check_rows(owner: str, path: str, weight: Any, gradient: Any) -> None:
+    """Refuses a sparse gradient that is no list of rows of the weight."""
+    indices, values = gradient.indices, gradient.values
+    if not indices.dtype.is_integer:
+        raise TypeError(
+            f"{owner}: the indices of the gradient of {path} must be whole numbers, got {indices.dtype.name}"
+        )
+    if not indices.shape.is_compatible_with([None]):
+        raise ValueError(
+            f"{owner}: the indices of the gradient of {path} must be a list, got the shape {tuple(indices.shape)}"
+        )
+    rows = tf.TensorShape([indices.shape[0] if indices.shape.rank else None]).concatenate(weight.shape[1:])
+    if not values.shape.is_compatible_with(rows):
+        raise ValueError(
+            f"{owner}: the gradient of {path} must have one row of shape {tuple(weight.shape[1:])} for each index, got values "
+            f"of the shape {tuple(values.shape)} for indices of the shape {tuple(indices.shape)}"
+        )
 
 
 def prepare(owner: str, path: str, weight: Any, gradient: Any, way: Way) -> Any:

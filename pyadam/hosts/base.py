@@ -30,6 +30,7 @@ from pyadam.hosts.contract import bare_path, common_path, path, untracked
 from pyadam.hosts.exclusions import Exclusions
 from pyadam.hosts.extension import Extension
 from pyadam.hosts.generation import home, in_refusal, introduced
+from pyadam.hosts.given import matched, parted
 from pyadam.hosts.hyperparameters import Hyperparameters
 from pyadam.hosts.ledger import Ledger
 from pyadam.hosts.saving import Saving
@@ -37,7 +38,7 @@ from pyadam.hosts.variables import Variables
 from pyadam.optimizers import RULES, Rule, Spec, arguments, class_signature
 from pyadam.optimizers.kinds import is_variable, listed, plain, shown
 
-__all__ = ["BaseOptimizer", "matched"]
+__all__ = ["BaseOptimizer"]
 
 
 _ONE_A_MODEL = (
@@ -194,8 +195,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Any]]) -> Any:
         """One step from pairs of gradient and variable; returns the number of calls so far."""
-        pairs = list(grads_and_vars)
-        self.apply([g for g, _ in pairs], [v for _, v in pairs])
+        self.apply(*parted(self, grads_and_vars))
         return self._iterations
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
@@ -336,25 +336,6 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         """Clips gradients as Keras' method of this name does; wrappers call it."""
         s = self._spec
         return clip([tf.convert_to_tensor(g) for g in grads], s.clipnorm, s.clipvalue, s.global_clipnorm)
-
-
-def matched(optimizer: Any, grads: Iterable[Any], variables: Iterable[Any] | None) -> tuple[list[Any], list[Any]]:
-    """The gradients and variables of a call of ``apply``, as many of each; by default the variables of ``build``.
-
-    Raises:
-        ValueError: another number of gradients than variables, or no variables before ``build``.
-    """
-    owner, grads = type(optimizer).__name__, list(grads)
-    if variables is None and not optimizer.built:
-        raise ValueError(
-            f"{owner}: apply(grads) without variables needs an optimizer that is built: call build(variables) first"
-        )
-    variables = list(optimizer._trainable_variables if variables is None else variables)
-    if len(grads) != len(variables):
-        raise ValueError(
-            f"{owner}: expected one gradient per variable, got {len(grads)} for {len(variables)} variables"
-        )
-    return grads, variables
 
 
 def _kind(gradient: Any) -> str:

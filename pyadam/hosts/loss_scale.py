@@ -6,8 +6,19 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.engine import Program, Replicas, as_real, component, compute_dtype, gradient_dtype, native, of_replica
-from pyadam.hosts.contract import untracked
+from pyadam.engine import (
+    Program,
+    Replicas,
+    as_real,
+    component,
+    compute_dtype,
+    gradient_dtype,
+    has_plain_values,
+    native,
+    of_replica,
+    typed,
+)
+from pyadam.hosts.contract import path, untracked
 from pyadam.hosts.extension import check_overrides
 from pyadam.hosts.generation import home, in_refusal, introduced
 from pyadam.optimizers.loss_scale import LossScaleOptimizer as LossScaleSpec
@@ -172,7 +183,9 @@ class LossScale:
             grads = inner._reduced(call, grads, variables) if add else grads
         scaling = self._scaling.of_replica(local)
         scale = tf.identity(scaling.scale)
-        given = [None if g is None else unscaled(g, v, scale) for g, v in zip(grads, variables, strict=True)]
+        given = [
+            None if g is None else unscaled(self._typed(g, v), v, scale) for g, v in zip(grads, variables, strict=True)
+        ]
 
         def apply() -> None:
             if call is None:
@@ -181,6 +194,12 @@ class LossScale:
                 inner._step(local, given, variables, call)
 
         scaling.step(given, apply)
+
+    def _typed(self, gradient: Any, variable: Any) -> Any:
+        """The gradient, checked, before anything is computed with it."""
+        weight = component(native(variable))
+        has_state = weight.dtype.is_complex or has_plain_values(weight)
+        return typed(type(self).__name__, path(variable), weight, gradient) if has_state else gradient
 
     def _check_inner(self, replicas: Replicas) -> None:
         """Refuses an inner optimizer that would reduce the gradients of several replicas a second time."""

@@ -1,6 +1,6 @@
 """The loss-scale optimizer for Keras 3."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from pyadam.engine import Replicas, assign, undistributed
 from pyadam.hosts import files
-from pyadam.hosts.base import matched
 from pyadam.hosts.contract import untracked
+from pyadam.hosts.given import matched, parted
 from pyadam.hosts.loss_scale import LossScale, divided
 from pyadam.hosts.saving import Deferring, Saving
 from pyadam.hosts.state import Entry, Label, SavedState, check_kinds
@@ -44,6 +44,11 @@ class LossScaleOptimizer(LossScale, Deferring, keras.optimizers.LossScaleOptimiz
                 super().build(variables)
             self._make_scaling(self.dynamic_scale, self.step_counter, variables)
             self._load_deferred()
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Any]]) -> Any:
+        """One step from pairs of gradient and variable; returns the number of updates of the inner optimizer so far."""
+        self.apply(*parted(self, grads_and_vars))
+        return self.iterations
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:

@@ -13,6 +13,7 @@ from pyadam.engine import Replicas, assign, undistributed
 from pyadam.hosts.configs import object_of
 from pyadam.hosts.contract import untracked
 from pyadam.hosts.files import mark, marked
+from pyadam.hosts.given import matched, parted
 from pyadam.hosts.loss_scale import LossScale, aggregated, divided
 
 __all__ = ["LossScaleOptimizer"]
@@ -64,8 +65,7 @@ class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]
         As in tf_keras the gradients are those that ``get_unscaled_gradients`` gave. ``name`` and the arguments on aggregation
         change nothing where there is one replica.
         """
-        pairs = list(grads_and_vars)
-        grads, variables = [g for g, _ in pairs], [v for _, v in pairs]
+        grads, variables = matched(self, *parted(self, grads_and_vars))
         with tf.init_scope(), self._replicas.scope():
             self.build(variables)
             if self._scaling is None:

@@ -17,6 +17,7 @@ from pyadam.engine import Part, beside, compute_dtype, native, undistributed
 from pyadam.hosts.base import BaseOptimizer
 from pyadam.hosts.classes import make_classes
 from pyadam.hosts.contract import bare_path, untracked
+from pyadam.hosts.given import matched, parted
 from pyadam.hosts.loss_scale import aggregated
 from pyadam.hosts.loss_scale_tf_keras import LossScaleOptimizer
 from pyadam.hosts.state import Entry, SavedState
@@ -68,8 +69,8 @@ class Optimizer(BaseOptimizer, tf_keras.optimizers.Optimizer):  # type: ignore[m
         """
         if self._replicas.size == 1 or aggregated(self._replicas, skip_gradients_aggregation, kwargs):
             return super().apply_gradients(grads_and_vars)
-        pairs, local = list(grads_and_vars), self._replicas.current()
-        grads, variables = self._ready([g for g, _ in pairs], [v for _, v in pairs])
+        local = self._replicas.current()
+        grads, variables = self._ready(*matched(self, *parted(self, grads_and_vars)))
         self._step(local, grads, variables, self._call(local, grads, variables))
         return self._iterations
 
