@@ -41,6 +41,7 @@ class Worker:
                 "JAX_PLATFORMS": "cpu",
                 "KERAS_BACKEND": "tensorflow",
                 "OMP_NUM_THREADS": count,
+                "PYTHONSAFEPATH": "1",  # modules come from where they are installed, and not from the current folder
                 "TF_CPP_MIN_LOG_LEVEL": "3",
                 "TF_NUM_INTEROP_THREADS": count,
                 "TF_NUM_INTRAOP_THREADS": count,

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 import pyadam
-from pyadam.parity.rscript import environment
+from pyadam.parity import rscript
 
 _R = """
 version <- function(package) tryCatch(as.character(packageVersion(package)), error = function(e) "missing")
@@ -36,12 +36,13 @@ def table() -> Iterator[tuple[str, str]]:
 def _r_versions() -> list[str]:
     if not shutil.which("Rscript"):
         return ["missing"] * 3
-    run = subprocess.run(["Rscript", "-e", _R], env=environment(), capture_output=True, text=True, check=False)
-    return run.stdout.split() if run.returncode == 0 else [f"Rscript failed: {run.stderr.strip()}"] * 3
+    answer = rscript.run(_R)
+    return answer.stdout.split() if answer.returncode == 0 else [f"Rscript failed: {answer.stderr.strip()}"] * 3
 
 
 def _devices() -> str:
-    code = "import tensorflow as tf; print(*(d.name for d in tf.config.list_physical_devices()))"
+    # the first place where Python looks would be the current folder
+    code = "import sys; del sys.path[0]; import tensorflow as tf; print(*(d.name for d in tf.config.list_physical_devices()))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     if run.returncode != 0:
         return f"unknown, TensorFlow does not load: {run.stderr.strip().splitlines()[-1]}"

@@ -1,11 +1,27 @@
 """Objects in configs: schedules, functions, and an optimizer within another."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+import importlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pyadam.optimizers.kinds import first_line, shown
 
-__all__ = ["object_of", "unregistered"]
+__all__ = ["object_of", "safely", "unregistered"]
+
+
+@contextlib.contextmanager
+def safely(keras: Any) -> Iterator[None]:
+    """A context in which no config is made into code, unless the user has said ``safe_mode=False`` or the like.
+
+    Outside of ``load_model`` neither Keras looks at that: the config of a Lambda layer runs what it holds.
+
+    Args:
+        keras: the module, or one within it.
+    """
+    library = importlib.import_module(f"{keras.__name__.partition('.')[0]}.src.saving.serialization_lib")
+    with contextlib.nullcontext() if library.in_safe_mode() is False else library.SafeModeScope(True):
+        yield
 
 
 def object_of(
@@ -37,13 +53,20 @@ def object_of(
             raise unregistered(owner, name, known, saving)
         return function
     try:
-        for registered in (value.get("registered_name"), kind):
-            found = saving.get_registered_object(registered, custom_objects) if isinstance(registered, str) else None
-            if found is not None:
-                return found.from_config(value["config"])
-        return read(value, custom_objects=custom_objects)
+        with safely(saving):
+            return _made(value, kind, saving, custom_objects, read)
     except Exception as error:
         raise ValueError(f"{owner}: {name} can't be made from {shown(value)}: {first_line(error)}") from error
+
+
+def _made(
+    value: Mapping[str, Any], kind: Any, saving: Any, custom_objects: Mapping[str, Any] | None, read: Callable[..., Any]
+) -> Any:
+    for registered in (value.get("registered_name"), kind):
+        found = saving.get_registered_object(registered, custom_objects) if isinstance(registered, str) else None
+        if found is not None:
+            return found.from_config(value["config"])
+    return read(value, custom_objects=custom_objects)
 
 
 def unregistered(owner: str, name: str, function: Any, saving: Any) -> ValueError:

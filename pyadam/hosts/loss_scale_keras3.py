@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from pyadam.engine import Replicas, assign, undistributed
 from pyadam.hosts import files
+from pyadam.hosts.configs import object_of
 from pyadam.hosts.contract import untracked
 from pyadam.hosts.given import matched, parted
 from pyadam.hosts.loss_scale import LossScale, divided
@@ -75,9 +76,10 @@ class LossScaleOptimizer(LossScale, Deferring, keras.optimizers.LossScaleOptimiz
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "LossScaleOptimizer":
         """The optimizer of a config, pyadam's or Keras' own, with the inner one; state is not part of it."""
-        inner = config["inner_optimizer"]
-        if isinstance(inner, dict):
-            inner = keras.saving.deserialize_keras_object(inner, custom_objects=custom_objects)
+        read = keras.saving.deserialize_keras_object
+        inner = object_of(
+            cls.__name__, "inner_optimizer", config["inner_optimizer"], keras.saving, custom_objects, read
+        )
         return cls(**{**config, "inner_optimizer": inner})
 
     def _layout(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pyadam.hosts.configs import safely
 from pyadam.hosts.contract import bare_path
 from pyadam.hosts.state import same_variables
 
@@ -39,7 +40,8 @@ def translated(model: Any, host: str, other: str) -> Any:
     if type(model).__name__ not in ("Sequential", "Functional"):
         raise NotTranslated(f"{type(model).__name__} is a class of its own")
     try:
-        made = getattr(keras, kind).from_config(_layers(model.get_config(), keras, other))
+        with safely(keras):
+            made = getattr(keras, kind).from_config(_layers(model.get_config(), keras, other))
         if not made.built:
             made.build(model.input_shape)
     except Exception as error:  # whatever a layer says of arguments that it does not know

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +44,7 @@ def built(model: Any, host: str) -> Any:
         ValueError: it has no weights yet.
     """
     keras = importlib.import_module(host)
-    made = model(keras) if isinstance(model, Callable) else keras.models.load_model(str(model))  # type: ignore[arg-type]
+    made = model(keras) if isinstance(model, Callable) else _loaded(keras, Path(model))  # type: ignore[arg-type]
     if not isinstance(made, keras.Model) or not made.built:
         raise ValueError(
             f"convert: model must return a model of {host} that is built; give it an Input layer, or call model.build()"
@@ -83,10 +84,43 @@ def read(path: Path, form: Format, model: Any, with_optimizer: bool) -> Training
 
 
 def _loaded(keras: Any, path: Path, **arguments: Any) -> Any:
+    if keras.__name__ == "tf_keras":
+        _refuse_code(path)
     try:
         return keras.models.load_model(str(path), **arguments)
     except Exception as error:  # of the host, h5py, zipfile and TensorFlow
         raise ValueError(f"convert: source {str(path)!r} can't be loaded: {error}") from error
+
+
+def _refuse_code(path: Path) -> None:
+    """Refuses layers whose code tf_keras would run; it knows no safe mode for ``.h5`` files, and not for all code elsewhere.
+
+    Raises:
+        ValueError: the file has a Lambda layer.
+    """
+    import h5py
+
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                text = archive.read("config.json")
+        elif path.is_file():
+            with h5py.File(path) as file:
+                text = file.attrs.get("model_config", "null")
+        else:
+            return
+        config = json.loads(text)
+    except Exception:  # tf_keras' own words say what is wrong with the file
+        return
+    layers = [config]
+    while layers:
+        each = layers.pop()
+        if isinstance(each, dict) and str(each.get("class_name")).rpartition(">")[2] == "Lambda":
+            raise ValueError(
+                f"convert: source {str(path)!r} has a Lambda layer, whose code tf_keras would run; if you trust the file, load "
+                "it with tf_keras, call save_weights(), and convert that"
+            )
+        layers += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
 
 
 def _compiled(model: Any) -> Mapping[str, Any]:

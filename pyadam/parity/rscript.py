@@ -4,22 +4,37 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pyadam
 
-__all__ = ["environment", "unavailable"]
+__all__ = ["environment", "quoted", "run", "unavailable"]
 
-LIBRARY = Path(".r-lib")  # where the project keeps the R package for its own tests
+ROOT = Path(pyadam.__file__).parents[1]
+LIBRARY = ROOT / ".r-lib"  # where a checkout keeps the R package for its own tests
 
 
 def environment() -> dict[str, str]:
-    """The environment for R: this Python with this pyadam, and the project's R library, if there is one, first."""
-    paths = [str(Path(pyadam.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    """The environment for R: this Python with this pyadam, and the checkout's R library, if this is one, first."""
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     found = {**os.environ, "RETICULATE_PYTHON": sys.executable, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     if LIBRARY.is_dir():
-        found["R_LIBS"] = os.pathsep.join(filter(None, [str(LIBRARY.resolve()), os.environ.get("R_LIBS", "")]))
+        found["R_LIBS"] = os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("R_LIBS", "")]))
     return found
+
+
+def quoted(text: object) -> str:
+    """A string as R reads it."""
+    escaped = str(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def run(program: str) -> "subprocess.CompletedProcess[str]":
+    """Runs a line of R in an empty folder, so that no .Rprofile of the current one takes part."""
+    with tempfile.TemporaryDirectory(prefix="pyadam-") as folder:
+        command = ["Rscript", "-e", program]
+        return subprocess.run(command, env=environment(), cwd=folder, capture_output=True, text=True, check=False)
 
 
 def unavailable() -> str:
@@ -27,7 +42,7 @@ def unavailable() -> str:
     if shutil.which("Rscript") is None:
         return "Rscript is not on the PATH: install R 4.1 or newer"
     check = 'for (p in c("reticulate", "pyadam")) if (!requireNamespace(p, quietly = TRUE)) cat(p, "")'
-    answer = subprocess.run(["Rscript", "-e", check], env=environment(), capture_output=True, text=True, check=False)
+    answer = run(check)
     if absent := answer.stdout.split():
         remedy = "run R CMD INSTALL r-package in a checkout, or make test, which installs everything"
         return f"R package {' and '.join(absent)} not found: {remedy}"

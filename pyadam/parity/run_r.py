@@ -10,7 +10,7 @@ import numpy as np
 from pyadam.parity.cases import Case, r_call
 from pyadam.parity.compare import Values
 from pyadam.parity.inputs import Inputs, save
-from pyadam.parity.rscript import environment
+from pyadam.parity.rscript import environment, quoted
 
 __all__ = ["RRun", "prepare", "result"]
 
@@ -19,10 +19,15 @@ RUNNER = Path(__file__).with_name("run_r.R")
 
 def script(cases: Iterable[Case], replicas: int, folder: Path) -> str:
     """The R script that runs the cases on the inputs ``in<index>.npz`` of a folder and writes ``out<index>.npz``."""
-    lines = ["library(pyadam)", f'source("{RUNNER}")', *([f"use_replicas({replicas})"] if replicas > 1 else []), ""]
+    lines = [
+        "library(pyadam)",
+        f"source({quoted(RUNNER)})",
+        *([f"use_replicas({replicas})"] if replicas > 1 else []),
+        "",
+    ]
     for index, case in enumerate(cases):
         dtypes = ", ".join(f'"{case.dtype(j)}"' for j in range(len(case.shapes)))
-        files = f'"{folder}/in{index}.npz", "{folder}/out{index}.npz"'
+        files = f"{quoted(folder / f'in{index}.npz')}, {quoted(folder / f'out{index}.npz')}"
         lines.append(f"# {case.name}\ntry_case(function() {r_call(case)}, {files}, c({dtypes}), {case.steps})")
     return "\n".join(lines) + "\n"
 
@@ -67,7 +72,9 @@ class RRun:
         self.folder = folder
         command = ["Rscript", str(prepare(cases, inputs, folder))]
         with (folder / "log").open("w") as log:
-            self.process = subprocess.Popen(command, env=environment(), stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                command, env=environment(), cwd=folder, stdout=log, stderr=subprocess.STDOUT
+            )
 
     def __enter__(self) -> "RRun":
         return self

@@ -48,6 +48,10 @@ install_pyadam <- function(method = c("auto", "virtualenv", "conda"),
                            ...,
                            package = NULL) {
   refuse_choices(...)
+  check_words("method", method, '"auto", "virtualenv", "conda" or what to install')
+  if (!is.null(envname)) {
+    check_words("envname", envname, "the name or the folder of an environment, or NULL")
+  }
   methods <- eval(formals()$method)
   if (is.null(package) && is.character(method) && !any(method %in% methods)) {
     package <- method
@@ -69,6 +73,16 @@ install_pyadam <- function(method = c("auto", "virtualenv", "conda"),
     message("Python was already running: restart R to use the new pyadam.")
   }
   invisible(NULL)
+}
+
+# Refuses what is no string.
+check_words <- function(name, value, allowed) {
+  if (!is.character(value) || length(value) == 0 || anyNA(value)) {
+    stop(
+      "install_pyadam: ", name, " must be ", allowed, ", got ", deparse(value, nlines = 1),
+      call. = FALSE
+    )
+  }
 }
 
 # What to install by default, or NULL.

@@ -67,6 +67,21 @@ test_that("pyadam_info() names the versions", {
   expect_output(print(info), "tensorflow +[0-9.]+")
 })
 
+test_that("what is no string is refused before anything is installed", {
+  for (value in list(NULL, NA, NA_character_, 1, character(), TRUE)) {
+    got <- paste0("got ", deparse(value, nlines = 1))
+    expect_error(
+      install_pyadam(value),
+      paste0('install_pyadam: method must be "auto", "virtualenv", "conda" or what to install, ', got),
+      fixed = TRUE
+    )
+    if (!is.null(value)) {
+      expect_error(install_pyadam(envname = value), "install_pyadam: envname must be the name or")
+      expect_error(install_pyadam(package = value), "install_pyadam: package must be a source folder")
+    }
+  }
+})
+
 test_that("bare words are not packages, and install_keras()'s choices are refused with a reason", {
   for (word in c("cpu", "gpu", "default", "nightly", "2.11", "pyadam", "tensorflow", "")) {
     words <- paste0('must be a source folder, a file or a URL, and "', word, '" (is none of these)')
