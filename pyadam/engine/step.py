@@ -8,6 +8,7 @@ import tensorflow as tf
 from pyadam.engine.compiler import Program, compiles, inside_xla, makes_one_loop
 from pyadam.engine.components import components, of_replica
 from pyadam.engine.debugging import checked, numbers_are_checked, unwatched
+from pyadam.engine.forks import check_not_forked, note_use
 from pyadam.engine.gradients import prepare
 from pyadam.engine.lanes import Target, is_small, make_lanes
 from pyadam.engine.launch import Given, Launcher
@@ -39,6 +40,7 @@ class Engine:
     """
 
     def __init__(self, spec: Any, rule: Rule, iterations: Any) -> None:
+        note_use()
         self.rule, self.iterations = rule, iterations
         self.targets: dict[Any, Target] = {}
         self.shared: dict[str, Any] = {}
@@ -98,6 +100,7 @@ class Engine:
             hyper: current values of the hyperparameters that may change from step to step: ``learning_rate`` (float32, or
                 float64 where ``has_float64``) and those given as functions or variables (float64).
         """
+        check_not_forked(self.owner)
         ways = [None if g is None else self._way(x, g) for x, g in zip(targets, gradients, strict=True)]
         ready = [
             None if way is None else prepare(self.owner, x.path, x.weight, g, way)
