@@ -4,13 +4,14 @@ import functools
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from pyadam import xla_flags
 from pyadam.engine.debugging import unwatched
+from pyadam.engine.sharing import shared
 from pyadam.optimizers.kinds import first_line
 
 __all__ = ["Program", "can_compile", "compiles", "inside_xla", "is_single_pass", "makes_one_loop", "single_pass"]
@@ -113,12 +114,23 @@ class Program:
         compiled = compiles(set(devices), jit_compile) or None
         # partial, because TensorFlow's retracing warning would count all programs made from one code object together
         self._function = tf.function(functools.partial(function), jit_compile=compiled, autograph=False)
+        self._shares = bool(compiled)
+        self._shared: dict[Any, Callable[[Sequence[Any]], Any]] = {}  # by the signature of a call
         self._arguments: Any = None
 
     def __call__(self, *arguments: Any) -> Any:
         self._arguments = tf.nest.map_structure(_spec, arguments)
         with unwatched():
-            return self._function(*arguments)
+            if not self._shares or inside_xla():
+                return self._function(*arguments)
+            flat = tf.nest.flatten(arguments)
+            tensors = [tf.convert_to_tensor(value) for value in flat if value is not None]
+            key = tuple(
+                None if value is None else (value.shape, value.dtype) for value in tf.nest.flatten(self._arguments)
+            )
+            if key not in self._shared:
+                self._shared[key] = shared(self._function.get_concrete_function(*arguments))
+            return self._shared[key](tensors)
 
     @property
     def traces(self) -> int:

@@ -341,6 +341,9 @@ def _kinds(kinds: Collection[str]) -> str:
     return ", ".join(sorted(kinds)) or "nothing"
 
 
+_MOST_STEPS = 2**62  # a count of more would soon overflow
+
+
 def check_values(owner: str, state: SavedState, rate: bool) -> None:
     """Checks that the numbers of a state which the mathematics needs make sense.
 
@@ -361,9 +364,8 @@ def check_values(owner: str, state: SavedState, rate: bool) -> None:
             )
         if kind == "iteration" or (kind == "learning_rate" and (entry.label or rate)):
             value = float(np.asarray(entry.read(), dtype=np.float64).reshape(-1)[0]) if entry.read else 0.0
-            whole = kind == "learning_rate" or value == np.floor(value)
-            if not (np.isfinite(value) and value >= 0 and whole):
-                raise ValueError(
-                    f"{owner}: the saved {kind} must be a {'whole ' if kind == 'iteration' else ''}number >= 0, got {value:g}"
-                    f"{WAY_OUT}"
-                )
+            counts = kind == "iteration"
+            fits = value == np.floor(value) and value <= _MOST_STEPS if counts else np.isfinite(value)
+            if not (fits and value >= 0):
+                allowed = "whole number in [0, 2^62]" if counts else "number >= 0"
+                raise ValueError(f"{owner}: the saved {kind} must be a {allowed}, got {value:g}{WAY_OUT}")

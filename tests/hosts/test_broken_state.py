@@ -56,11 +56,14 @@ REFUSED = {
         "learning_rate",
         -0.1,
     ): "Adam: the saved learning_rate must be a number >= 0, got -0.1; to keep the optimizer as it is",
-    ("iteration", -3): "Adam: the saved iteration must be a whole number >= 0, got -3; to keep the optimizer as it is",
+    (
+        "iteration",
+        -3,
+    ): "Adam: the saved iteration must be a whole number in [0, 2^62], got -3; to keep the optimizer as it is",
     (
         "iteration",
         np.inf,
-    ): "Adam: the saved iteration must be a whole number >= 0, got inf; to keep the optimizer as it is",
+    ): "Adam: the saved iteration must be a whole number in [0, 2^62], got inf; to keep the optimizer as it is",
     ("momentum", 1j): "holds complex128 values, which no step can use; to keep the optimizer as it is",
 }
 

@@ -1,10 +1,15 @@
-"""Gradients whose squares are too large for float32 leave the weights finite where Keras' own steps do."""
+"""Huge gradients leave the weights finite where Keras' own steps do; counts of steps may be as large as anybody's patience."""
 
 import json
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from family import EVERY
 from helpers import run_python
+
+import pyadam.tf_keras
 
 PROGRAM = """
 import json, sys
@@ -35,3 +40,31 @@ def test_huge_gradients(host, single_pass):
     for name, (ours, theirs) in json.loads(result.stdout.splitlines()[-1]).items():
         assert np.isfinite(ours).all(), (name, ours)
         assert np.allclose(ours, theirs, rtol=1e-5), (name, ours, theirs)
+
+
+COUNTS = [{}, {"use_ema": True, "ema_overwrite_frequency": 3}, {"gradient_accumulation_steps": 3}]
+
+
+@pytest.mark.sample(6)
+@pytest.mark.parametrize("host", ["keras", "tf_keras"])
+@pytest.mark.parametrize("start", [2**31 - 2, 2**53 - 2, 2**53 + 1, 2**62])
+@pytest.mark.parametrize("given", COUNTS, ids=str)
+@pytest.mark.parametrize("name", EVERY)
+def test_large_counts(name, given, start, host, tmp_path):
+    """Steps go on, are counted one by one, and the count comes back from a checkpoint."""
+    made = tf.Variable if host == "tf_keras" else keras.Variable
+    ours = pyadam.tf_keras if host == "tf_keras" else pyadam
+    v = made(np.ones((3, 2), "float32"))
+    optimizer = getattr(ours, name)(0.1, jit_compile=False, **given)
+    optimizer.build([v])
+    optimizer._iterations.assign(start)
+    for _ in range(4):
+        optimizer.apply_gradients([(tf.fill((3, 2), 0.5), v)])
+    assert int(optimizer._iterations) == start + 4
+    assert np.isfinite(np.array(tf.convert_to_tensor(v))).all()
+    if start + 4 <= 2**62:
+        saved = tf.train.Checkpoint(optimizer=optimizer).write(str(tmp_path / "c"))
+        other = getattr(ours, name)(0.1, jit_compile=False, **given)
+        tf.train.Checkpoint(optimizer=other).read(saved)
+        other.build([v])
+        assert int(other._iterations) == start + 4
