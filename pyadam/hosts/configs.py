@@ -5,9 +5,9 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from pyadam.optimizers.kinds import first_line, shown
+from pyadam.optimizers.kinds import first_line, listed, shown
 
-__all__ = ["object_of", "safely", "unregistered"]
+__all__ = ["check_config", "object_of", "safely", "unregistered"]
 
 
 @contextlib.contextmanager
@@ -22,6 +22,20 @@ def safely(keras: Any) -> Iterator[None]:
     library = importlib.import_module(f"{keras.__name__.partition('.')[0]}.src.saving.serialization_lib")
     with contextlib.nullcontext() if library.in_safe_mode() is False else library.SafeModeScope(True):
         yield
+
+
+def check_config(owner: str, config: Any, *needed: str) -> None:
+    """Refuses what is no config, or lacks an argument.
+
+    Raises:
+        TypeError: it is no dictionary.
+        ValueError: it lacks something.
+    """
+    if not issubclass(type(config), Mapping):
+        raise TypeError(f"{owner}: config must be a dictionary of arguments, got {shown(config)}")
+    for name in needed:
+        if name not in config:
+            raise ValueError(f"{owner}: config must have {name}, got {listed(config)}")
 
 
 def object_of(

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from pyadam.engine import Replicas, assign, undistributed
 from pyadam.hosts import files
-from pyadam.hosts.configs import object_of
+from pyadam.hosts.configs import check_config, object_of
 from pyadam.hosts.contract import untracked
 from pyadam.hosts.given import matched, parted
 from pyadam.hosts.loss_scale import LossScale, divided
@@ -76,6 +76,7 @@ class LossScaleOptimizer(LossScale, Deferring, keras.optimizers.LossScaleOptimiz
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "LossScaleOptimizer":
         """The optimizer of a config, pyadam's or Keras' own, with the inner one; state is not part of it."""
+        check_config(cls.__name__, config, "inner_optimizer")
         read = keras.saving.deserialize_keras_object
         inner = object_of(
             cls.__name__, "inner_optimizer", config["inner_optimizer"], keras.saving, custom_objects, read

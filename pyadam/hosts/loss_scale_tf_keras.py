@@ -10,7 +10,7 @@ import tf_keras
 from tf_keras.src.mixed_precision.loss_scale_optimizer import LossScaleOptimizerV3
 
 from pyadam.engine import Replicas, assign, undistributed
-from pyadam.hosts.configs import object_of
+from pyadam.hosts.configs import check_config, object_of
 from pyadam.hosts.contract import untracked
 from pyadam.hosts.files import mark, marked
 from pyadam.hosts.given import matched, parted
@@ -84,6 +84,7 @@ class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "LossScaleOptimizer":
         """The optimizer of a config, pyadam's or tf_keras' own, with the inner one; state is not part of it."""
+        check_config(cls.__name__, config, "inner_optimizer")
         inner = copy.deepcopy(config["inner_optimizer"])  # tf_keras writes into it
         read = functools.partial(tf_keras.optimizers.deserialize, use_legacy_optimizer=False)
         inner = object_of(cls.__name__, "inner_optimizer", inner, tf_keras.saving, custom_objects, read)

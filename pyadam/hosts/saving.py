@@ -13,7 +13,7 @@ import tensorflow as tf
 from pyadam.engine import assign, memories, undistributed
 from pyadam.hosts import files
 from pyadam.hosts.checkpoint import Described, Numbered
-from pyadam.hosts.configs import object_of, unregistered
+from pyadam.hosts.configs import check_config, object_of, unregistered
 from pyadam.hosts.contract import Contract, bare_path, path, untracked
 from pyadam.hosts.ledger import ITERATION, LEARNING_RATE, in_our_paths
 from pyadam.hosts.state import Entry, Label, SavedState, check_kinds, check_values, fit, numbered, same_variables
@@ -314,6 +314,7 @@ class Saving(Deferring, Contract):
         Raises:
             ValueError: an argument is a function that is not registered with ``keras.saving``.
         """
+        check_config(cls.__name__, config)
         read = importlib.import_module(f"{cls._saving.__name__.partition('.')[0]}.optimizers.schedules").deserialize
         values = {
             name: object_of(cls.__name__, name, value, cls._saving, custom_objects, read)

@@ -296,3 +296,18 @@ def test_exclusions_that_are_no_variables_or_no_expressions():
 def test_the_optimizers_are_not_in_the_package_of_their_parts():
     with pytest.raises(ImportError, match=r"use pyadam\.Adam$"):
         from pyadam.optimizers import Adam  # noqa: F401
+
+
+@pytest.mark.parametrize(
+    "cls", [pyadam.Adam, pyadam.LossScaleOptimizer, pyadam.tf_keras.Adam, pyadam.tf_keras.LossScaleOptimizer]
+)
+@pytest.mark.parametrize("config", [None, 1.0, "Adam", [("learning_rate", 0.1)]])
+def test_what_is_no_config_is_refused(cls, config):
+    with pytest.raises(TypeError, match=f"{cls.__name__}: config must be a dictionary of arguments, got "):
+        cls.from_config(config)
+
+
+@pytest.mark.parametrize("cls", [pyadam.LossScaleOptimizer, pyadam.tf_keras.LossScaleOptimizer])
+def test_a_config_without_its_optimizer_is_refused(cls):
+    with pytest.raises(ValueError, match="LossScaleOptimizer: config must have inner_optimizer, got initial_scale"):
+        cls.from_config({"initial_scale": 2.0})
