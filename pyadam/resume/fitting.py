@@ -141,10 +141,11 @@ class Fit:
             batch: how many batches of the epoch have gone by.
             batches: how many Keras expects, if it knows.
         """
-        dataset = self._dataset()
-        if batches is None or batch >= batches or not isinstance(dataset, tf.data.Dataset):
+        if batches is None or batch >= batches:
             return False
-        return int(dataset.cardinality()) in (batches, tf.data.INFINITE_CARDINALITY)
+        dataset = self._dataset()
+        endless = isinstance(dataset, tf.data.Dataset) and dataset.cardinality() == tf.data.INFINITE_CARDINALITY
+        return endless or self._size() == batches
 
     def _dataset(self) -> Any:
         raise NotImplementedError
@@ -162,6 +163,10 @@ class Fit:
         return bool(getattr(self._adapter(), "_shuffle", True))
 
     def _adapter(self) -> Any:
+        raise NotImplementedError
+
+    def _size(self) -> int | None:
+        """How many batches the data has, if it knows."""
         raise NotImplementedError
 
     def _counts(self) -> dict[str, Any]:
@@ -192,6 +197,10 @@ class Keras3Fit(Fit):
 
     def _dataset(self) -> Any:
         return self._data._distributed_dataset
+
+    def _size(self) -> int | None:
+        size: int | None = self._adapter().num_batches
+        return size
 
     def _newest_of_keras(self) -> Any:
         return self._data._current_iterator
@@ -250,6 +259,10 @@ class TfKerasFit(Fit):
 
         self._model._maybe_load_initial_counters_from_ckpt = counters
         self._data._inferred_steps = position["batches"]  # an end that nobody expects takes another call of the step
+
+    def _size(self) -> int | None:
+        size: int | None = self._adapter().get_size()
+        return size
 
     def _counts(self) -> dict[str, Any]:
         return {"batches": self._data.inferred_steps}

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
+import tensorflow as tf
 from damage import HOSTS, made, save, state
 from helpers import run_python
 
@@ -83,6 +85,20 @@ def test_a_small_file_that_claims_much_is_refused(host, tmp_path):
     with pytest.raises(ValueError, match=r"Adam: the file is damaged: .*claims 4398046511104 bytes and has 0"):
         model.load_weights(str(file))
     assert state(model) == before
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no folder here that nobody can write to")
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("kind", ["keras", "weights.h5", "checkpoint"])
+def test_a_folder_that_cannot_be_written_to_is_an_error_and_training_goes_on(host, kind):
+    """Also for root, who may write wherever else something is read-only."""
+    model = made(host)
+    before = state(model)
+    with pytest.raises((OSError, tf.errors.OpError)):
+        save(model, kind, Path("/proc/self") / ("c" if kind == "checkpoint" else f"m.{kind}"))
+    assert state(model) == before
+    model.fit(np.ones((8, 3)), np.ones((8, 2)), verbose=0)
+    assert int(model.optimizer.iterations) == 3
 
 
 FULL_DISK = """
