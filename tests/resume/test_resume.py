@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
 import time
@@ -95,3 +96,46 @@ def test_a_training_that_is_killed_again_and_again_ends_as_an_unbroken_one(host,
         training(host, folder, seconds=draw.uniform(0, 0.6))
     assert training(host, folder) == unbroken(host, tmp_path_factory.getbasetemp() / f"whole-{host}")
     assert not list(folder.glob("unfinished-*"))
+
+
+def on_workers(host, folder, *stop):
+    """What each of two workers said, or nothing if it was killed."""
+    addresses = []
+    for _ in range(2):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            addresses.append(f"127.0.0.1:{probe.getsockname()[1]}")
+    cluster = {"worker": addresses}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(PROGRAM.with_name("on_workers.py")), host, str(folder), *map(str, stop)],
+            env=os.environ
+            | {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    try:
+        outputs = [process.communicate(timeout=240)[0].splitlines() for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [json.loads(lines[-1]) if lines else None for lines in outputs]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("host", HOSTS)
+def test_workers_resume_alike(host, tmp_path):
+    """One is killed; all go on from the same snapshot. The last bit of metrics may differ: their sums are added in another order."""
+    whole, other = on_workers(host, tmp_path / "whole")
+    assert whole == other
+    survivor, killed = on_workers(host, tmp_path / "run", 1, 2)
+    assert killed is None
+    assert survivor.startswith("UnavailableError")
+    resumed = on_workers(host, tmp_path / "run")
+    assert resumed[0] == resumed[1]
+    assert (resumed[0][0], resumed[0][2]) == (whole[0], whole[2])
+    for name, logs in whole[1].items():
+        assert resumed[0][1][name] == pytest.approx(logs, rel=1e-6)
