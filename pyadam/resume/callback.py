@@ -45,8 +45,8 @@ class Resume(Callback):
     Arrays and ``tf.data`` datasets are resumed without reading what came before. A dataset of a Python generator or with Python
     functions or random operations in it (but for ``shuffle``) can't be, and is refused at the first batch. On several
     workers data can't be positioned; it is read again from the start, which takes a seed (``keras.utils.set_random_seed``) if
-    it is shuffled. So are arrays in tf_keras, if a seed is set. There, the metrics of the epoch that was interrupted may differ
-    in the last bit, because the sums of the workers are added in another order; nothing else does.
+    it is shuffled. So are arrays in tf_keras, if a seed is set. On several workers the metrics of the epoch that was
+    interrupted may differ in the last bit, because the workers' sums are added in another order; nothing else does.
 
     Snapshots are written under another name, flushed to the disk and renamed, so a snapshot is whole or not there. A damaged
     one is skipped. On several workers the first one writes, and all read: the folder must be shared.

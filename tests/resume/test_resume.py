@@ -128,7 +128,7 @@ def on_workers(host, folder, *stop):
 @pytest.mark.long
 @pytest.mark.parametrize("host", HOSTS)
 def test_workers_resume_alike(host, tmp_path):
-    """One is killed; all go on from the same snapshot. The last bit of metrics may differ: their sums are added in another order."""
+    """One is killed; all go on from the same snapshot. The last bit of metrics may differ."""
     whole, other = on_workers(host, tmp_path / "whole")
     assert whole == other
     survivor, killed = on_workers(host, tmp_path / "run", 1, 2)
