@@ -30,7 +30,6 @@ class Optimizer:
         state: its state, with the paths of the variables of its model; None if it was never built.
         scale: None, or the arguments of the loss scale around it.
         scaled: the scale itself and the number of good steps, if they are known.
-        updates: how many steps it took.
     """
 
     name: str
@@ -169,13 +168,22 @@ def _in(twin: Any, state: SavedState, paths: Mapping[str, str]) -> SavedState:
     return SavedState(kept, state.layout, state.names)
 
 
+def _class_of_keras(name: str, host: str) -> tuple[Any, set[str]]:
+    """The class of this name in a generation of Keras, and the names of its arguments.
+
+    Raises:
+        ValueError: there is none.
+    """
+    cls = getattr(importlib.import_module(host).optimizers, name, None)
+    if cls is None:
+        raise ValueError(f"convert: optimizer must be 'pyadam', because {host} has no {name}, got 'keras'")
+    return cls, {each for base in cls.__mro__[:-1] for each in inspect.signature(base.__init__).parameters}
+
+
 def _arguments_of_keras(optimizer: Optimizer, host: str) -> tuple[dict[str, Any], list[str]]:
     """The arguments that the class of this Keras has, and the others."""
-    cls = getattr(importlib.import_module(host).optimizers, optimizer.name, None)
-    if cls is None:
-        raise ValueError(f"convert: optimizer must be 'pyadam', because {host} has no {optimizer.name}, got 'keras'")
+    _, known = _class_of_keras(optimizer.name, host)
     config, lost = dict(optimizer.config), []
-    known = {name for base in cls.__mro__[:-1] for name in inspect.signature(base.__init__).parameters}
     for name in [name for name in config if name not in known]:
         if config.pop(name) is not None and name not in _MARKS:
             lost.append(f"{name}, an argument that {host}'s {optimizer.name} does not have")
@@ -184,8 +192,7 @@ def _arguments_of_keras(optimizer: Optimizer, host: str) -> tuple[dict[str, Any]
 
 def _keras_own(name: str, twin: Any, host: str, variables: Sequence[Any], lost: list[str]) -> Any:
     """Keras' own optimizer with the arguments and the state of ours; what it keeps elsewhere goes to ``lost``."""
-    cls = getattr(importlib.import_module(host).optimizers, name)
-    known = {each for base in cls.__mro__[:-1] for each in inspect.signature(base.__init__).parameters}
+    cls, known = _class_of_keras(name, host)
     own = cls.from_config({each: value for each, value in twin.get_config().items() if each in known})
     own.build(variables)
     theirs, ours = list(own.variables), list(twin.variables)

@@ -15,7 +15,7 @@ from pyadam.interchange.formats import Format, checkpoint_prefix, objects
 from pyadam.interchange.legacy import is_legacy
 from pyadam.interchange.optimizers import Optimizer, described, read_into
 
-__all__ = ["Training", "built", "read"]
+__all__ = ["Training", "built", "compile_arguments", "read"]
 
 
 @dataclass
@@ -68,7 +68,7 @@ def read(path: Path, form: Format, model: Any, with_optimizer: bool) -> Training
     if form.name in ("h5", "saved_model"):
         return _READERS[form.name](path, form, with_optimizer)
     live = _loaded(keras, path) if form.is_whole else _filled(keras, path, form, model)
-    found = Training(form, live, compiled=_compiled(live))
+    found = Training(form, live, compiled=compile_arguments(live))
     optimizer = getattr(live, "optimizer", None)
     if optimizer is None:
         found.lost.append(
@@ -123,7 +123,8 @@ def _refuse_code(path: Path) -> None:
         layers += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
 
 
-def _compiled(model: Any) -> Mapping[str, Any]:
+def compile_arguments(model: Any) -> Mapping[str, Any]:
+    """The loss and the metrics of a model, as configs; nothing if it has none."""
     try:
         return dict(model.get_compile_config() or {})
     except (AttributeError, ValueError, NotImplementedError):
@@ -242,7 +243,7 @@ def _saved_model(path: Path, form: Format, with_optimizer: bool) -> Training:
     import tensorflow as tf
 
     live = _loaded(importlib.import_module(form.host), path)
-    found = Training(form, live, compiled=_compiled(live))
+    found = Training(form, live, compiled=compile_arguments(live))
     optimizer = getattr(live, "optimizer", None)
     if optimizer is None or not with_optimizer:
         found.lost += [] if optimizer else ["the state of the optimizer, which the source does not hold"]

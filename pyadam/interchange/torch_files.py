@@ -92,7 +92,7 @@ def _from_torch(source: Path, read_as: Any, write_as: Any, model: Any, optimizer
 
     from pyadam.interchange.convert import Conversion
     from pyadam.interchange.optimizers import Optimizer, made
-    from pyadam.interchange.reading import built
+    from pyadam.interchange.reading import built, compile_arguments
     from pyadam.interchange.writing import compile_like, write
 
     if model is None:
@@ -123,17 +123,10 @@ def _from_torch(source: Path, read_as: Any, write_as: Any, model: Any, optimizer
     kind, config, entries, more = _optimizer_of(state, {name: (names[name], here[names[name]]) for name in trained})
     described = Optimizer(kind, config, optimizer != "keras", SavedState(entries))
     now, missing = made(described, write_as.host, described.ours, live.trainable_variables, {})
-    lost += more + missing + compile_like(live, now, _loss_of(live), write_as.host)
+    lost += more + missing + compile_like(live, now, compile_arguments(live), write_as.host)
     carried.append(f"{described} (torch's {kind})")
     carried.append(f"its state: {', '.join(sorted(SavedState(entries).kinds))}")
     return Conversion(f"{source} (torch)", str(write_as), carried, lost), lambda target: write(live, write_as, target)
-
-
-def _loss_of(model: Any) -> Mapping[str, Any]:
-    try:
-        return dict(model.get_compile_config() or {})
-    except (AttributeError, ValueError, NotImplementedError):
-        return {}
 
 
 def _part(held: Any, names: Sequence[str], source: Path) -> Any:

@@ -28,8 +28,11 @@ _STATEFUL = (
     "TruncatedNormal",
     "RandomShuffle",
     "Multinomial",
+    "RandomGamma",
+    "RandomPoissonV2",
+    "ParameterizedTruncatedNormal",
+    "RandomCrop",
 )
-_STATEFUL += ("RandomGamma", "RandomPoissonV2", "ParameterizedTruncatedNormal", "RandomCrop")
 
 
 def global_seed() -> int | None:
