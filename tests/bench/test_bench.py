@@ -74,7 +74,7 @@ def trained(tmp_path_factory):
         worker.__exit__()
 
 
-@pytest.mark.sample(16)
+@pytest.mark.sample(8)
 @pytest.mark.parametrize(
     "column",  # the first two AdamW columns are parts of the third
     [pytest.param(c, marks=[pytest.mark.long] * (c in ("adamw", "adamw-clip"))) for c in COLUMNS],
