@@ -1,10 +1,21 @@
 """What the programs share that tests run in processes of their own: named cases, each of which prints what it found."""
 
+import contextlib
 import json
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-__all__ = ["message", "print_cases"]
+__all__ = ["addresses", "message", "print_cases"]
+
+
+def addresses(count: int) -> list[str]:
+    """So many addresses on this machine that nobody listens at; the probes are open at the same time, so all differ."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{probe.getsockname()[1]}" for probe in probes]
 
 
 def message(action: Callable[[], Any]) -> str:

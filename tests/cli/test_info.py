@@ -3,17 +3,18 @@
 import pytest
 
 from pyadam.cli.info import table
+from pyadam.parity import rscript
 from pyadam.parity.rscript import unavailable
 
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A folder with the library of the project's R package, and an Rscript that prints where R is told to look for packages."""
+    """A checkout with the library of the project's R package, and an Rscript that prints where R is told to look for packages."""
     (tmp_path / ".r-lib").mkdir()
     program = tmp_path / "Rscript"
     program.write_text('#!/bin/sh\necho "4.2.2 1.28 $R_LIBS"\n')
     program.chmod(0o755)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(rscript, "LIBRARY", tmp_path / ".r-lib")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("R_LIBS", raising=False)
     return tmp_path

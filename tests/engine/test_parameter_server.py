@@ -2,6 +2,7 @@
 
 import pytest
 from helpers import run_python
+from programs import addresses
 
 
 @pytest.mark.sample(1)
@@ -9,19 +10,14 @@ from helpers import run_python
 def test_a_custom_loop_has_the_bits_of_one_process(host):
     result = run_python(
         f"""
-        import os, socket
+        import os
         import numpy as np, tensorflow as tf
         import {host} as host, pyadam, pyadam.tf_keras
 
         optimizers = pyadam if host.__name__ == "keras" else pyadam.tf_keras
 
-        def free_port():
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                return probe.getsockname()[1]
-
         tasks = [("worker", 0), ("ps", 0), ("ps", 1)]
-        addresses = [f"127.0.0.1:{{free_port()}}" for _ in tasks]
+        addresses = {addresses(3)!r}
         cluster = tf.train.ClusterSpec({{"worker": addresses[:1], "ps": addresses[1:]}})
         servers = [tf.distribute.Server(cluster, job_name=job, task_index=index) for job, index in tasks]
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(cluster, rpc_layer="grpc")

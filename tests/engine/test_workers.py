@@ -5,13 +5,13 @@ import itertools
 import json
 import os
 import random
-import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+from programs import addresses
 
 PROGRAM = Path(__file__).with_name("in_workers.py")
 HOSTS = ["keras", "tf_keras"]
@@ -30,15 +30,9 @@ DIFFERENT = {
 }
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def run(workers, cases, seconds=240, survivors=None, **environment):
     """What each worker found in each case, or the survivors; a worker that was killed found nothing."""
-    cluster = {"worker": [f"127.0.0.1:{free_port()}" for _ in range(workers)]}
+    cluster = {"worker": addresses(workers)}
     processes = []
     for index in range(workers):
         task = {"cluster": cluster, "task": {"type": "worker", "index": index}}

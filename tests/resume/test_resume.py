@@ -4,13 +4,13 @@ import functools
 import json
 import os
 import random
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from programs import addresses
 
 PROGRAM = Path(__file__).with_name("in_fit.py")
 HOSTS = ["keras", "tf_keras"]
@@ -100,12 +100,7 @@ def test_a_training_that_is_killed_again_and_again_ends_as_an_unbroken_one(host,
 
 def on_workers(host, folder, *stop):
     """What each of two workers said, or nothing if it was killed."""
-    addresses = []
-    for _ in range(2):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            addresses.append(f"127.0.0.1:{probe.getsockname()[1]}")
-    cluster = {"worker": addresses}
+    cluster = {"worker": addresses(2)}
     processes = [
         subprocess.Popen(
             [sys.executable, str(PROGRAM.with_name("on_workers.py")), host, str(folder), *map(str, stop)],

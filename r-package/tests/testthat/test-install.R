@@ -70,14 +70,11 @@ test_that("pyadam_info() names the versions", {
 test_that("what is no string is refused before anything is installed", {
   for (value in list(NULL, NA, NA_character_, 1, character(), TRUE)) {
     got <- paste0("got ", deparse(value, nlines = 1))
-    expect_error(
-      install_pyadam(value),
-      paste0('install_pyadam: method must be "auto", "virtualenv", "conda" or what to install, ', got),
-      fixed = TRUE
-    )
+    words <- 'method must be "auto", "virtualenv", "conda" or what to install, '
+    expect_error(install_pyadam(value), paste0(words, got), fixed = TRUE)
     if (!is.null(value)) {
       expect_error(install_pyadam(envname = value), "install_pyadam: envname must be the name or")
-      expect_error(install_pyadam(package = value), "install_pyadam: package must be a source folder")
+      expect_error(install_pyadam(package = value), "package must be a source folder")
     }
   }
 })
