@@ -9,7 +9,7 @@ from pyadam.parity.rscript import unavailable
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A checkout with the library of the project's R package, and an Rscript that prints where R is told to look for packages."""
+    """A checkout with a library of its own, and an Rscript that prints where R is told to look for packages."""
     (tmp_path / ".r-lib").mkdir()
     program = tmp_path / "Rscript"
     program.write_text('#!/bin/sh\necho "4.2.2 1.28 $R_LIBS"\n')
