@@ -26,7 +26,7 @@ def to_json(value: Any) -> Any:
         array = np.asarray(value)
         data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
         kind = "array" if isinstance(value, np.ndarray) else "number"
-        return {_TAG: kind, "dtype": array.dtype.name, "shape": array.shape, "data": data}
+        return {_TAG: kind, "dtype": _name(array.dtype), "shape": array.shape, "data": data}
     if isinstance(value, list):
         return [to_json(each) for each in value]
     if isinstance(value, tuple):
@@ -34,6 +34,14 @@ def to_json(value: Any) -> Any:
     if isinstance(value, dict) and all(isinstance(key, str | int) for key in value):
         return {_TAG: "dict", "items": [[key, to_json(each)] for key, each in value.items()]}
     raise Unsaveable(type(value).__name__)
+
+
+def _name(dtype: Any) -> str:
+    """The name of a dtype, or, where that is another one's (of another order of bytes), its code."""
+    try:
+        return str(dtype.name if np.dtype(dtype.name) == dtype else dtype.str)
+    except TypeError:
+        return str(dtype.str)
 
 
 def from_json(value: Any) -> Any:

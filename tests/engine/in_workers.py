@@ -403,4 +403,5 @@ for _step in range(1, LAST):
 
 if __name__ == "__main__":
     print_cases(CASES, sys.argv[1:])
+    time.sleep(3)  # another worker may not have heard yet how the last case ended
     os._exit(0)  # a cluster with a dead worker waits for it at the end

@@ -52,7 +52,9 @@ def test_a_custom_loop_has_the_bits_of_one_process(host):
         os._exit(0)
         """,
         TF_NUM_INTEROP_THREADS="8",  # the servers live in this process
+        PYTHONFAULTHANDLER="1",
     )
+    assert result.returncode == 0, result
     assert "equal True" in result.stdout, result.stdout + result.stderr
     words = "Adam: table is a ShardedVariable, divided among devices, which is not supported; make the strategy without"
     assert words in result.stdout, result.stdout + result.stderr
