@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tensorflow.python.eager import context
+
 __all__ = ["shared"]
 
 _PROGRAMS: dict[bytes, Any] = {}
@@ -24,7 +26,8 @@ def shared(concrete: Any) -> Callable[[Sequence[Any]], Any]:
     """
     own = concrete.inference_fn
     definition = own.definition
-    if own.call_options.control_captures or _calls_others(definition):  # their names differ from trace to trace
+    # on a cluster functions live in other processes, too; and names of functions within differ from trace to trace
+    if context.context().get_server_def() is not None or own.call_options.control_captures or _calls_others(definition):
         return lambda inputs: concrete._call_flat(list(inputs), concrete.captured_inputs)
     anonymous = type(definition)()
     anonymous.CopyFrom(definition)
@@ -45,7 +48,6 @@ def shared(concrete: Any) -> Callable[[Sequence[Any]], Any]:
 
 def _registered(definition: Any, like: Any) -> Any:
     """A function that TensorFlow keeps, without the graph of the first trace, which holds the variables of its optimizer."""
-    from tensorflow.python.eager import context
     from tensorflow.python.eager.polymorphic_function.atomic_function import AtomicFunction
 
     here = context.context()
