@@ -5,7 +5,7 @@ from helpers import run_python
 from programs import addresses
 
 
-@pytest.mark.sample(1)
+@pytest.mark.long  # its process has ended without a word beside many others, never alone: the cause is being looked for
 @pytest.mark.parametrize("host", ["keras", "tf_keras"])
 def test_a_custom_loop_has_the_bits_of_one_process(host):
     result = run_python(
