@@ -121,7 +121,8 @@ class Program:
     def __call__(self, *arguments: Any) -> Any:
         self._arguments = tf.nest.map_structure(_spec, arguments)
         with unwatched():
-            if not self._shares or tf.executing_eagerly() or inside_xla():  # a call in eager mode is quicker without
+            # a call in eager mode is quicker without; under a strategy threads trace, and nothing is shared
+            if not self._shares or tf.executing_eagerly() or inside_xla() or tf.distribute.has_strategy():
                 return self._function(*arguments)
             flat = tf.nest.flatten(arguments)
             tensors = [tf.convert_to_tensor(value) for value in flat if value is not None]
