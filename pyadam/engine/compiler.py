@@ -4,7 +4,7 @@ import functools
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import tensorflow as tf
@@ -115,7 +115,6 @@ class Program:
         # partial, because TensorFlow's retracing warning would count all programs made from one code object together
         self._function = tf.function(functools.partial(function), jit_compile=compiled, autograph=False)
         self._shares = bool(compiled)
-        self._shared: dict[Any, Callable[[Sequence[Any]], Any]] = {}  # by the signature of a call
         self._arguments: Any = None
 
     def __call__(self, *arguments: Any) -> Any:
@@ -124,14 +123,8 @@ class Program:
             # a call in eager mode is quicker without; under a strategy threads trace, and nothing is shared
             if not self._shares or tf.executing_eagerly() or inside_xla() or tf.distribute.has_strategy():
                 return self._function(*arguments)
-            flat = tf.nest.flatten(arguments)
-            tensors = [tf.convert_to_tensor(value) for value in flat if value is not None]
-            key = tuple(
-                None if value is None else (value.shape, value.dtype) for value in tf.nest.flatten(self._arguments)
-            )
-            if key not in self._shared:
-                self._shared[key] = shared(self._function.get_concrete_function(*arguments))
-            return self._shared[key](tensors)
+            tensors = [tf.convert_to_tensor(each) for each in tf.nest.flatten(arguments) if each is not None]
+            return shared(self._function.get_concrete_function(*arguments))(tensors)
 
     @property
     def traces(self) -> int:

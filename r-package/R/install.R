@@ -97,13 +97,7 @@ default_package <- function() {
 # Converts `package` for pip, which doesn't expand "~" and runs in another folder. A folder may be
 # followed by extras, as in "~/pyadam[tf-keras]".
 as_package <- function(package) {
-  if (!is.character(package) || length(package) == 0 || anyNA(package)) {
-    stop(
-      "install_pyadam: package must be a source folder, a file or a URL, got ",
-      deparse(package, nlines = 1),
-      call. = FALSE
-    )
-  }
+  check_words("package", package, "a source folder, a file or a URL")
   vapply(package, as_one_package, "", USE.NAMES = FALSE)
 }
 

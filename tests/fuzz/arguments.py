@@ -6,17 +6,12 @@ Allowed are an optimizer, schedule or callback that works (weights may be infini
 and a TypeError or ValueError that names the argument; anything else is printed with its case, and the exit status is 1.
 """
 
-import argparse
-import collections
 import contextlib
 import inspect
-import json
-import logging
 import os
 import sys
 import tempfile
 import traceback
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -25,8 +20,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 from hostile import values
-from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis import strategies as st
+from loop import Endings, fuzz
 
 import pyadam.tf_keras
 from pyadam import specs
@@ -130,12 +125,9 @@ def ending(target: Target, given: dict[str, Any], step: bool) -> str:
         return f"{type(error).__name__}: {str(error)[:200]}"
 
 
-def fuzz(cases: int, start: int, only: str = "") -> tuple[collections.Counter[str], dict[str, list[str]]]:
-    """Counts the endings of so many cases, and collects those that are not allowed, by kind."""
-    every = [target for target in targets() if only in target.name]
-    counts: collections.Counter[str] = collections.Counter()
-    wrong: dict[str, list[str]] = collections.defaultdict(list)
-    known = st.sampled_from(every).flatmap(
+def main() -> int:
+    endings = Endings("works", "refused", "huge")
+    known = st.sampled_from(targets()).flatmap(
         lambda target: st.tuples(
             st.just(target),
             st.lists(st.sampled_from(target.names), min_size=1, max_size=2, unique=True).flatmap(
@@ -144,49 +136,17 @@ def fuzz(cases: int, start: int, only: str = "") -> tuple[collections.Counter[st
         )
     )
 
-    @seed(start)
-    @settings(
-        max_examples=cases,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-        verbosity=Verbosity.quiet,
-    )
-    @given(known)
     def case(drawn: tuple[Target, dict[str, tuple[str, Any]]]) -> None:
         target, chosen = drawn
-        counts["cases"] += 1
         given_values = {name: value for name, (_, value) in chosen.items()}
-        result = ending(target, given_values, step=counts["cases"] % 4 == 0)
+        result = ending(target, given_values, step=endings.counts["cases"] % 4 == 0)
         huge = any(isinstance(v, float | int) and abs(v) > 1e6 for v in given_values.values())
-        result = "huge" if result == "not finite" and huge else result
-        short = result if result in ("works", "refused", "huge", "not finite") else "other"
-        counts[short] += 1
-        if short in ("other", "not finite"):
-            kinds = ", ".join(
-                f"{name} = {kind}" + (f" {value!r}" if kind == "number" else "")
-                for name, (kind, value) in chosen.items()
-            )
-            wrong[result].append(f"{target.host} {target.name}: {kinds}")
+        kinds = ", ".join(
+            f"{name} = {kind}" + (f" {value!r}" if kind == "number" else "") for name, (kind, value) in chosen.items()
+        )
+        endings.add("huge" if result == "not finite" and huge else result, f"{target.host} {target.name}: {kinds}")
 
-    case()
-    return counts, wrong
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--cases", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="")
-    options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    logging.disable(logging.CRITICAL)
-    counts, wrong = fuzz(options.cases, options.seed, options.only)
-    for result, found in sorted(wrong.items(), key=lambda each: -len(each[1])):
-        print(f"{len(found):6d}  {result}\n        " + "\n        ".join(sorted(set(found), key=len)[:4]))
-    print(json.dumps(counts))
-    return 1 if wrong else 0
+    return fuzz(endings, case, known)
 
 
 if __name__ == "__main__":

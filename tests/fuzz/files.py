@@ -6,13 +6,9 @@ Allowed are a model that was loaded whole, and an error after which the optimize
 hang, an exception that says nothing) is printed with its case, and the exit status is 1.
 """
 
-import argparse
-import collections
 import json
-import logging
 import os
 import signal
-import sys
 import tempfile
 import traceback
 import warnings
@@ -25,8 +21,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis import strategies as st
+from loop import Endings, fuzz
 
 import pyadam.tf_keras
 
@@ -214,9 +210,8 @@ def ending(made: Any, host: str, form: str, path: Path, wanted: list[bytes]) -> 
     return "whole" if bits(loaded) == wanted else "another state" if form != "keras" else "another config"
 
 
-def fuzz(cases: int, start: int) -> tuple[collections.Counter[str], dict[str, list[str]]]:
-    counts: collections.Counter[str] = collections.Counter()
-    wrong: dict[str, list[str]] = collections.defaultdict(list)
+def main() -> None:
+    endings = Endings("refused", "whole", "nothing there", "not made", "another config", "without optimizer")
     folder = Path(tempfile.mkdtemp())
     saved, targets = {}, {}
     for host in HOSTS:
@@ -227,24 +222,7 @@ def fuzz(cases: int, start: int) -> tuple[collections.Counter[str], dict[str, li
             save(made, form, home / ("c" if form == "checkpoint" else f"m.{form}"))
             saved[host, form] = {file.name: file.read_bytes() for file in home.iterdir()}
 
-    @seed(start)
-    @settings(
-        max_examples=cases,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-        verbosity=Verbosity.quiet,
-    )
-    @given(
-        st.sampled_from(sorted(HOSTS)),
-        st.sampled_from(FORMATS),
-        st.sampled_from(CHANGES),
-        st.integers(0, 200),
-        st.integers(0, 200),
-    )
     def case(host: str, form: str, what: str, place: int, number: int) -> None:
-        counts["cases"] += 1
         home = folder / "changed"
         home.mkdir(exist_ok=True)
         for old in home.iterdir():
@@ -255,37 +233,16 @@ def fuzz(cases: int, start: int) -> tuple[collections.Counter[str], dict[str, li
         made, wanted, fresh = targets[host]
         try:
             said = change(path, form, what, place, number)
-        except Exception:  # h5py can't make this change
-            counts["not made"] += 1
+        except Exception:
+            endings.add("not made", "h5py can't make this change")
             return
-        result = ending(made, host, form, path, wanted)
+        endings.add(ending(made, host, form, path, wanted), f"{host} {form}, {said}")
         if bits(made) != fresh:  # loaded: start again
             targets[host] = model(host, 1), wanted, fresh
-        allowed = ("refused", "whole", "nothing there", "another config", "without optimizer") + (
-            ("another state",) if form == "keras" else ()
-        )
-        short = result if result in allowed else "other"
-        counts[short] += 1
-        if short == "other":
-            wrong[result].append(f"{host} {form}, {said}")
 
-    case()
-    return counts, wrong
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--cases", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    logging.disable(logging.CRITICAL)
-    counts, wrong = fuzz(options.cases, options.seed)
-    for result, found in sorted(wrong.items(), key=lambda each: -len(each[1])):
-        print(f"{len(found):6d}  {result}\n        " + "\n        ".join(sorted(set(found), key=len)[:4]))
-    print(json.dumps(counts))
-    sys.stdout.flush()
-    os._exit(1 if wrong else 0)  # HDF5 may fail at the end
+    chosen = [st.sampled_from(sorted(HOSTS)), st.sampled_from(FORMATS), st.sampled_from(CHANGES)]
+    status = fuzz(endings, case, *chosen, st.integers(0, 200), st.integers(0, 200))
+    os._exit(status)  # HDF5 may fail at the end
 
 
 if __name__ == "__main__":

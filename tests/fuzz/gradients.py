@@ -6,14 +6,9 @@ Allowed are a step, and a TypeError or ValueError that speaks of the gradient or
 state have the bits that they had before; anything else is printed with its case, and the exit status is 1.
 """
 
-import argparse
-import collections
-import json
-import logging
 import os
 import sys
 import traceback
-import warnings
 from typing import Any
 
 import keras
@@ -21,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 from hostile import OBJECTS
-from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis import strategies as st
+from loop import Endings, fuzz
 
 import pyadam.tf_keras
 
@@ -138,53 +133,17 @@ def ending(host: str, name: str, scaled: bool, way: str, make: Any, kind: str, j
     return "works"
 
 
-def fuzz(cases: int, start: int) -> tuple[collections.Counter[str], dict[str, list[str]]]:
-    counts: collections.Counter[str] = collections.Counter()
-    wrong: dict[str, list[str]] = collections.defaultdict(list)
-
-    @seed(start)
-    @settings(
-        max_examples=cases,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-        verbosity=Verbosity.quiet,
-    )
-    @given(
-        st.sampled_from(sorted(HOSTS)),
-        st.sampled_from(OPTIMIZERS),
-        st.booleans(),
-        st.sampled_from(WAYS),
-        GRADIENT,
-        st.sampled_from(LISTS),
-    )
-    def case(host: str, name: str, scaled: bool, way: str, gradient: Any, kind: str) -> None:
-        counts["cases"] += 1
-        jit = counts["cases"] % 10 == 0
-        result = ending(host, name, scaled, way, gradient[1], kind, jit)
-        short = result if result in ("works", "refused") else "other"
-        counts[short] += 1
-        if short == "other":
-            around = ", scaled" * scaled + ", compiled" * jit + f", {kind}" * (way == "another list")
-            wrong[result].append(f"{host} {name}, {way}{around}: {gradient[0]}")
-
-    case()
-    return counts, wrong
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--cases", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    logging.disable(logging.CRITICAL)
-    counts, wrong = fuzz(options.cases, options.seed)
-    for result, found in sorted(wrong.items(), key=lambda each: -len(each[1])):
-        print(f"{len(found):6d}  {result}\n        " + "\n        ".join(sorted(set(found), key=len)[:4]))
-    print(json.dumps(counts))
-    return 1 if wrong else 0
+    endings = Endings("works", "refused")
+
+    def case(host: str, name: str, scaled: bool, way: str, gradient: Any, kind: str) -> None:
+        jit = endings.counts["cases"] % 10 == 0
+        around = ", scaled" * scaled + ", compiled" * jit + f", {kind}" * (way == "another list")
+        result = ending(host, name, scaled, way, gradient[1], kind, jit)
+        endings.add(result, f"{host} {name}, {way}{around}: {gradient[0]}")
+
+    chosen = [st.sampled_from(sorted(HOSTS)), st.sampled_from(OPTIMIZERS), st.booleans(), st.sampled_from(WAYS)]
+    return fuzz(endings, case, *chosen, GRADIENT, st.sampled_from(LISTS))
 
 
 if __name__ == "__main__":
