@@ -167,10 +167,16 @@ class Call:
 
     def gather(self, x: Any) -> Any:
         """The values of all replicas, which have one shape, along a new first axis."""
-        raise NotImplementedError
+        return tf.zeros([self.size, *x.shape], x.dtype) if _empty(x) else self._gather(x)
 
     def exchange(self, x: Any) -> Any:
         """Row k of ``x`` goes to replica k. Returns the rows that this replica receives, in the order of the replicas."""
+        return x if _empty(x) else self._exchange(x)
+
+    def _gather(self, x: Any) -> Any:
+        raise NotImplementedError
+
+    def _exchange(self, x: Any) -> Any:
         raise NotImplementedError
 
     def of_first_worker(self, values: Sequence[Any]) -> list[Any]:
@@ -187,6 +193,11 @@ class Call:
         length = tf.size(x)
         rows = tf.reshape(tf.pad(x, [[0, -length % self.size]]), [self.size, -1])
         return tf.ensure_shape(tf.reshape(self.gather(self.reduce_scatter(rows)), [-1])[:length], x.shape)
+
+
+def _empty(x: Any) -> bool:
+    """Whether a tensor is known to have no elements: TensorFlow's collectives end the process then."""
+    return bool(x.shape.num_elements() == 0)
 
 
 def _in_order(values: Any) -> Any:
@@ -227,12 +238,10 @@ class AtOnce(Call):
             ordering_token=[self._token],
         )
 
-    def gather(self, x: Any) -> Any:
-        """The values of all replicas, along a new first axis."""
+    def _gather(self, x: Any) -> Any:
         return self._collective(tf.raw_ops.CollectiveGatherV2, x[None])
 
-    def exchange(self, x: Any) -> Any:
-        """The rows that the replicas send to this one."""
+    def _exchange(self, x: Any) -> Any:
         return self._collective(tf.raw_ops.CollectiveAllToAllV2, x)
 
 
@@ -249,16 +258,14 @@ class InTurn(Call):
         super().__init__(replicas, number)
         self._calls = calls
 
-    def gather(self, x: Any) -> Any:
-        """The values of all replicas, along a new first axis."""
+    def _gather(self, x: Any) -> Any:
         context = tf.distribute.get_replica_context()
         several = self.workers > 1
         found = context.all_gather(x[None], axis=0) if several else tf.stack(context.merge_call(_all_of, args=(x,)))
         self._calls.assign(self.number)
         return found
 
-    def exchange(self, x: Any) -> Any:
-        """The rows that the replicas send to this one."""
+    def _exchange(self, x: Any) -> Any:
         place = int(tf.distribute.get_replica_context().replica_id_in_sync_group)
         return self.gather(x)[:, place]
 

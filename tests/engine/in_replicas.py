@@ -77,11 +77,11 @@ SHAPES = ((3, 4), (5,), (), (70, 70), (20, 3))
 STEPS = 50
 
 
-def draw(dtype: str) -> tuple[list[np.ndarray], list[list[list[np.ndarray]]], list[list[np.ndarray]]]:
+def draw(dtype: str, shapes: Any) -> tuple[list[np.ndarray], list[list[list[np.ndarray]]], list[list[np.ndarray]]]:
     """First values; gradients by step, replica and variable; rows of the last one's by step and replica."""
     rng = np.random.default_rng(0)
-    start = [rng.normal(size=shape) for shape in SHAPES]
-    gradients = [[[rng.normal(size=shape) for shape in SHAPES] for _ in range(N)] for _ in range(STEPS)]
+    start = [rng.normal(size=shape) for shape in shapes]
+    gradients = [[[rng.normal(size=shape) for shape in shapes] for _ in range(N)] for _ in range(STEPS)]
     rows = [[rng.integers(0, 20, size=4 + replica) for replica in range(N)] for _ in range(STEPS)]
     typed = [[[g.astype(dtype) for g in each] for each in step] for step in gradients]
     return [w.astype(dtype) for w in start], typed, rows
@@ -105,10 +105,15 @@ def sum_of(gradients: Sequence[Any]) -> Any:
 
 
 def as_one_process(
-    make: Any, dtype: str = "float32", graph: bool = True, sparse: bool = False, none: bool = False
+    make: Any,
+    dtype: str = "float32",
+    graph: bool = True,
+    sparse: bool = False,
+    none: bool = False,
+    shapes: Any = SHAPES,
 ) -> Any:
     """Trains on replicas and in one process, and compares the bits of weights and state."""
-    start, gradients, rows = draw("float32" if dtype in ("bfloat16", "float16") else dtype)
+    start, gradients, rows = draw("float32" if dtype in ("bfloat16", "float16") else dtype, shapes)
 
     def gradients_of(step: int, replica: int) -> list[Any]:
         found = [tf.cast(g, dtype) for g in gradients[step][replica]]
@@ -182,6 +187,13 @@ case("bits sharded eager, norm", lambda: pyadam.Adam(0.01, shard_state=True, glo
 )
 case("bits sharded missing", lambda: pyadam.Adam(0.01, shard_state=True), "float32", False, False, True)(as_one_process)
 case("bits missing", lambda: pyadam.Adam(0.01), "float32", False, False, True)(as_one_process)
+for _name, _arguments in {"": {}, "sharded ": {"shard_state": True}}.items():
+    for _graph in (True, False):
+        case(
+            f"bits {_name}nothing{'' if _graph else ', eager'}",
+            lambda given=_arguments: pyadam.Adam(0.01, global_clipnorm=1.0, **given),
+            *("float32", _graph, False, False, ((0, 3), (0,))),
+        )(as_one_process)
 
 # --- fit, files, callbacks -----------------------------------------------------------------------------------------------
 
