@@ -120,8 +120,8 @@ class Program:
     def __call__(self, *arguments: Any) -> Any:
         self._arguments = tf.nest.map_structure(_spec, arguments)
         with unwatched():
-            # a call in eager mode is quicker without; under a strategy threads trace, and nothing is shared
-            if not self._shares or tf.executing_eagerly() or inside_xla() or tf.distribute.has_strategy():
+            # a call in eager mode is quicker without
+            if not self._shares or tf.executing_eagerly() or inside_xla():
                 return self._function(*arguments)
             tensors = [tf.convert_to_tensor(each) for each in tf.nest.flatten(arguments) if each is not None]
             return shared(self._function.get_concrete_function(*arguments))(tensors)

@@ -107,7 +107,7 @@ class Case:
 TOGETHER: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
     ("decay, clipnorm, loss scale", {"weight_decay": 0.01, "clipnorm": 0.5, "loss_scale_factor": 128.0}, {}),
     (
-        "EMA, global_clipnorm, uncompiled, sharded",
+        "EMA, global_clipnorm, uncompiled",
         {
             "use_ema": True,
             "ema_momentum": 0.9,
@@ -115,13 +115,12 @@ TOGETHER: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
             "global_clipnorm": 0.5,
             "jit_compile": False,
             "name": "another_name",
-            "shard_state": True,  # which does something on several replicas
         },
         {},
     ),
     (
-        "accumulate, clipvalue, bfloat16 slots",
-        {"gradient_accumulation_steps": 4, "clipvalue": 0.1, "slot_dtype": "bfloat16"},
+        "accumulate, clipvalue, bfloat16 slots, sharded",  # several replicas divide the state
+        {"gradient_accumulation_steps": 4, "clipvalue": 0.1, "slot_dtype": "bfloat16", "shard_state": True},
         {"dtypes": ("float32",)},
     ),
 )
@@ -217,6 +216,8 @@ def random_cases(count: int, seed: int) -> list[Case]:
             value = drawn(rng, name, argument.metadata["kind"], argument.default)
             if rng.random() < 0.35:
                 given |= {**NEEDS.get(name, {}), name: value}
+        if given.get("jit_compile") is False:
+            given.pop("shard_state", None)  # docs/numerics.md, "How equal is the same?": an element would lie elsewhere in its tensor
         clips = [name for name in ("clipnorm", "clipvalue", "global_clipnorm") if name in given]
         for clip in rng.permutation(clips)[1:]:
             del given[clip]
