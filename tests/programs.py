@@ -2,11 +2,14 @@
 
 import contextlib
 import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-__all__ = ["addresses", "message", "print_cases"]
+__all__ = ["addresses", "message", "on_workers", "print_cases"]
 
 
 def addresses(count: int) -> list[str]:
@@ -16,6 +19,39 @@ def addresses(count: int) -> list[str]:
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
         return [f"127.0.0.1:{probe.getsockname()[1]}" for probe in probes]
+
+
+def on_workers(
+    workers: int, *command: Any, seconds: float = 240, survivors: int | None = None, **environment: str
+) -> list[list[str]]:
+    """The lines that a program of Python prints on each of some workers, or on those that come to an end.
+
+    Args:
+        workers: how many.
+        command: the program and its arguments.
+        seconds: how long to wait for each.
+        survivors: how many of them end by themselves, the first ones; all, if not given.
+        environment: variables for all.
+    """
+    cluster = {"worker": addresses(workers)}
+    processes = []
+    for index in range(workers):
+        task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, *map(str, command)],
+                env=os.environ | {"TF_CONFIG": json.dumps(task)} | environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+        )
+    try:
+        return [process.communicate(timeout=seconds)[0].splitlines() for process in processes[:survivors]]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
 
 
 def message(action: Callable[[], Any]) -> str:

@@ -3,15 +3,12 @@
 import functools
 import itertools
 import json
-import os
 import random
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
-from programs import addresses
+from programs import on_workers
 
 PROGRAM = Path(__file__).with_name("in_workers.py")
 HOSTS = ["keras", "tf_keras"]
@@ -32,26 +29,8 @@ DIFFERENT = {
 
 def run(workers, cases, seconds=240, survivors=None, **environment):
     """What each worker found in each case, or the survivors; a worker that was killed found nothing."""
-    cluster = {"worker": addresses(workers)}
-    processes = []
-    for index in range(workers):
-        task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, str(PROGRAM), *cases],
-                env=os.environ | {"TF_CONFIG": json.dumps(task)} | environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-            )
-        )
-    try:
-        outputs = [process.communicate(timeout=seconds)[0] for process in processes[:survivors]]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
-    lines = [[line.split("\t") for line in output.splitlines() if "\t" in line] for output in outputs]
+    printed = on_workers(workers, PROGRAM, *cases, seconds=seconds, survivors=survivors, **environment)
+    lines = [[line.split("\t") for line in each if "\t" in line] for each in printed]
     return [{name: json.loads(result) for name, result in each} for each in lines]
 
 

@@ -66,6 +66,6 @@ def fuzz(endings: Endings, case: Callable[..., None], *drawn: st.SearchStrategy[
     run()
     for ending, found in sorted(endings.wrong.items(), key=lambda each: -len(each[1])):
         print(f"{len(found):6d}  {ending}\n        " + "\n        ".join(sorted(set(found), key=len)[:4]))
-    print(json.dumps(endings.counts))
+    print(json.dumps(endings.counts), flush=True)
     sys.stdout.flush()
     return 1 if endings.wrong else 0

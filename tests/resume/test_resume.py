@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from programs import addresses
+from programs import on_workers
 
 PROGRAM = Path(__file__).with_name("in_fit.py")
 HOSTS = ["keras", "tf_keras"]
@@ -98,38 +98,22 @@ def test_a_training_that_is_killed_again_and_again_ends_as_an_unbroken_one(host,
     assert not list(folder.glob("unfinished-*"))
 
 
-def on_workers(host, folder, *stop):
+def resumed_on_workers(host, folder, *stop):
     """What each of two workers said, or nothing if it was killed."""
-    cluster = {"worker": addresses(2)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(PROGRAM.with_name("on_workers.py")), host, str(folder), *map(str, stop)],
-            env=os.environ
-            | {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        for index in range(2)
-    ]
-    try:
-        outputs = [process.communicate(timeout=240)[0].splitlines() for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    return [json.loads(lines[-1]) if lines else None for lines in outputs]
+    printed = on_workers(2, PROGRAM.with_name("on_workers.py"), host, folder, *stop)
+    return [json.loads(lines[-1]) if lines else None for lines in printed]
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("host", HOSTS)
 def test_workers_resume_alike(host, tmp_path):
     """One is killed; all go on from the same snapshot. The last bit of metrics may differ."""
-    whole, other = on_workers(host, tmp_path / "whole")
+    whole, other = resumed_on_workers(host, tmp_path / "whole")
     assert whole == other
-    survivor, killed = on_workers(host, tmp_path / "run", 1, 2)
+    survivor, killed = resumed_on_workers(host, tmp_path / "run", 1, 2)
     assert killed is None
     assert survivor.startswith("UnavailableError")
-    resumed = on_workers(host, tmp_path / "run")
+    resumed = resumed_on_workers(host, tmp_path / "run")
     assert resumed[0] == resumed[1]
     assert (resumed[0][0], resumed[0][2]) == (whole[0], whole[2])
     for name, logs in whole[1].items():
