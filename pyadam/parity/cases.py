@@ -217,7 +217,7 @@ def random_cases(count: int, seed: int) -> list[Case]:
             if rng.random() < 0.35:
                 given |= {**NEEDS.get(name, {}), name: value}
         if given.get("jit_compile") is False:
-            given.pop("shard_state", None)  # where an element lies in its tensor shows in uncompiled steps: docs/numerics.md
+            given.pop("shard_state", None)  # uncompiled steps depend on where in a tensor an element lies
         clips = [name for name in ("clipnorm", "clipvalue", "global_clipnorm") if name in given]
         for clip in rng.permutation(clips)[1:]:
             del given[clip]

@@ -13,11 +13,7 @@ from programs import on_workers
 PROGRAM = Path(__file__).with_name("in_workers.py")
 HOSTS = ["keras", "tf_keras"]
 EQUAL = ["loop", "eager", "accumulation, averages", "fit", "function", "overflow", "sharded", "another model before"]
-QUICK = [
-    "keras fit",
-    "keras sharded",
-    "tf_keras loop",
-]
+QUICK = ["train", "keras fit", "keras sharded", "tf_keras loop"]
 DIFFERENT = {
     "mismatch argument": ("learning_rate=0.01", "learning_rate=0.02"),
     "mismatch class": ("Adam", "Nadam"),
@@ -41,8 +37,9 @@ REFUSED = [f"{host} {name}" for host, name in itertools.product(HOSTS, DIFFERENT
 @functools.cache
 def found(workers, quick):
     """What the workers found in the quick cases, or in the others."""
-    chosen = [name for name in [*EVERY, *REFUSED] if (name in QUICK or name in REFUSED[:3]) is quick]
-    return run(workers, chosen, seconds=900)
+    chosen = [name for name in ["train", *EVERY, *REFUSED] if (name in QUICK or name in REFUSED[:3]) is quick]
+    with tempfile.TemporaryDirectory() as folder:
+        return run(workers, chosen, seconds=900, CHECKPOINTS=folder)
 
 
 def cases(names):
@@ -112,12 +109,6 @@ def test_patterns_and_numbers_of_rows_may_change_at_any_step(workers):
     assert all(worker["many patterns"]["equal"] for worker in each), each
 
 
-@functools.cache
-def unbroken():
-    with tempfile.TemporaryDirectory() as folder:
-        return run(2, ["train"], CHECKPOINTS=folder)[0]["train"]["facts"]
-
-
 @pytest.mark.parametrize(
     "step", [21, *(pytest.param(step, marks=pytest.mark.long) for step in random.Random(0).sample(range(1, 40), 19))]
 )
@@ -127,7 +118,7 @@ def test_a_killed_worker_ends_the_others_and_a_restart_has_the_bits_of_an_unbrok
     assert survivor[f"die {step}"]["error"] == "UnavailableError", survivor
     assert survivor[f"die {step}"]["seconds"] < 30
     resumed = run(2, ["train"], CHECKPOINTS=str(tmp_path))
-    assert [worker["train"] for worker in resumed] == [{"start": step // 8 * 8, "facts": unbroken()}] * 2
+    assert [worker["train"] for worker in resumed] == [{"start": step // 8 * 8, "facts": found(2, True)[0]["train"]["facts"]}] * 2
 
 
 @pytest.mark.long

@@ -53,7 +53,7 @@ def goes_on(make_optimizer, ours, source, target, tmp_path):
     return found
 
 
-@pytest.mark.sample(5)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("target", TARGETS, ids="-".join)
 @pytest.mark.parametrize("source", SOURCES, ids="-".join)
 @pytest.mark.parametrize("ours", [True, False], ids=["pyadam", "Keras"])
@@ -63,14 +63,14 @@ def test_any_format_into_any_other(ours, source, target, tmp_path):
     goes_on(lambda k, classes: classes.Adam(0.05), ours, source, target, tmp_path)
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("pair", OTHERS, ids="-".join)
 @pytest.mark.parametrize("name", [name for name in EVERY if name != "Adam"])
 def test_any_optimizer(name, pair, tmp_path):
     goes_on(lambda k, classes: getattr(classes, name)(0.05), True, pair[:2], pair[2:], tmp_path)
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("pair", OTHERS, ids="-".join)
 @pytest.mark.parametrize(("name", "given"), ARGUMENTS, ids=[f"{name} {' '.join(given)}" for name, given in ARGUMENTS])
 def test_arguments(name, given, pair, tmp_path):
@@ -168,7 +168,7 @@ def test_a_model_that_computes_something_else_is_not_written(tmp_path):
 # --- what can't be carried -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.sample(6)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     ("name", "given"),
     [

@@ -16,7 +16,7 @@ PROGRAM = Path(__file__).with_name("in_fit.py")
 HOSTS = ["keras", "tf_keras"]
 KINDS = ["arrays", "arrays in order", "dataset", "steps", "steps of all", "unknown length", "several steps", "eager"]
 KINDS += ["without seed", "more epochs", "stopped early", "under replicas"]
-QUICK = ["keras dataset", "keras stopped early", "tf_keras arrays"]
+QUICK = ["keras stopped early", "tf_keras arrays"]
 
 
 @functools.cache
