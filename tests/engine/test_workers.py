@@ -118,7 +118,9 @@ def test_a_killed_worker_ends_the_others_and_a_restart_has_the_bits_of_an_unbrok
     assert survivor[f"die {step}"]["error"] == "UnavailableError", survivor
     assert survivor[f"die {step}"]["seconds"] < 30
     resumed = run(2, ["train"], CHECKPOINTS=str(tmp_path))
-    assert [worker["train"] for worker in resumed] == [{"start": step // 8 * 8, "facts": found(2, True)[0]["train"]["facts"]}] * 2
+    assert [worker["train"] for worker in resumed] == [
+        {"start": step // 8 * 8, "facts": found(2, True)[0]["train"]["facts"]}
+    ] * 2
 
 
 @pytest.mark.long

@@ -7,6 +7,7 @@ and a TypeError or ValueError that names the argument; anything else is printed 
 """
 
 import contextlib
+import functools
 import inspect
 import os
 import sys
@@ -47,12 +48,12 @@ class Target(NamedTuple):
     host: str
     name: str
     call: Callable[..., Any]
-    names: list[str]
+    names: tuple[str, ...]
 
 
-def names_of(function: Callable[..., Any]) -> list[str]:
+def names_of(function: Callable[..., Any]) -> tuple[str, ...]:
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return [each.name for each in inspect.signature(function).parameters.values() if each.kind in kinds]
+    return tuple(each.name for each in inspect.signature(function).parameters.values() if each.kind in kinds)
 
 
 def targets() -> list[Target]:
@@ -73,9 +74,9 @@ def targets() -> list[Target]:
     return found
 
 
-def settable(ours: Any, name: str) -> list[str]:
+def settable(ours: Any, name: str) -> tuple[str, ...]:
     made = getattr(ours, name)()
-    return [each for each in made.get_config() if isinstance(getattr(type(made), each, None), property)]
+    return tuple(each for each in made.get_config() if isinstance(getattr(type(made), each, None), property))
 
 
 def setting(ours: Any, name: str) -> Callable[..., Any]:
@@ -125,16 +126,25 @@ def ending(target: Target, given: dict[str, Any], step: bool) -> str:
         return f"{type(error).__name__}: {str(error)[:200]}"
 
 
+# cached, because hypothesis looks into each new strategy for longer than a call takes
+
+
+@functools.cache
+def calls(target: Target) -> st.SearchStrategy[tuple[Target, dict[str, tuple[str, Any]]]]:
+    """The target and hostile values for one or two of its arguments."""
+    names = st.lists(st.sampled_from(target.names), min_size=1, max_size=2, unique=True)
+    return st.tuples(st.just(target), names.flatmap(lambda each: hostile_values(tuple(each))))
+
+
+@functools.cache
+def hostile_values(names: tuple[str, ...]) -> st.SearchStrategy[dict[str, tuple[str, Any]]]:
+    """A value for each of these arguments."""
+    return st.fixed_dictionaries({name: values() for name in names})
+
+
 def main() -> int:
     endings = Endings("works", "refused", "huge")
-    known = st.sampled_from(targets()).flatmap(
-        lambda target: st.tuples(
-            st.just(target),
-            st.lists(st.sampled_from(target.names), min_size=1, max_size=2, unique=True).flatmap(
-                lambda names: st.fixed_dictionaries({name: values() for name in names})
-            ),
-        )
-    )
+    known = st.sampled_from(targets()).flatmap(calls)
 
     def case(drawn: tuple[Target, dict[str, tuple[str, Any]]]) -> None:
         target, chosen = drawn

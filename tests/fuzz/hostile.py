@@ -242,6 +242,7 @@ NUMBERS = [
 NUMBERS += [2**31 - 1, 2**31, 2**53 + 1, 2**63 - 1, math.nan, math.inf, -math.inf]
 
 
+@functools.cache
 def values():
     """Pairs of the kind of a value and the value."""
     objects = st.sampled_from(sorted(OBJECTS)).map(lambda kind: (kind, OBJECTS[kind]()))
