@@ -18,7 +18,7 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 
-LONGEST = ("upstream", "test_workers", "test_replicas", "test_resume", "test_convert")  # they start first
+LONGEST = ("upstream", "test_workers", "test_replicas", "test_resume", "test_convert", "test_fuzz")  # they start first
 
 
 @pytest.hookimpl(tryfirst=True)
