@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from pyadam._version import __version__
-from pyadam.engine import Replicas, mirrors, native
+from pyadam.engine import Replicas, components, mirrors, native
 from pyadam.optimizers.kinds import Choice, Count, Kind, Name
 from pyadam.resume import others, randomness
 from pyadam.resume.fitting import Fit, running_fit
@@ -17,6 +17,7 @@ from pyadam.resume.snapshots import Snapshot, Snapshots
 __all__ = ["Resume"]
 
 MODEL = "model"  # the name of the checkpoint of model and optimizer
+REPLICAS = "replicas"  # and of that of each replica's own variables
 
 
 class Callback(keras.callbacks.Callback):  # type: ignore[misc]
@@ -57,7 +58,6 @@ class Resume(Callback):
         keep: how many snapshots stay.
 
     Raises:
-        NotImplementedError: in ``fit``: there are several replicas in this process.
         TypeError: an argument of another type.
         ValueError: an argument out of range; in ``fit``: a model that is not built, another model than the saved one, data that
             can't be resumed, or snapshots none of which can be read.
@@ -82,11 +82,6 @@ class Resume(Callback):
         """Looks for a snapshot, and makes ``fit`` begin there."""
         model = self.model
         fit = running_fit(model)
-        local = len(mirrors(model.distribute_strategy))
-        if local > 1:
-            raise NotImplementedError(
-                f"Resume: {local} replicas in one process are not supported; workers with one device each are"
-            )
         if not model.built:
             raise ValueError(
                 "Resume: the model must be built before fit(); give it an Input layer, or call model.build(input_shape)"
@@ -140,6 +135,7 @@ class _Training:
         self.found: Snapshot | None = None
         self._callbacks: list[Any] = fit.callbacks
         self._start: dict[str, dict[str, Any]] | None = None
+        self._replicas = max(1, len(mirrors(model.distribute_strategy)))
         self._commit: Callable[[], None] | None = None  # makes what was written last a snapshot to resume from
         self.epoch, self._last_batch, self._checked = 0, 0, False
 
@@ -156,6 +152,11 @@ class _Training:
             return
         facts, epochs = self.found.facts, self._settings.params.get("epochs", 1)
         self._check_model(facts["variables"])
+        if facts.get("replicas", 1) != self._replicas:
+            raise ValueError(
+                f"Resume: the number of replicas in a process was {facts.get('replicas', 1)} in the saved training and is "
+                f"{self._replicas} now; take the same devices, or another folder"
+            )
         epoch, batch = facts["epoch"], facts["batch"]
         at = f"epoch {epoch + 1}" + (f", after batch {batch}" if batch else "")
         if facts["stopped"] or epoch >= epochs:
@@ -200,6 +201,8 @@ class _Training:
             optimizer.build(self._model.trainable_variables)
         self._build_metrics()
         self._checkpoint().read(self.found.file(MODEL)).assert_existing_objects_matched()
+        if self._replicas > 1:
+            self._of_each_replica().read(self.found.file(REPLICAS)).assert_consumed()
         if facts["batch"] == 0:  # they are those of the epoch before
             self._model.reset_metrics()
         others.restore(self._callbacks, facts["callbacks"])
@@ -214,13 +217,20 @@ class _Training:
 
     def _checkpoint(self) -> Any:
         """What is saved of model and optimizer."""
+        held, metrics = self._held()
+        return tf.train.Checkpoint(model=self._model, optimizer=self._model.optimizer, variables=held, metrics=metrics)
+
+    def _held(self) -> tuple[list[Any], list[Any]]:
+        """The variables of the model and of what draws random numbers, and those of metrics."""
         model = self._model
         counter = [model._train_counter] if hasattr(model, "_train_counter") else []
-        held = [*self._variables(), *counter, *randomness.variables(model)]
         metrics = {id(v): v for each in model.metrics for v in map(native, each.variables)}
-        return tf.train.Checkpoint(
-            model=model, optimizer=model.optimizer, variables=held, metrics=list(metrics.values())
-        )
+        return [*self._variables(), *counter, *randomness.variables(model)], list(metrics.values())
+
+    def _of_each_replica(self) -> Any:
+        """What each replica of this process has by itself: a checkpoint holds the mean or the sum of averages and metrics."""
+        every = [part for variables in self._held() for v in variables for part in components(v)]
+        return tf.train.Checkpoint(variables=list({id(part): part for part in every}.values()))
 
     def _variables(self) -> list[Any]:
         """The variables of the model, without those of its metrics."""
@@ -263,12 +273,15 @@ class _Training:
 
         def fill(folder: Path) -> dict[str, Any]:
             self._checkpoint().write(str(folder / MODEL))
+            if self._replicas > 1:
+                self._of_each_replica().write(str(folder / REPLICAS))
             return {
                 "pyadam": __version__,
                 "epoch": epoch,
                 "batch": batch,
                 "position": self.fit.save(folder),
                 "variables": self._described(),
+                "replicas": self._replicas,
                 "generators": randomness.state_of_generators(),
                 "callbacks": others.changed(self._callbacks, self._start or {}),
                 "stopped": bool(self._model.stop_training) and batch == 0,

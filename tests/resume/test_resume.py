@@ -15,7 +15,14 @@ from programs import on_workers
 PROGRAM = Path(__file__).with_name("in_fit.py")
 HOSTS = ["keras", "tf_keras"]
 KINDS = ["arrays", "arrays in order", "dataset", "steps", "steps of all", "unknown length", "several steps", "eager"]
-KINDS += ["without seed", "more epochs", "stopped early", "under replicas"]
+KINDS += ["without seed", "more epochs", "stopped early"]
+KINDS += [
+    "arrays, replicas",
+    "dataset, replicas",
+    "steps, replicas",
+    "several steps, replicas",
+    "another number of replicas",
+]
 QUICK = ["keras stopped early", "tf_keras arrays"]
 
 
