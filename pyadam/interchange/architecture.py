@@ -10,6 +10,7 @@ import numpy as np
 from pyadam.hosts.configs import safely
 from pyadam.hosts.contract import bare_path
 from pyadam.hosts.state import same_variables
+from pyadam.optimizers.kinds import first_line
 
 __all__ = ["NotTranslated", "pairs", "translated"]
 
@@ -45,7 +46,7 @@ def translated(model: Any, host: str, other: str) -> Any:
         if not made.built:
             made.build(model.input_shape)
     except Exception as error:  # whatever a layer says of arguments that it does not know
-        raise NotTranslated(str(error).partition("\n")[0][:300]) from error
+        raise NotTranslated(first_line(error)[:300]) from error
     carry(model, made, other)
     _check_alike(model, made)
     return made

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pyadam.interchange.formats import Format
+from pyadam.optimizers.kinds import first_line
 
 __all__ = ["compile_like", "write"]
 
@@ -27,7 +28,7 @@ def compile_like(model: Any, optimizer: Any, compiled: Mapping[str, Any], host: 
     except (ValueError, TypeError, AttributeError) as error:
         model.compile(optimizer=optimizer)
         return [
-            f"the loss and the metrics ({str(error).partition(chr(10))[0][:100]}): compile the model with them again"
+            f"the loss and the metrics ({first_line(error)[:100]}): compile the model with them again"
         ]
     return []
 
