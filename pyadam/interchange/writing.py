@@ -27,9 +27,7 @@ def compile_like(model: Any, optimizer: Any, compiled: Mapping[str, Any], host: 
         model.compile(optimizer=optimizer, **{name: _objects(each, keras) for name, each in given.items()})
     except (ValueError, TypeError, AttributeError) as error:
         model.compile(optimizer=optimizer)
-        return [
-            f"the loss and the metrics ({first_line(error)[:100]}): compile the model with them again"
-        ]
+        return [f"the loss and the metrics ({first_line(error)[:100]}): compile the model with them again"]
     return []
 
 
