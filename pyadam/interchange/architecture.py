@@ -45,10 +45,12 @@ def translated(model: Any, host: str, other: str) -> Any:
             made = getattr(keras, kind).from_config(_layers(model.get_config(), keras, other))
         if not made.built:
             made.build(model.input_shape)
-    except Exception as error:  # whatever a layer says of arguments that it does not know
+        carry(model, made, other)
+        _check_alike(model, made)
+    except NotTranslated:
+        raise
+    except Exception as error:  # whatever a layer says of arguments that it does not know, or of small inputs
         raise NotTranslated(first_line(error)[:300]) from error
-    carry(model, made, other)
-    _check_alike(model, made)
     return made
 
 

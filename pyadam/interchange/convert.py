@@ -62,8 +62,8 @@ def convert(
             built and compiled; or a file with the model. Without it the other generation's model is made from the config.
         to: the generation that is to read the target, "keras" or "tf_keras"; by default Keras 3, and tf_keras for ``.h5``.
         optimizer: "same", "pyadam" or "keras": whose class is in the target; "none" carries the weights alone.
-        weights: for torch: the path in Keras of each of torch's names.
-        check: only look.
+        weights: for torch: the path in Keras of each of torch's names, in the order of the torch model's parameters.
+        check: report what would be carried, without writing anything.
 
     Returns:
         what was carried and what was not. What can't be carried is a warning, too, before anything is written.
@@ -77,7 +77,9 @@ def convert(
         >>> import pyadam
         >>> print(pyadam.convert("trained-in-2022.h5", "trained.keras"))  # doctest: +SKIP
     """
-    source, target = Path(source), Path(target)
+    source, target = (
+        path if path.name else path.absolute() for path in (Path(source), Path(target))
+    )  # "." has no name
     for name, value, allowed in (("to", to, (None, *HOSTS)), ("optimizer", optimizer, OPTIMIZERS)):
         if value not in allowed:
             raise ValueError(f"convert: {name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")

@@ -13,10 +13,10 @@ from pyadam.hosts.state import Entry, Label, SavedState
 from pyadam.interchange.legacy import is_legacy, state_of_legacy
 from pyadam.optimizers import SPECS
 
-__all__ = ["Optimizer", "described", "made", "read_into"]
+__all__ = ["MARKS", "Optimizer", "described", "made", "read_into"]
 
 ITERATION = Label("iteration")
-_MARKS = ("is_legacy_optimizer", "jit_compile", "name", "decay")  # in configs, and no argument of an update
+MARKS = ("is_legacy_optimizer", "jit_compile", "name", "decay")  # in configs, and no argument of an update
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def described(optimizer: Any, host: str, variables: Sequence[Any]) -> Optimizer:
         return Optimizer(name, config, True, optimizer._state() if optimizer.built else None)
     twin = twin_of(name, config, host, variables)
     values = [np.array(v.numpy()) for v in optimizer.variables]
-    if len(values) > 2 or not variables:
+    if getattr(optimizer, "_built", False) or getattr(optimizer, "built", False):
         twin.set_weights(values)
         return Optimizer(name, config, False, twin._state())
     return Optimizer(name, config, False)
@@ -185,7 +185,7 @@ def _arguments_of_keras(optimizer: Optimizer, host: str) -> tuple[dict[str, Any]
     _, known = _class_of_keras(optimizer.name, host)
     config, lost = dict(optimizer.config), []
     for name in [name for name in config if name not in known]:
-        if config.pop(name) is not None and name not in _MARKS:
+        if config.pop(name) is not None and name not in MARKS:
             lost.append(f"{name}, an argument that {host}'s {optimizer.name} does not have")
     return config, lost
 

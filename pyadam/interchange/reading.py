@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from pyadam.hosts.hdf5 import array
 from pyadam.interchange.formats import Format, checkpoint_prefix, objects
 from pyadam.interchange.legacy import is_legacy
 from pyadam.interchange.optimizers import Optimizer, described, read_into
+from pyadam.interchange.trust import refuse_code
 
 __all__ = ["Training", "built", "compile_arguments", "read"]
 
@@ -85,42 +85,11 @@ def read(path: Path, form: Format, model: Any, with_optimizer: bool) -> Training
 
 def _loaded(keras: Any, path: Path, **arguments: Any) -> Any:
     if keras.__name__ == "tf_keras":
-        _refuse_code(path)
+        refuse_code(path)
     try:
         return keras.models.load_model(str(path), **arguments)
     except Exception as error:  # of the host, h5py, zipfile and TensorFlow
         raise ValueError(f"convert: source {str(path)!r} can't be loaded: {error}") from error
-
-
-def _refuse_code(path: Path) -> None:
-    """Refuses layers whose code tf_keras would run; it knows no safe mode for ``.h5`` files, and not for all code elsewhere.
-
-    Raises:
-        ValueError: the file has a Lambda layer.
-    """
-    import h5py
-
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                text = archive.read("config.json")
-        elif path.is_file():
-            with h5py.File(path) as file:
-                text = file.attrs.get("model_config", "null")
-        else:
-            return
-        config = json.loads(text)
-    except Exception:  # tf_keras' own words say what is wrong with the file
-        return
-    layers = [config]
-    while layers:
-        each = layers.pop()
-        if isinstance(each, dict) and str(each.get("class_name")).rpartition(">")[2] == "Lambda":
-            raise ValueError(
-                f"convert: source {str(path)!r} has a Lambda layer, whose code tf_keras would run; if you trust the file, load "
-                "it with tf_keras, call save_weights(), and convert that"
-            )
-        layers += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
 
 
 def compile_arguments(model: Any) -> Mapping[str, Any]:
@@ -153,7 +122,7 @@ def _filled(keras: Any, path: Path, form: Format, model: Any) -> Any:
             live.load_weights(str(path))
     except Exception as error:
         raise ValueError(f"convert: source {str(path)!r} does not fit the model: {error}") from error
-    left = [v.name for v in numbers if np.isnan(np.asarray(v.numpy(), "float32")).all() and v.shape.num_elements != 0]
+    left = [v.name for v in numbers if np.isnan(np.asarray(v.numpy(), "float32")).all() and v.shape.num_elements() != 0]
     if left:
         raise ValueError(
             f"convert: source {str(path)!r} does not fit the model: it has nothing for {', '.join(left[:6])}"

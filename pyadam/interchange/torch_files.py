@@ -14,6 +14,7 @@ import numpy as np
 
 from pyadam.hosts.contract import bare_path
 from pyadam.hosts.state import Entry, Label, SavedState
+from pyadam.optimizers import SPECS
 
 __all__ = ["with_torch"]
 
@@ -103,7 +104,7 @@ def _from_torch(source: Path, read_as: Any, write_as: Any, model: Any, optimizer
         held = torch.load(source, map_location="cpu", weights_only=True)
     except Exception as error:  # torch's own, pickle's and zipfile's
         raise ValueError(f"convert: source {str(source)!r} is damaged, or holds more than tensors: {error}") from error
-    theirs, state = (_part(held, of, source) for of in (MODEL, OPTIMIZER))
+    theirs = _part(held, MODEL, source)
     live = built(model, write_as.host)
     here = _by_path(live, names)
     missing = sorted(set(names) - set(theirs))
@@ -112,7 +113,7 @@ def _from_torch(source: Path, read_as: Any, write_as: Any, model: Any, optimizer
             f"convert: weights must be names of the source's model, got {missing[0]!r}; it has {list(theirs)[:6]}"
         )
     for name, path in names.items():
-        here[path].assign(_in_keras(theirs[name].numpy(), path, tuple(here[path].shape), name))
+        here[path].assign(_in_keras(_array(theirs[name]), path, tuple(here[path].shape), name))
     carried = [f"{len(names)} weights"]
     lost = [f"{name}, which weights does not name" for name in theirs if name not in names]
     if optimizer == "none":
@@ -120,7 +121,10 @@ def _from_torch(source: Path, read_as: Any, write_as: Any, model: Any, optimizer
             live, write_as, target
         )
     trained = [name for name in theirs if name in names and _is_trained(here[names[name]], live)]
-    kind, config, entries, more = _optimizer_of(state, {name: (names[name], here[names[name]]) for name in trained})
+    state = _part(held, OPTIMIZER, source)
+    kind = _kind_of(state["param_groups"][0], type(getattr(live, "optimizer", None)).__name__)
+    places = {name: (names[name], here[names[name]]) for name in trained}
+    config, entries, more = _optimizer_of(kind, state, places)
     described = Optimizer(kind, config, optimizer != "keras", SavedState(entries))
     now, missing = made(described, write_as.host, described.ours, live.trainable_variables, {})
     lost += more + missing + compile_like(live, now, compile_arguments(live), write_as.host)
@@ -153,8 +157,15 @@ def _is_trained(variable: Any, model: Any) -> bool:
     return any(variable is each for each in model.trainable_variables)
 
 
-def _kind_of(group: Mapping[str, Any]) -> str:
-    """The class that wrote a state: its arguments tell."""
+def _kind_of(group: Mapping[str, Any], compiled: str) -> str:
+    """The class that wrote a state: its arguments tell, or else the class that the model is compiled with."""
+    if "betas" in group and "decoupled_weight_decay" not in group and group.get("weight_decay"):
+        if compiled not in ("Adam", "AdamW"):
+            raise ValueError(
+                "convert: model must be compiled with Adam or AdamW, because this file of an older torch does not say which of "
+                f"them has weight_decay={group['weight_decay']}, got {compiled}"
+            )
+        return compiled
     if "betas" in group:
         return "AdamW" if group.get("decoupled_weight_decay") else "Adam"
     if "alpha" in group and "centered" in group:
@@ -166,17 +177,21 @@ def _kind_of(group: Mapping[str, Any]) -> str:
     )
 
 
-def _optimizer_of(state: Mapping[str, Any], trained: Mapping[str, tuple[str, Any]]) -> Any:
-    """Class, arguments, state and what is lost, of an optimizer's state_dict; its numbers follow the model's order."""
+def _optimizer_of(kind: str, state: Mapping[str, Any], trained: Mapping[str, tuple[str, Any]]) -> Any:
+    """Arguments, state and what is lost, of an optimizer's state_dict; its numbers follow the model's order."""
     groups = state["param_groups"]
     group, numbers = groups[0], [number for each in groups for number in each["params"]]
-    kind = _kind_of(group)
     rule = RULES[kind]
     if len(numbers) != len(trained):
         raise ValueError(
             f"convert: weights must name all that the optimizer of torch trains, {len(numbers)} variables, got {len(trained)}"
         )
     named = [name for each in groups for name in each.get("param_names", ())] or list(trained)
+    unknown = [name for name in named if name not in trained]
+    if unknown:
+        raise ValueError(
+            f"convert: weights must name all that the optimizer of torch trains, got nothing for {unknown[0]!r}"
+        )
     lost = list(rule.differs) + _without_place(kind, group, groups)
     config = {ours: group[theirs] for theirs, ours in rule.arguments.items() if theirs in group}
     if "betas" in group:
@@ -188,11 +203,11 @@ def _optimizer_of(state: Mapping[str, Any], trained: Mapping[str, tuple[str, Any
         steps = max(steps, int(values.get("step", 0)))
         for theirs, label in rule.state.items():
             if values.get(theirs) is not None:
-                value = _in_keras(values[theirs].numpy(), path, tuple(variable.shape), name)
+                value = _in_keras(_array(values[theirs]), path, tuple(variable.shape), name)
                 entries.append(_entry(Label(label, bare_path(variable)), value * _factor(rule, label, group["lr"])))
     if kind == "SGD" and entries:
         lost.append("the number of steps, which torch's SGD does not count: it starts at 0")
-    return kind, config, [_entry(Label("iteration"), np.int64(steps)), *entries], lost
+    return config, [_entry(Label("iteration"), np.int64(steps)), *entries], lost
 
 
 def _factor(rule: Rule, kind: str, rate: float) -> Any:
@@ -213,6 +228,11 @@ def _without_place(kind: str, group: Mapping[str, Any], groups: Sequence[Any]) -
     if len(groups) > 1:
         lost.append("the arguments of all groups but the first: Keras has one rate for all variables")
     return lost
+
+
+def _array(tensor: Any) -> Any:
+    """A tensor of torch as an array; NumPy has no bfloat16."""
+    return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
 
 
 def _entry(label: Label, value: Any) -> Entry:
@@ -275,6 +295,8 @@ def _state_dict(saved: Any, tensors: Mapping[str, Any], trained: Mapping[str, st
     """The state_dict of torch's optimizer, which torch itself makes, and what is lost."""
     import torch
 
+    from pyadam.interchange.optimizers import MARKS
+
     if saved.name not in RULES:
         raise ValueError(f"convert: torch has {', '.join(RULES)}, got an optimizer {saved.name}")
     rule, config = RULES[saved.name], saved.config
@@ -285,7 +307,7 @@ def _state_dict(saved: Any, tensors: Mapping[str, Any], trained: Mapping[str, st
     given = {theirs: config[ours] for theirs, ours in rule.arguments.items() if config.get(ours) is not None}
     if "beta_1" in config:
         given["betas"] = (config["beta_1"], config["beta_2"])
-    made = getattr(torch.optim, saved.name)(parameters.values(), **({"weight_decay": 0.0} | given))
+    made = getattr(torch.optim, saved.name)(list(parameters.items()), **({"weight_decay": 0.0} | given))
     values = {(e.label.kind, e.label.path): np.asarray(e.read()) for e in saved.state.entries} if saved.state else {}
     lost, known = list(rule.differs), set(rule.state.values())
     for name, parameter in parameters.items():
@@ -296,12 +318,17 @@ def _state_dict(saved: Any, tensors: Mapping[str, Any], trained: Mapping[str, st
             if (kind, path) in values
         }
         if state and saved.name != "SGD":
-            state["step"] = torch.tensor(float(saved.steps))
+            state["step"] = torch.tensor(float(saved.steps // (config.get("gradient_accumulation_steps") or 1)))
         if state:
             made.state[parameter] = state
     lost += sorted({f"{kind}, for which torch has no place" for kind, path in values if path and kind not in known})
-    clips = ("clipnorm", "clipvalue", "global_clipnorm", "use_ema", "gradient_accumulation_steps")
-    lost += [f"{name}={config[name]}, which is no argument of torch's optimizers" for name in clips if config.get(name)]
+    carried = {"beta_1", "beta_2", *rule.arguments.values(), *MARKS}
+    lost += [
+        f"{name}={value!r}, which torch's {saved.name} does not have"
+        for name, value in config.items()
+        if name not in carried and value not in (None, False) and value != getattr(SPECS[saved.name], name, None)
+    ]
+    lost += ["the loss scale, which torch keeps in its GradScaler"] if saved.scale is not None else []
     return made.state_dict(), lost
 
 

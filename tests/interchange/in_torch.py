@@ -137,6 +137,59 @@ def test_errors(case, torch, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
 
 
+@pytest.mark.parametrize("scaled", [False, True])
+def test_what_torch_has_no_place_for_is_listed(scaled, torch, tmp_path):
+    model = network(keras)
+    given = {"weight_decay": 0.1, "clipnorm": 1.0, "gradient_accumulation_steps": 2}
+    given |= {} if scaled else {"loss_scale_factor": 4.0}
+    adam = pyadam.Adam(**given)
+    model.compile(pyadam.LossScaleOptimizer(adam, initial_scale=8.0) if scaled else adam, "mse")
+    model.fit(np.ones((8, 6)), np.ones((8, 2, 1, 4)), batch_size=2, verbose=0)
+    model.save(tmp_path / "a.keras")
+    with pytest.warns(UserWarning, match="not carried"):
+        found = convert(tmp_path / "a.keras", tmp_path / "b.pt", weights=NAMES)
+    words = [f"{name}={value}" for name, value in given.items()] + ["the loss scale"] * scaled
+    assert all(any(each.startswith(word) for each in found.lost) for word in words), found.lost
+    state = torch.load(tmp_path / "b.pt", weights_only=True)["optimizer_state_dict"]
+    assert state["state"][0]["step"] == 2  # updates, of 4 calls
+    assert state["param_groups"][0]["param_names"] == list(NAMES)
+
+
+@pytest.mark.filterwarnings("ignore:convert. not carried")
+def test_older_files_do_not_say_whether_the_decay_is_decoupled(torch, tmp_path):
+    model = in_torch(torch)
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.1)
+    steps_of_torch(torch, model, optimizer, range(1))
+    state = optimizer.state_dict()
+    del state["param_groups"][0]["decoupled_weight_decay"]
+    torch.save({"model": model.state_dict(), "optimizer": state}, tmp_path / "a.pt")
+
+    def compiled_with(optimizer):
+        def make(k):
+            model = network(k)
+            model.compile(optimizer, "mse")
+            return model
+
+        return make
+
+    with pytest.raises(
+        ValueError, match="model must be compiled with Adam or AdamW, because this file of an older torch"
+    ):
+        convert(tmp_path / "a.pt", tmp_path / "b.keras", model=compiled_with(pyadam.SGD()), weights=NAMES)
+    convert(tmp_path / "a.pt", tmp_path / "b.keras", model=compiled_with(pyadam.AdamW()), weights=NAMES)
+    optimizer = keras.models.load_model(tmp_path / "b.keras").optimizer
+    assert (type(optimizer), optimizer.weight_decay) == (pyadam.AdamW, 0.1)
+
+
+@pytest.mark.filterwarnings("ignore:convert. not carried")
+def test_weights_alone_and_in_bfloat16(torch, tmp_path):
+    model = in_torch(torch)
+    torch.save({"model": {k: v.bfloat16() for k, v in model.state_dict().items()}}, tmp_path / "a.pt")
+    convert(tmp_path / "a.pt", tmp_path / "b.keras", model=network, weights=NAMES, optimizer="none")
+    found = keras.models.load_model(tmp_path / "b.keras").get_layer("dense").kernel.numpy()
+    np.testing.assert_allclose(found, model[0].weight.detach().numpy().T, rtol=0.01)
+
+
 def test_other_optimizers_of_torch_are_refused(torch, tmp_path):
     model = in_torch(torch)
     optimizer = torch.optim.Adagrad(model.parameters())

@@ -4,14 +4,18 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import h5py
 import keras
 import pytest
 import tf_keras
 from helpers import run_python
+from tf_keras.protobuf.saved_metadata_pb2 import SavedMetadata
 
 import pyadam.tf_keras
+from pyadam.interchange.trust import refuse_code
 from pyadam.parity import rscript
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +51,7 @@ def test_a_config_runs_no_code(host, name, kind, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning")
-@pytest.mark.parametrize("file", ["m.h5", "m.keras"])
+@pytest.mark.parametrize("file", ["m.h5", "m.keras", "saved_model"])
 def test_convert_does_not_run_the_code_of_a_tf_keras_file(file, tmp_path):
     marker = tmp_path / "ran"
     layer = tf_keras.layers.Lambda(lambda x, path=str(marker): open(path, "w").close() or x)
@@ -58,6 +62,49 @@ def test_convert_does_not_run_the_code_of_a_tf_keras_file(file, tmp_path):
     with pytest.raises(ValueError, match="has a Lambda layer, whose code tf_keras would run"):
         pyadam.convert(tmp_path / file, tmp_path / "new.keras", to="keras")
     assert not marker.exists()
+
+
+HARMFUL = {
+    "Lambda by its module": {"module": "keras", "class_name": "layers.Lambda", "config": {}},
+    "Lambda by its registered name": {
+        "module": "keras.src",
+        "class_name": "Any",
+        "registered_name": "Lambda",
+        "config": {},
+    },
+    "class of a module": {"module": "subprocess", "class_name": "Popen", "config": {"args": ["true"]}},
+    "class of an inner module": {"module": "keras.src.utils.data_utils", "class_name": "OrderedEnqueuer", "config": {}},
+    "function of a module": named("system"),
+    "function of Keras": named("get_file", "keras.utils"),
+    "operation": {"class_name": "TFOpLambda", "config": {"function": "io.write_file"}},
+    "lambda": {"class_name": "__lambda__", "config": {"value": "4wEAAAA="}},
+}
+
+
+@pytest.mark.parametrize("what", HARMFUL)
+@pytest.mark.parametrize("form", ["h5", "h5 and zip", "keras", "saved_model"])
+def test_convert_makes_only_what_is_known_from_a_tf_keras_file(form, what, tmp_path):
+    """The configs are read where tf_keras reads them: an HDF5 file may be a zip archive as well."""
+    config = json.dumps({"class_name": "Sequential", "config": {"layers": [HARMFUL[what]]}})
+    path = tmp_path / {"h5": "m.h5", "h5 and zip": "m.h5", "keras": "m.keras", "saved_model": "m"}[form]
+    if form == "saved_model":
+        path.mkdir()
+        (path / "saved_model.pb").write_bytes(b"")
+        (path / "keras_metadata.pb").write_bytes(SavedMetadata(nodes=[{"metadata": config}]).SerializeToString())
+    if form.startswith("h5"):
+        with h5py.File(path, "w") as file:
+            file.attrs["model_config"] = config
+    if form in ("keras", "h5 and zip"):
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("config.json", config if form == "keras" else "{}")
+    with pytest.raises(ValueError, match="if you trust the file, load it with tf_keras"):
+        refuse_code(path)
+
+
+def test_what_cannot_be_looked_through_is_refused(tmp_path):
+    (tmp_path / "m.h5").write_bytes(b"no HDF5")
+    with pytest.raises(ValueError, match=r"convert: source '.*m\.h5' can't be loaded"):
+        refuse_code(tmp_path / "m.h5")
 
 
 # --- the commands --------------------------------------------------------------------------------------------------------
