@@ -176,9 +176,12 @@ def pairs(saved: Any, here: Any, host: str) -> list[tuple[Any, Any]]:
     theirs, ours = ([bare_path(v) for v in model.weights] for model in (saved, here))
     source = same_variables(theirs, ours, (), automatic_names(host).__contains__)
     of_path = dict(zip(theirs, saved.weights, strict=True))
-    found = [(of_path[source[path]], v) for path, v in zip(ours, here.weights, strict=True) if path in source]
-    if len(found) < max(len(theirs), len(ours)):
-        found = list(zip(saved.weights, here.weights, strict=False))
+    rest = iter([of_path[path] for path in theirs if path not in source.values()])  # what has other names, in its order
+    found = [
+        (of_path[source[path]] if path in source else next(rest, None), v)
+        for path, v in zip(ours, here.weights, strict=True)
+    ]
+    found = [(a, b) for a, b in found if a is not None]
     shapes = [(tuple(a.shape), tuple(b.shape)) for a, b in found]
     if len(theirs) != len(ours) or any(a != b for a, b in shapes):
         raise ValueError(
@@ -199,7 +202,7 @@ def _check_alike(a: Any, b: Any) -> None:
     draw = np.random.default_rng(0)
     inputs = []
     for tensor in a.inputs:
-        shape = [2, *(size or 3 for size in tensor.shape[1:])]
+        shape = [tensor.shape[0] or 2, *(size or 16 for size in tensor.shape[1:])]
         is_float = "float" in str(getattr(tensor.dtype, "name", tensor.dtype))
         inputs.append(draw.uniform(0, 1, shape).astype("float32") if is_float else draw.integers(0, 2, shape))
     given = inputs if len(inputs) > 1 else inputs[0]

@@ -85,7 +85,10 @@ def convert(
             raise ValueError(f"convert: {name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
     read_as = of_source(source)
     write_as = of_target(target, to)
-    if target.exists() or target.with_name(target.name + ".index").exists():
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"convert: target's folder {str(target.parent)!r} does not exist")
+    parts = (target.with_name(f"{target.name}.{part}") for part in ("index", "data-00000-of-00001"))
+    if target.exists() or any(part.exists() for part in parts):
         raise FileExistsError(f"convert: target {str(target)!r} exists; remove it first, or give another name")
     if "torch" in (read_as.name, write_as.name):
         from pyadam.interchange.torch_files import with_torch
@@ -140,7 +143,8 @@ def in_host(training: Any, write_as: Format, model: Any, optimizer: str) -> tupl
     carried = [f"{len(live.weights)} weights"]
     saved = training.optimizer
     if saved is None:
-        live.compile(optimizer=None) if optimizer == "none" and hasattr(live, "optimizer") else None
+        if optimizer == "none" and getattr(live, "optimizer", None) is not None:
+            live.optimizer = None
         return live, carried, lost
     from pyadam.hosts.contract import bare_path
 

@@ -70,7 +70,12 @@ def read(path: Path, form: Format, model: Any, with_optimizer: bool) -> Training
     live = _loaded(keras, path) if form.is_whole else _filled(keras, path, form, model)
     found = Training(form, live, compiled=compile_arguments(live))
     optimizer = getattr(live, "optimizer", None)
-    if optimizer is None:
+    if optimizer is not None and int(optimizer.iterations) == _UNREAD:
+        optimizer.iterations.assign(0)
+        found.lost.append(
+            "the state of the optimizer: the source has none, or that of another class than the model is compiled with"
+        )
+    elif optimizer is None:
         found.lost.append(
             "the state of the optimizer: the model has none; compile it with the optimizer that was saved"
         )
@@ -100,6 +105,9 @@ def compile_arguments(model: Any) -> Mapping[str, Any]:
         return {}
 
 
+_UNREAD = -1  # the number of steps of an optimizer whose state was not in the file
+
+
 # --- files without a model -----------------------------------------------------------------------------------------------
 
 
@@ -115,6 +123,8 @@ def _filled(keras: Any, path: Path, form: Format, model: Any) -> Any:
     numbers = [v for v in live.weights if "float" in str(v.dtype)]
     for variable in numbers:
         variable.assign(np.full(tuple(variable.shape), np.nan))
+    if getattr(live, "optimizer", None) is not None:
+        live.optimizer.iterations.assign(_UNREAD)
     try:
         if form.name == "checkpoint":
             _restored(live, checkpoint_prefix(path))

@@ -28,7 +28,12 @@ def compile_like(model: Any, optimizer: Any, compiled: Mapping[str, Any], host: 
     except (ValueError, TypeError, AttributeError) as error:
         model.compile(optimizer=optimizer)
         return [f"the loss and the metrics ({first_line(error)[:100]}): compile the model with them again"]
-    return []
+    others = {"steps_per_execution": 1, "run_eagerly": False}
+    return [
+        f"{name}={compiled[name]!r}, an argument of compile(): give it again"
+        for name, default in others.items()
+        if compiled.get(name, default) not in (default, None, "auto")
+    ]
 
 
 def _objects(value: Any, keras: Any) -> Any:

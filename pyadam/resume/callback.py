@@ -1,5 +1,7 @@
 """The callback `Resume`."""
 
+import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,9 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pyadam._version import __version__
-from pyadam.engine import Replicas, components, mirrors, native
-from pyadam.optimizers.kinds import Choice, Count, Kind, Name
+from pyadam.engine import Replicas, check_agreement, components, mirrors, native
+from pyadam.optimizers.kinds import Choice, Count, Kind, Name, first_line, is_variable, listed
 from pyadam.resume import others, randomness
 from pyadam.resume.fitting import Fit, running_fit
 from pyadam.resume.snapshots import Snapshot, Snapshots
@@ -81,6 +82,8 @@ class Resume(Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Looks for a snapshot, and makes ``fit`` begin there."""
         model = self.model
+        if Path(self.folder).exists() and not Path(self.folder).is_dir():
+            raise ValueError(f"Resume: folder must be the path of a folder, got the file {self.folder!r}")
         fit = running_fit(model)
         if not model.built:
             raise ValueError(
@@ -92,9 +95,6 @@ class Resume(Callback):
         training = _Training(self, model, fit, self._snapshots)
         fit.surround(_First(training), _Last(training))
         training.find()
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Makes Keras 3 call the callbacks of this ``fit`` one after the other."""
 
 
 class _Folder(Name):
@@ -137,7 +137,7 @@ class _Training:
         self._start: dict[str, dict[str, Any]] | None = None
         self._replicas = max(1, len(mirrors(model.distribute_strategy)))
         self._commit: Callable[[], None] | None = None  # makes what was written last a snapshot to resume from
-        self.epoch, self._last_batch, self._checked = 0, 0, False
+        self.epoch, self._last_batch, self._checked, self._stopped_within = 0, 0, False, False
 
     def _say(self, words: str) -> None:
         if self._settings.params.get("verbose", 1):
@@ -147,14 +147,15 @@ class _Training:
 
     def find(self) -> None:
         """Looks for a snapshot, and makes ``fit`` begin at its position."""
-        self.found = self._snapshots.last(self._say)
+        self.found = self._snapshots.last(lambda words: warnings.warn(f"Resume: {words}", stacklevel=2))
+        check_agreement(Replicas("Resume"), ["no snapshot" if self.found is None else self.found.folder.name])
         if self.found is None:
             return
         facts, epochs = self.found.facts, self._settings.params.get("epochs", 1)
         self._check_model(facts["variables"])
-        if facts.get("replicas", 1) != self._replicas:
+        if facts["replicas"] != self._replicas:
             raise ValueError(
-                f"Resume: the number of replicas in a process was {facts.get('replicas', 1)} in the saved training and is "
+                f"Resume: the number of replicas in a process was {facts['replicas']} in the saved training and is "
                 f"{self._replicas} now; take the same devices, or another folder"
             )
         epoch, batch = facts["epoch"], facts["batch"]
@@ -180,6 +181,14 @@ class _Training:
                 "folder"
             )
 
+    def _check_optimizer(self, saved: list[str]) -> None:
+        for theirs, ours in zip(saved, self._optimizer_described(), strict=True):
+            if theirs != ours:
+                raise ValueError(
+                    f"Resume: the optimizer must be {theirs}, as in the saved training, got {ours}; take the same, with the "
+                    "same arguments, or another folder"
+                )
+
     def begin(self) -> None:
         """Called once, after all callbacks have begun and before the first epoch does."""
         self._start = others.states(self._callbacks)
@@ -196,11 +205,15 @@ class _Training:
         """Restores everything but the position in the data."""
         assert self.found is not None
         facts = self.found.facts
-        optimizer = self._model.optimizer
-        if not optimizer.built:
-            optimizer.build(self._model.trainable_variables)
-        self._build_metrics()
-        self._checkpoint().read(self.found.file(MODEL)).assert_existing_objects_matched()
+        self._build()
+        self._check_optimizer(facts["optimizer"])
+        try:
+            self._checkpoint().read(self.found.file(MODEL)).assert_existing_objects_matched()
+        except AssertionError as error:
+            raise ValueError(
+                f"Resume: the saved training lacks some of this one's metrics or other variables ({first_line(error)}); "
+                "compile the model as before, or take another folder"
+            ) from error
         if self._replicas > 1:
             self._of_each_replica().read(self.found.file(REPLICAS)).assert_consumed()
         if facts["batch"] == 0:  # they are those of the epoch before
@@ -209,11 +222,18 @@ class _Training:
         randomness.restore_generators(facts["generators"])
         self._last_batch, self.found = facts["batch"], None
 
-    def _build_metrics(self) -> None:
-        """Makes the variables of metrics, as Keras itself does at the first batch."""
-        strategy, batch = self._model.distribute_strategy, self.fit.example()
-        strategy.run(self._model.test_step, args=(batch,))
-        self._model.reset_metrics()
+    def _build(self) -> None:
+        """Makes the variables of optimizers and metrics, as Keras itself does when it traces the step for the first batch."""
+        model, spec = self._model, self.fit.element_spec()
+        if model.run_eagerly:
+            if not _is_built(model.optimizer):
+                model.optimizer.build(model.trainable_variables)
+            batch = tf.nest.map_structure(lambda each: tf.zeros([size or 1 for size in each.shape], each.dtype), spec)
+            model.distribute_strategy.run(model.test_step, args=(batch,))
+            model.reset_metrics()
+            return
+        traced = tf.function(lambda batch: model.distribute_strategy.run(model.train_step, args=(batch,)))
+        traced.get_concrete_function(spec)
 
     def _checkpoint(self) -> Any:
         """What is saved of model and optimizer."""
@@ -225,7 +245,17 @@ class _Training:
         model = self._model
         counter = [model._train_counter] if hasattr(model, "_train_counter") else []
         metrics = {id(v): v for each in model.metrics for v in map(native, each.variables)}
-        return [*self._variables(), *counter, *randomness.variables(model)], list(metrics.values())
+        layers = getattr(
+            model, "_flatten_layers", lambda: ()
+        )()  # tf_keras does not track what stateful ones carry over
+        carried = [
+            v
+            for each in layers
+            if getattr(each, "stateful", False)
+            for v in tf.nest.flatten(getattr(each, "states", None) or [])
+        ]
+        held = [*self._variables(), *counter, *randomness.variables(model), *(v for v in carried if is_variable(v))]
+        return held, list(metrics.values())
 
     def _of_each_replica(self) -> Any:
         """What each replica of this process has by itself: a checkpoint holds the mean or the sum of averages and metrics."""
@@ -241,6 +271,17 @@ class _Training:
     def _described(self) -> list[list[Any]]:
         return [[v.name, [*v.shape], v.dtype.name] for v in self._variables()]
 
+    def _optimizer_described(self) -> list[str]:
+        """The classes of the optimizer and of the one within it, and what they keep."""
+        optimizer = self._model.optimizer
+        inner = getattr(optimizer, "inner_optimizer", None)
+        classes = [type(each).__name__ for each in (optimizer, inner) if each is not None]
+        if not _is_built(optimizer):
+            return [" of ".join(classes), "not built"]
+        variables = optimizer.variables() if callable(optimizer.variables) else optimizer.variables  # of legacy ones
+        kept = Counter(f"{getattr(v.dtype, 'name', v.dtype)} {tuple(v.shape)}" for v in variables)
+        return [" of ".join(classes), f"one with {listed(f'{count} x {each}' for each, count in sorted(kept.items()))}"]
+
     # --- saving ----------------------------------------------------------------------------------------------------------
 
     def after_batch(self, batch: int) -> None:
@@ -254,19 +295,23 @@ class _Training:
         if self._commit is not None:
             self._commit()
             self._commit = None
-        every = self._settings.every
-        if every != "epoch" and batch + 1 - self._last_batch >= every:
+        every, steps = self._settings.every, self._settings.params.get("steps")
+        self._stopped_within = bool(self._model.stop_training) and self.fit.goes_on(batch + 1, steps)
+        if self._stopped_within:
+            self._commit = self._save(self.epoch, batch + 1)
+        elif every != "epoch" and batch + 1 - self._last_batch >= every:
             self._last_batch = batch + 1
             commit = self._save(self.epoch, batch + 1)
-            if self.fit.goes_on(batch + 1, self._settings.params.get("steps")):
+            if self.fit.goes_on(batch + 1, steps):
                 commit()
             else:
                 self._commit = commit
 
     def after_epoch(self, epoch: int) -> None:
-        """Saves."""
+        """Saves. An epoch that a callback stopped before its last batch is not over: training goes on within it."""
+        commit = self._commit if self._stopped_within and self._commit else self._save(epoch + 1, 0)
+        commit()
         self._last_batch, self._commit = 0, None
-        self._save(epoch + 1, 0)()
 
     def _save(self, epoch: int, batch: int) -> Callable[[], None]:
         """Writes a snapshot; what it returns makes it one to resume from."""
@@ -276,11 +321,11 @@ class _Training:
             if self._replicas > 1:
                 self._of_each_replica().write(str(folder / REPLICAS))
             return {
-                "pyadam": __version__,
                 "epoch": epoch,
                 "batch": batch,
                 "position": self.fit.save(folder),
                 "variables": self._described(),
+                "optimizer": self._optimizer_described(),
                 "replicas": self._replicas,
                 "generators": randomness.state_of_generators(),
                 "callbacks": others.changed(self._callbacks, self._start or {}),
@@ -301,6 +346,10 @@ class _Training:
                 "and the like"
             )
         self.fit.check_saveable()
+
+
+def _is_built(optimizer: Any) -> bool:
+    return bool(getattr(optimizer, "built", getattr(optimizer, "_built", getattr(optimizer, "_weights", False))))
 
 
 def _text(described: list[Any]) -> str:

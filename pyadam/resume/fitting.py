@@ -17,6 +17,11 @@ from pyadam.resume.randomness import global_seed
 __all__ = ["Fit", "running_fit"]
 
 DATA, FRESH = "data", "fresh"  # the names of checkpoints of iterators
+_IN_PYTHON = (
+    "GeneratorDataAdapter",
+    "KerasSequenceAdapter",
+    "PyDatasetAdapter",
+)  # what both Kerases read such data with
 
 
 class Fit:
@@ -51,6 +56,7 @@ class Fit:
     def surround(self, first: Any, last: Any) -> None:
         """Adds a callback that is called before all others, and one that is called after them."""
         self.container.callbacks = [first, *self.callbacks, last]  # a new list: Keras goes through the old one
+        self.container._async_train = False  # Keras 3 may call them in another thread, beside the next step
 
     # --- position --------------------------------------------------------------------------------------------------------
 
@@ -62,6 +68,12 @@ class Fit:
         """
         if not self.replays:
             return
+        kind = type(self._adapter()).__name__
+        if kind in _IN_PYTHON:
+            raise ValueError(
+                f"Resume: the position in this data can't be saved ({kind}): it comes from Python. Use arrays, or a "
+                "tf.data.Dataset without Python functions"
+            )
         if self._shuffles() and global_seed() is None:
             raise ValueError(
                 "Resume: the order of this data can't be saved, only repeated; call keras.utils.set_random_seed() before "
@@ -92,7 +104,13 @@ class Fit:
         if not self.replays and self._iterator is not None:
             _write(self._iterator, folder / DATA)
             files.append(DATA)
-        return {"replays": self.replays, "files": files, "seed": global_seed(), **self._counts()}
+        return {
+            "replays": self.replays,
+            "files": files,
+            "seed": global_seed(),
+            "shuffles": self._shuffles(),
+            **self._counts(),
+        }
 
     def _meet(self, iterator: Any) -> None:
         """Notes the state of an iterator that has not been read yet, if it is a new one.
@@ -118,13 +136,24 @@ class Fit:
                 f"Resume: the saved training has shuffled its data with the seed {position['seed']}, this one has "
                 f"{global_seed()}; call keras.utils.set_random_seed() as before"
             )
+        if position["shuffles"] != self._shuffles():
+            raise ValueError(
+                f"Resume: shuffle must be {position['shuffles']}, as in the saved training, got {self._shuffles()}; or take "
+                "another folder"
+            )
+        here, saved = self._counts()["batches"], position["batches"]
+        if None not in (here, saved) and here != saved:
+            raise ValueError(
+                f"Resume: an epoch of the saved training has {saved} batches, one of this has {here}; take the same data, or "
+                "another folder"
+            )
         self._target, self._folder = {**position, "epoch": epoch, "batch": batch}, folder
 
     def _restore(self, iterator: Any, target: dict[str, Any]) -> None:
         """Puts an iterator at the saved position."""
-        self._restore_shuffles(target)
         if DATA in target["files"]:
             _read_state(iterator, self._folder / DATA)
+        self._restore_shuffles(target)  # last: an iterator that is restored may shuffle once more
 
     def _restore_shuffles(self, target: dict[str, Any]) -> None:
         """Makes the dataset know how often it was shuffled."""
@@ -150,14 +179,11 @@ class Fit:
     def _dataset(self) -> Any:
         raise NotImplementedError
 
-    def example(self) -> Any:
-        """A batch of zeros for a replica, of the structure and shapes of this data."""
-
-        def zeros(spec: Any) -> Any:
-            (spec, *_) = getattr(spec, "_value_specs", (spec,))  # of a distributed dataset, that of a replica
-            return tf.zeros([1 if size is None else size for size in spec.shape], spec.dtype)
-
-        return tf.nest.map_structure(zeros, self._dataset().element_spec)
+    def element_spec(self) -> Any:
+        """The structure, shapes and dtypes of a replica's batch."""
+        return tf.nest.map_structure(
+            lambda spec: (getattr(spec, "_value_specs", None) or [spec])[0], self._dataset().element_spec
+        )
 
     def _shuffles(self) -> bool:
         return bool(getattr(self._adapter(), "_shuffle", True))
@@ -170,8 +196,8 @@ class Fit:
         raise NotImplementedError
 
     def _counts(self) -> dict[str, Any]:
-        """What else belongs to the position."""
-        return {}
+        """How many "batches" an epoch has, if that is known, and what else belongs to the position."""
+        raise NotImplementedError
 
 
 class Keras3Fit(Fit):

@@ -4,7 +4,9 @@ A callback keeps such things in attributes. Those that changed since the trainin
 of the user, who may choose them anew.
 """
 
+import copy
 import json
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +14,7 @@ from pyadam.resume.values import Unsaveable, from_json, to_json
 
 __all__ = ["changed", "restore", "states"]
 
-_NOT_THEIRS = ("model", "_model", "params", "validation_data")
+_NOT_THEIRS = ("model", "_model", "params", "validation_data", "_is_tracing", "_profiler_started")
 _LEFT_ALONE = ("ProgbarLogger",)  # shows what it is told, and learns nothing
 
 
@@ -36,7 +38,17 @@ def restore(callbacks: Sequence[Any], saved: dict[str, dict[str, Any]]) -> None:
         if choose is not None and getattr(callback, "monitor_op", None) is None:
             choose()
         for key, value in saved.get(name, {}).items():
-            setattr(callback, key, from_json(value))
+            setattr(callback, key, _as(getattr(callback, key, None), from_json(value)))
+
+
+def _as(now: Any, value: Any) -> Any:
+    """A value as the attribute holds it now: in the same kind of dictionary, or a deque of the same length."""
+    if isinstance(now, dict) and isinstance(value, dict) and type(now) is not dict:
+        new = copy.copy(now)
+        new.clear()
+        new.update(value)
+        return new
+    return deque(value, now.maxlen) if isinstance(now, deque) and isinstance(value, deque) else value
 
 
 def _named(callbacks: Sequence[Any]) -> dict[str, Any]:

@@ -1,13 +1,15 @@
 """Where random numbers come from during training, and the state of these sources."""
 
+import contextlib
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import context
+from tensorflow.python.framework import op_def_registry
 
 from pyadam.resume.values import from_json, to_json
 
@@ -19,20 +21,6 @@ __all__ = [
     "stateful_operations",
     "variables",
 ]
-
-# Operations of TensorFlow whose state can't be read.
-_STATEFUL = (
-    "RandomUniform",
-    "RandomUniformInt",
-    "RandomStandardNormal",
-    "TruncatedNormal",
-    "RandomShuffle",
-    "Multinomial",
-    "RandomGamma",
-    "RandomPoissonV2",
-    "ParameterizedTruncatedNormal",
-    "RandomCrop",
-)
 
 
 def global_seed() -> int | None:
@@ -48,12 +36,13 @@ def _eager() -> random.Random | None:
 
 
 def state_of_generators() -> dict[str, Any]:
-    """The states of Python's, NumPy's and TensorFlow's generators, as JSON."""
-    eager = _eager()  # numbers the random operations of eager mode
+    """The states of Python's, NumPy's, TensorFlow's and Keras 3's global generators, as JSON."""
+    eager, seeds = _eager(), _seeds()
     return {
         "python": to_json(random.getstate()),
         "numpy": to_json(np.random.get_state()),  # noqa: NPY002
         "tensorflow": None if eager is None else to_json(eager.getstate()),
+        "keras": None if seeds is None else to_json(np.array(seeds.state.numpy())),
     }
 
 
@@ -64,22 +53,29 @@ def restore_generators(state: dict[str, Any]) -> None:
     eager = _eager()
     if eager is not None and state["tensorflow"] is not None:
         eager.setstate(from_json(state["tensorflow"]))
+    if state["keras"] is not None:
+        from keras.src.random.seed_generator import global_seed_generator
+
+        global_seed_generator().state.assign(from_json(state["keras"]))  # made by the first draw, which may be to come
+
+
+def _seeds() -> Any:
+    """Keras 3's global generator, if something was drawn from it."""
+    if "keras" not in sys.modules:
+        return None
+    from keras.src.backend.common.global_state import get_global_attribute
+
+    return get_global_attribute("global_seed_generator")
 
 
 def variables(model: Any) -> list[Any]:
-    """The variables of TensorFlow's and Keras 3's global generators, and of those of tf_keras' layers.
+    """The variables of TensorFlow's global generator, and of those of tf_keras' layers.
 
     Generators of Keras 3's layers belong to the variables of the model.
     """
     found = [tf.random.get_global_generator().state]
     own = (getattr(generator, "_generator", None) for generator in _generators(model))
-    found += [each.state for each in own if each is not None]
-    if "keras" in sys.modules:
-        from keras.src.backend.common.global_state import get_global_attribute
-
-        seeds = get_global_attribute("global_seed_generator")
-        found += [] if seeds is None else [seeds.state.value]
-    return found
+    return found + [each.state for each in own if each is not None]
 
 
 def _generators(model: Any) -> list[Any]:
@@ -115,13 +111,22 @@ def stateful_operations(function: Any) -> list[str]:
         for concrete in compiled._list_all_concrete_functions():
             definition = concrete.graph.as_graph_def()
             nodes = [*definition.node, *(node for each in definition.library.function for node in each.node_def)]
-            found |= {node.name for node in nodes if node.op in _STATEFUL}
+            found |= {node.name for node in nodes if _draws(node)}
     return sorted(found)
 
 
-def _compiled(function: Any) -> Iterator[Any]:
+def _draws(node: Any) -> bool:
+    """Whether an operation keeps the state of random numbers to itself: TensorFlow gives those two seeds."""
+    operation = op_def_registry.get(node.op)
+    seeds = operation is not None and operation.is_stateful and any(each.name == "seed2" for each in operation.attr)
+    return seeds and not ("dropout" in node.attr and node.attr["dropout"].f == 0.0)  # a recurrent layer of cuDNN
+
+
+def _compiled(function: Any, seen: Collection[int] = ()) -> Iterator[Any]:
     """The tf.functions that a function is or calls."""
     if hasattr(function, "_list_all_concrete_functions"):
         yield function
     for cell in getattr(function, "__closure__", None) or ():
-        yield from _compiled(cell.cell_contents)
+        with contextlib.suppress(ValueError):  # an empty cell
+            if id(cell.cell_contents) not in seen:
+                yield from _compiled(cell.cell_contents, {*seen, id(function)})

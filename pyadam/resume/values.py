@@ -1,6 +1,7 @@
 """Values of Python and NumPy as JSON, and back."""
 
 import base64
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 __all__ = ["Unsaveable", "from_json", "to_json"]
 
 _TAG = "pyadam type"
+_SEQUENCES: dict[str, Any] = {each.__name__: each for each in (tuple, set, frozenset, deque)}
 
 
 class Unsaveable(TypeError):
@@ -15,22 +17,22 @@ class Unsaveable(TypeError):
 
 
 def to_json(value: Any) -> Any:
-    """A value of numbers, strings, lists, tuples, dictionaries and arrays, as JSON can hold it.
+    """A value of numbers, strings, lists, tuples, sets, dictionaries and arrays, as JSON can hold it.
 
     Raises:
         Unsaveable: it is, or holds, something else.
     """
-    if value is None or isinstance(value, bool | int | float | str):
+    if type(value) in (type(None), bool, int, float, str):
         return value
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind != "O":
         array = np.asarray(value)
         data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
         kind = "array" if isinstance(value, np.ndarray) else "number"
         return {_TAG: kind, "dtype": _name(array.dtype), "shape": array.shape, "data": data}
-    if isinstance(value, list):
+    if type(value) is list:
         return [to_json(each) for each in value]
-    if isinstance(value, tuple):
-        return {_TAG: "tuple", "items": [to_json(each) for each in value]}
+    if type(value) in _SEQUENCES.values():
+        return {_TAG: type(value).__name__, "items": [to_json(each) for each in value]}
     if isinstance(value, dict) and all(isinstance(key, str | int) for key in value):
         return {_TAG: "dict", "items": [[key, to_json(each)] for key, each in value.items()]}
     raise Unsaveable(type(value).__name__)
@@ -45,14 +47,14 @@ def _name(dtype: Any) -> str:
 
 
 def from_json(value: Any) -> Any:
-    """What `to_json` was given."""
+    """What `to_json` was given; a dict in the place of a subclass, and a deque without its limit."""
     if isinstance(value, list):
         return [from_json(each) for each in value]
     if not isinstance(value, dict):
         return value
     kind = value[_TAG]
-    if kind == "tuple":
-        return tuple(from_json(each) for each in value["items"])
+    if kind in _SEQUENCES:
+        return _SEQUENCES[kind](from_json(each) for each in value["items"])
     if kind == "dict":
         return {key: from_json(each) for key, each in value["items"]}
     dtype = np.dtype(value["dtype"])

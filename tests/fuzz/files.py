@@ -6,6 +6,7 @@ Allowed are a model that was loaded whole, and an error after which the optimize
 hang, an exception that says nothing) is printed with its case, and the exit status is 1.
 """
 
+import faulthandler
 import json
 import os
 import signal
@@ -177,18 +178,25 @@ def change(path: Path, form: str, what: str, place: int, number: int) -> str:
     return f"{file.suffix} {what} {place} {number}"
 
 
+class Hang(BaseException):
+    """Nothing that anybody catches."""
+
+
 def hang(*args: Any) -> None:
-    raise TimeoutError("a hang")
+    raise Hang
 
 
 def ending(made: Any, host: str, form: str, path: Path, wanted: list[bytes]) -> str:
     before = bits(made)
     signal.signal(signal.SIGALRM, hang)
     signal.alarm(SECONDS)
+    faulthandler.dump_traceback_later(3 * SECONDS, exit=True)  # code in C hears no alarm
     try:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             loaded = load(made, host, form, path)
+    except Hang:
+        return "a hang"
     except (ValueError, TypeError, OSError, AssertionError, tf.errors.OpError) as error:
         if bits(made) not in (before, wanted):
             return f"half a state, then {type(error).__name__}: {str(error)[:150]}"
@@ -202,6 +210,7 @@ def ending(made: Any, host: str, form: str, path: Path, wanted: list[bytes]) -> 
         return f"{type(error).__name__}: {str(error)[:150]}"
     finally:
         signal.alarm(0)
+        faulthandler.cancel_dump_traceback_later()
     optimizer = getattr(loaded, "optimizer", None)
     if optimizer is None:
         return "without optimizer"
