@@ -150,7 +150,7 @@ def main() -> int:
         target, chosen = drawn
         given_values = {name: value for name, (_, value) in chosen.items()}
         result = ending(target, given_values, step=endings.counts["cases"] % 4 == 0)
-        huge = any(isinstance(v, float | int) and abs(v) > 1e6 for v in given_values.values())
+        huge = any(issubclass(type(v), (float, int)) and abs(v) > 1e6 for v in given_values.values())
         kinds = ", ".join(
             f"{name} = {kind}" + (f" {value!r}" if kind == "number" else "") for name, (kind, value) in chosen.items()
         )
