@@ -124,7 +124,7 @@ def in_host(training: Any, write_as: Format, model: Any, optimizer: str) -> tupl
     from pyadam.interchange.architecture import NotTranslated, carry, pairs, translated
     from pyadam.interchange.optimizers import made
     from pyadam.interchange.reading import built
-    from pyadam.interchange.writing import compile_like
+    from pyadam.interchange.writing import compile_like, without_optimizer
 
     host, other, lost = training.format.host, write_as.host, list(training.lost)
     if model is not None and (host != other or training.format.is_whole):
@@ -144,7 +144,7 @@ def in_host(training: Any, write_as: Format, model: Any, optimizer: str) -> tupl
     saved = training.optimizer
     if saved is None:
         if optimizer == "none" and getattr(live, "optimizer", None) is not None:
-            live.optimizer = None
+            without_optimizer(live, other)
         return live, carried, lost
     from pyadam.hosts.contract import bare_path
 

@@ -11,7 +11,7 @@ from typing import Any
 from pyadam.interchange.formats import Format
 from pyadam.optimizers.kinds import first_line
 
-__all__ = ["compile_like", "write"]
+__all__ = ["compile_like", "without_optimizer", "write"]
 
 
 def compile_like(model: Any, optimizer: Any, compiled: Mapping[str, Any], host: str) -> list[str]:
@@ -34,6 +34,13 @@ def compile_like(model: Any, optimizer: Any, compiled: Mapping[str, Any], host: 
         for name, default in others.items()
         if compiled.get(name, default) not in (default, None, "auto")
     ]
+
+
+def without_optimizer(model: Any, host: str) -> None:
+    """Takes the optimizer from a model, also for the files that are written of it."""
+    model.optimizer = None
+    if host == "keras":  # it can't load a model that was compiled without an optimizer
+        model.compiled = False
 
 
 def _objects(value: Any, keras: Any) -> Any:
