@@ -177,11 +177,11 @@ def pairs(saved: Any, here: Any, host: str) -> list[tuple[Any, Any]]:
     source = same_variables(theirs, ours, (), automatic_names(host).__contains__)
     of_path = dict(zip(theirs, saved.weights, strict=True))
     rest = iter([of_path[path] for path in theirs if path not in source.values()])  # what has other names, in its order
-    found = [
+    found: list[tuple[Any, Any]] = [
         (of_path[source[path]] if path in source else next(rest, None), v)
         for path, v in zip(ours, here.weights, strict=True)
     ]
-    found = [(a, b) for a, b in found if a is not None]
+    found = [(a, v) for a, v in found if a is not None]
     shapes = [(tuple(a.shape), tuple(b.shape)) for a, b in found]
     if len(theirs) != len(ours) or any(a != b for a, b in shapes):
         raise ValueError(

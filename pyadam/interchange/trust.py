@@ -14,9 +14,23 @@ from typing import Any
 
 __all__ = ["refuse_code"]
 
-_HOMES = ("activations", "constraints", "initializers", "layers", "losses", "metrics", "mixed_precision", "models")
-_HOMES += ("optimizers", "optimizers.experimental", "optimizers.legacy", "optimizers.schedules", "regularizers")
-_HOMES += ("layers.experimental", "layers.experimental.preprocessing")
+_HOMES = [
+    "activations",
+    "constraints",
+    "initializers",
+    "layers",
+    "layers.experimental",
+    "layers.experimental.preprocessing",
+    "losses",
+    "metrics",
+    "mixed_precision",
+    "models",
+    "optimizers",
+    "optimizers.experimental",
+    "optimizers.legacy",
+    "optimizers.schedules",
+    "regularizers",
+]
 _PUBLIC = {f"{keras}.{home}" for keras in ("keras", "tf_keras") for home in _HOMES}
 _FUNCTIONS_FROM = {None, "builtins", *(home for home in _PUBLIC if ".layers" not in home and ".models" not in home)}
 _CLASSES_FROM = {None, "builtins", "keras", "tf_keras", "pyadam.tf_keras", *_PUBLIC}
@@ -106,19 +120,12 @@ def _is_class_of_keras(module: Any, name: str) -> bool:
         found = getattr(importlib.import_module(re.sub("^keras", "tf_keras", str(module))), name, None)
     except ImportError:
         return False
-    parts = (
+    parts = [
         k.layers.Layer,
         k.losses.Loss,
         k.optimizers.Optimizer,
         k.initializers.Initializer,
         k.regularizers.Regularizer,
-    )
-    parts += (k.constraints.Constraint, k.optimizers.schedules.LearningRateSchedule, k.mixed_precision.Policy)
-    return isinstance(found, type) and issubclass(found, parts)
-
-
-def _refuse(path: Path, why: str) -> None:
-    raise ValueError(
-        f"convert: source {str(path)!r} {why}; if you trust the file, load it with tf_keras, call save_weights(), and convert "
-        "that"
-    )
+    ]
+    parts += [k.constraints.Constraint, k.optimizers.schedules.LearningRateSchedule, k.mixed_precision.Policy]
+    return isinstance(found, type) and issubclass(found, tuple(parts))
