@@ -129,3 +129,10 @@ def _is_class_of_keras(module: Any, name: str) -> bool:
     ]
     parts += [k.constraints.Constraint, k.optimizers.schedules.LearningRateSchedule, k.mixed_precision.Policy]
     return isinstance(found, type) and issubclass(found, tuple(parts))
+
+
+def _refuse(path: Path, why: str) -> None:
+    raise ValueError(
+        f"convert: source {str(path)!r} {why}; if you trust the file, load it with tf_keras, call save_weights(), and convert "
+        "that"
+    )
