@@ -9,12 +9,13 @@ import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from tensorflow.python.eager import context
 
 __all__ = ["shared"]
 
-_PROGRAMS: dict[bytes, Any] = {}
+_PROGRAMS: WeakKeyDictionary[Any, dict[bytes, Any]] = WeakKeyDictionary()  # of each context: tests replace TensorFlow's
 _LOCK = threading.Lock()
 
 
@@ -38,10 +39,11 @@ def shared(concrete: Any) -> Callable[[Sequence[Any]], Any]:
         argument.attr.pop("_user_specified_name", None)
     key = anonymous.SerializeToString(deterministic=True)
     with _LOCK:
-        if key not in _PROGRAMS:
+        programs = _PROGRAMS.setdefault(context.context(), {})
+        if key not in programs:
             anonymous.signature.name = f"pyadam_program_{hashlib.sha256(key).hexdigest()[:16]}"
-            _PROGRAMS[key] = _registered(anonymous, own)
-        program = _PROGRAMS[key]
+            programs[key] = _registered(anonymous, own)
+        program = programs[key]
     pack, captured = concrete.function_type.pack_output, concrete.captured_inputs
     return lambda inputs: pack(program.call_flat(*inputs, *captured))
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tf_keras
 from family import ONE_OF_EACH_KIND
 from helpers import assert_same, run_python, values
+from tensorflow.python.eager import context
 
 import pyadam.tf_keras
 from pyadam.engine import compiler, sharing
@@ -65,8 +66,8 @@ def alone(concrete):
 
 
 def made(monkeypatch):
-    monkeypatch.setattr(sharing, "_PROGRAMS", {})
-    return sharing._PROGRAMS
+    monkeypatch.setitem(sharing._PROGRAMS, context.context(), {})
+    return sharing._PROGRAMS[context.context()]
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
@@ -116,3 +117,21 @@ def test_folds_of_a_cross_validation_compile_once(monkeypatch):
             model.compile(ours.Adam(), "mse")
             model.fit(x, y, verbose=0)
         assert len(programs) == 1, library.__name__
+
+
+def test_programs_belong_to_the_context_of_tensorflow():
+    """Tests of Keras replace it, and with it all functions: "The tensor ... is out of scope and cannot be used here"."""
+    run = run_python(
+        """
+        import keras, numpy as np, pyadam
+        from tensorflow.python.eager import context
+
+        for _ in range(2):
+            model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+            model.compile(pyadam.SGD(0.1), "mse")
+            model.fit(np.ones((4, 3)), np.ones((4, 1)), verbose=0)
+            print(int(model.optimizer.iterations), flush=True)
+            context._reset_context()
+        """
+    )
+    assert run.stdout.split() == ["1", "1"], run.stderr[-2000:]
