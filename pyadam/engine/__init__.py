@@ -10,12 +10,14 @@ from pyadam.engine.components import (
     assign,
     beside,
     component,
-    components,
     mirrors,
     native,
     of_replica,
     plain_variable,
     undistributed,
+)
+from pyadam.engine.components import (
+    components as components_of,
 )
 from pyadam.engine.dynamic import Dynamic
 from pyadam.engine.gradients import as_real, clip, compute_dtype, gradient_dtype, has_plain_values, typed
@@ -45,7 +47,7 @@ __all__ = [
     "check_agreement",
     "clip",
     "component",
-    "components",
+    "components_of",
     "compute_dtype",
     "gradient_dtype",
     "has_plain_values",

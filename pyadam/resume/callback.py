@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pyadam.engine import Replicas, check_agreement, components, mirrors, native
+from pyadam.engine import Replicas, check_agreement, components_of, mirrors, native
 from pyadam.optimizers.kinds import Choice, Count, Kind, Name, first_line, is_variable, listed
 from pyadam.resume import others, randomness
 from pyadam.resume.fitting import Fit, running_fit
@@ -259,7 +259,7 @@ class _Training:
 
     def _of_each_replica(self) -> Any:
         """What each replica of this process has by itself: a checkpoint holds the mean or the sum of averages and metrics."""
-        every = [part for variables in self._held() for v in variables for part in components(v)]
+        every = [part for variables in self._held() for v in variables for part in components_of(v)]
         return tf.train.Checkpoint(variables=list({id(part): part for part in every}.values()))
 
     def _variables(self) -> list[Any]:
