@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-__all__ = ["addresses", "message", "on_workers", "print_cases"]
+__all__ = ["addresses", "found_by", "message", "on_workers", "print_cases", "results"]
 
 
 def addresses(count: int) -> list[str]:
@@ -19,6 +19,21 @@ def addresses(count: int) -> list[str]:
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
         return [f"127.0.0.1:{probe.getsockname()[1]}" for probe in probes]
+
+
+def results(lines: Iterable[str]) -> dict[str, Any]:
+    """What `print_cases` printed, by name, from among other lines."""
+    return {name: json.loads(result) for name, result in (line.split("\t") for line in lines if "\t" in line)}
+
+
+def found_by(program: Any, *arguments: Any) -> dict[str, Any]:
+    """What the cases of a program found, in a process of its own, without XLA options from the user's environment."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "PYADAM_SINGLE_PASS")}
+    command = [sys.executable, *map(str, (program, *arguments))]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=1500)
+    found = results(run.stdout.splitlines())
+    assert found, run.stderr
+    return found
 
 
 def on_workers(

@@ -176,7 +176,8 @@ def pairs(saved: Any, here: Any, host: str) -> list[tuple[Any, Any]]:
     theirs, ours = ([bare_path(v) for v in model.weights] for model in (saved, here))
     source = same_variables(theirs, ours, (), automatic_names(host).__contains__)
     of_path = dict(zip(theirs, saved.weights, strict=True))
-    rest = iter([of_path[path] for path in theirs if path not in source.values()])  # what has other names, in its order
+    paired = set(source.values())
+    rest = iter([of_path[path] for path in theirs if path not in paired])  # what has other names, in its order
     found: list[tuple[Any, Any]] = [
         (of_path[source[path]] if path in source else next(rest, None), v)
         for path, v in zip(ours, here.weights, strict=True)

@@ -1,14 +1,11 @@
 """Several replicas of one process: alike, equal to one process on the summed gradient; what is refused."""
 
 import functools
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from family import EVERY
+from programs import found_by
 
 HOSTS = ["keras", "tf_keras"]
 PROGRAM = Path(__file__).with_name("in_replicas.py")
@@ -49,12 +46,7 @@ QUICK |= {"fit keras", "fit keras mixed precision", "fit keras sharded", "fit tf
 @functools.cache
 def found(replicas, *names):
     """What the cases of these names found with so many replicas, in a process of its own."""
-    command = [sys.executable, str(PROGRAM), str(replicas), *names]
-    environment = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "PYADAM_SINGLE_PASS")}
-    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=1500)
-    lines = [line.split("\t") for line in run.stdout.splitlines() if "\t" in line]
-    assert lines, run.stderr
-    return {name: json.loads(result) for name, result in lines}
+    return found_by(PROGRAM, replicas, *names)
 
 
 def result_of(replicas, name):

@@ -2,13 +2,12 @@
 
 import functools
 import itertools
-import json
 import random
 import tempfile
 from pathlib import Path
 
 import pytest
-from programs import on_workers
+from programs import on_workers, results
 
 PROGRAM = Path(__file__).with_name("in_workers.py")
 HOSTS = ["keras", "tf_keras"]
@@ -26,8 +25,7 @@ DIFFERENT = {
 def run(workers, cases, seconds=240, survivors=None, **environment):
     """What each worker found in each case, or the survivors; a worker that was killed found nothing."""
     printed = on_workers(workers, PROGRAM, *cases, seconds=seconds, survivors=survivors, **environment)
-    lines = [[line.split("\t") for line in each if "\t" in line] for each in printed]
-    return [{name: json.loads(result) for name, result in each} for each in lines]
+    return list(map(results, printed))
 
 
 EVERY = [f"{host} {name}" for host, name in itertools.product(HOSTS, EQUAL)]

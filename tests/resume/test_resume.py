@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from programs import on_workers
+from programs import found_by, on_workers
 
 PROGRAM = Path(__file__).with_name("in_fit.py")
 HOSTS = ["keras", "tf_keras"]
@@ -29,12 +29,7 @@ QUICK = ["keras stopped early", "tf_keras arrays"]
 @functools.cache
 def found(*names):
     """What these cases found, in a process of their own."""
-    run = subprocess.run(
-        [sys.executable, str(PROGRAM), *names], capture_output=True, text=True, check=False, timeout=1500
-    )
-    lines = [line.split("\t") for line in run.stdout.splitlines() if "\t" in line]
-    assert lines, run.stderr
-    return {name: json.loads(result) for name, result in lines}
+    return found_by(PROGRAM, *names)
 
 
 @pytest.mark.parametrize(

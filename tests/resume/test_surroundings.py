@@ -1,12 +1,10 @@
 """`Resume` with what stands around a training: pipelines, stateful layers, losses of one's own, callbacks with a memory."""
 
 import functools
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from programs import found_by
 
 PROGRAM = Path(__file__).with_name("surroundings.py")
 KINDS = ["prefetch", "parallel map", "cache", "stateful", "two optimizers", "its own Adam", "its own SGD"]
@@ -17,12 +15,7 @@ QUICK = ["keras prefetch", "keras memory of a callback", "tf_keras two optimizer
 @functools.cache
 def found(*names):
     """What these cases found, in a process of their own."""
-    run = subprocess.run(
-        [sys.executable, str(PROGRAM), *names], capture_output=True, text=True, check=False, timeout=1500
-    )
-    lines = [line.split("\t") for line in run.stdout.splitlines() if "\t" in line]
-    assert lines, run.stderr
-    return {name: json.loads(result) for name, result in lines}
+    return found_by(PROGRAM, *names)
 
 
 def cases(kinds):
