@@ -28,8 +28,8 @@ test: .made-test ## all tests but the long ones, two kinds at a time
 	@$(MAKE) --no-print-directory -j2 pytest lint generated testthat parity
 
 test-all: export PYADAM_LONG = 1
-test-all: .made-test lint generated testthat r-check docs ## all tests, R CMD check, the docs
-	PYADAM_REQUIRE_R=1 python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "" --hypothesis-profile thorough
+test-all: .made-test lint generated testthat r-check docs ## all tests, R CMD check, the docs; ARGS="tests/engine" for a part of the tests
+	PYADAM_REQUIRE_R=1 python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "" --hypothesis-profile thorough $(ARGS)
 
 test-oldest: .made-test ## unit tests with the oldest versions that pyproject.toml allows, in .venv-oldest
 	python -m venv .venv-oldest
