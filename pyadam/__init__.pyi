@@ -10,12 +10,14 @@ from pyadam import specs as specs
 from pyadam import tf_keras as tf_keras
 from pyadam import xla as xla
 from pyadam._keras3 import SGD as SGD
+from pyadam._keras3 import AdaBelief as AdaBelief
 from pyadam._keras3 import Adadelta as Adadelta
 from pyadam._keras3 import Adafactor as Adafactor
 from pyadam._keras3 import Adagrad as Adagrad
 from pyadam._keras3 import Adam as Adam
 from pyadam._keras3 import Adamax as Adamax
 from pyadam._keras3 import AdamW as AdamW
+from pyadam._keras3 import Adan as Adan
 from pyadam._keras3 import Ftrl as Ftrl
 from pyadam._keras3 import Lamb as Lamb
 from pyadam._keras3 import LazyAdam as LazyAdam
@@ -23,7 +25,9 @@ from pyadam._keras3 import Lion as Lion
 from pyadam._keras3 import LossScaleOptimizer as LossScaleOptimizer
 from pyadam._keras3 import Muon as Muon
 from pyadam._keras3 import Nadam as Nadam
+from pyadam._keras3 import RAdam as RAdam
 from pyadam._keras3 import RMSprop as RMSprop
+from pyadam._keras3 import ScheduleFreeAdamW as ScheduleFreeAdamW
 from pyadam._typing import AnyOptimizer, Count, DynamicNumber, LearningRate, Number
 from pyadam._version import __version__ as __version__
 from pyadam.interchange import convert as convert
@@ -38,35 +42,43 @@ __all__ = [
     "info",
     "schedules",
     "specs",
+    "AdaBelief",
     "Adadelta",
     "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "Adan",
     "Ftrl",
     "Lamb",
     "LazyAdam",
     "Lion",
     "Muon",
     "Nadam",
+    "RAdam",
     "RMSprop",
     "SGD",
+    "ScheduleFreeAdamW",
     "LossScaleOptimizer",
+    "optimizer_adabelief",
     "optimizer_adadelta",
     "optimizer_adafactor",
     "optimizer_adagrad",
     "optimizer_adam",
     "optimizer_adam_w",
     "optimizer_adamax",
+    "optimizer_adan",
     "optimizer_ftrl",
     "optimizer_lamb",
     "optimizer_lazy_adam",
     "optimizer_lion",
     "optimizer_muon",
     "optimizer_nadam",
+    "optimizer_radam",
     "optimizer_rmsprop",
     "optimizer_sgd",
+    "optimizer_schedule_free_adam_w",
     "optimizer_loss_scale",
     "learning_rate_schedule_cosine_decay",
     "learning_rate_schedule_cosine_decay_restarts",
@@ -78,6 +90,65 @@ __all__ = [
 
 def info() -> dict[str, str]:
     """Versions of what a step depends on, for bug reports; "missing" for packages that are not installed."""
+
+def optimizer_adabelief(
+    learning_rate: LearningRate = 0.001,
+    beta_1: DynamicNumber = 0.9,
+    beta_2: DynamicNumber = 0.999,
+    epsilon: DynamicNumber = 1e-16,
+    weight_decay: DynamicNumber | None = None,
+    clipnorm: Number | None = None,
+    clipvalue: Number | None = None,
+    global_clipnorm: Number | None = None,
+    use_ema: bool = False,
+    ema_momentum: DynamicNumber = 0.99,
+    ema_overwrite_frequency: Count | None = None,
+    jit_compile: bool = True,
+    name: str = "AdaBelief",
+    *,
+    loss_scale_factor: Number | None = None,
+    gradient_accumulation_steps: Count | None = None,
+    slot_dtype: Literal["bfloat16"] | None = None,
+    shard_state: bool = False,
+) -> AdaBelief:
+    """AdaBelief: steps scaled by the belief in the gradient, which is large where it is near its running mean.
+
+    Args:
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.9.
+        beta_2: Decay rate of the belief s. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.999.
+        epsilon: Added to s at each update, and to the root of the corrected s. A number in [0, inf), a variable that
+            holds one or a function without arguments. Default: 1e-16.
+        weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
+        use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
+            number in (0, inf), or None (NULL in R). Default: None.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'AdaBelief'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
+            "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
+
+    Source: Zhuang et al. (2020), AdaBelief Optimizer: Adapting Stepsizes by the Belief in Observed Gradients,
+    https://arxiv.org/abs/2010.07468, algorithm 2.
+    """
 
 def optimizer_adadelta(
     learning_rate: LearningRate = 0.001,
@@ -434,6 +505,69 @@ def optimizer_adamax(
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
     7.1 and algorithm 2.
+    """
+
+def optimizer_adan(
+    learning_rate: LearningRate = 0.001,
+    beta_1: DynamicNumber = 0.98,
+    beta_2: DynamicNumber = 0.92,
+    beta_3: DynamicNumber = 0.99,
+    epsilon: DynamicNumber = 1e-08,
+    weight_decay: DynamicNumber | None = None,
+    clipnorm: Number | None = None,
+    clipvalue: Number | None = None,
+    global_clipnorm: Number | None = None,
+    use_ema: bool = False,
+    ema_momentum: DynamicNumber = 0.99,
+    ema_overwrite_frequency: Count | None = None,
+    jit_compile: bool = True,
+    name: str = "Adan",
+    *,
+    loss_scale_factor: Number | None = None,
+    gradient_accumulation_steps: Count | None = None,
+    slot_dtype: Literal["bfloat16"] | None = None,
+    shard_state: bool = False,
+) -> Adan:
+    """Adan: Nesterov momentum from the differences of successive gradients, scaled as in Adam.
+
+    Args:
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        beta_1: Decay rate of the mean of gradients, m. A number in [0, 1), a variable that holds one or a function
+            without arguments. Default: 0.98.
+        beta_2: Decay rate of the mean of gradients' differences, d, and their weight. A number in [0, 1), a variable
+            that holds one or a function without arguments. Default: 0.92.
+        beta_3: Decay rate of the second moment, v. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.99.
+        epsilon: Added to the root of the corrected v. A number in [0, inf), a variable that holds one or a function
+            without arguments. Default: 1e-08.
+        weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
+        use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
+            number in (0, inf), or None (NULL in R). Default: None.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'Adan'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
+            "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
+
+    Source: Xie et al. (2022), Adan: Adaptive Nesterov Momentum Algorithm for Faster Optimizing Deep Models,
+    https://arxiv.org/abs/2208.06677, algorithm 1. Decay rates are one minus the paper's, and means are corrected for
+    their start at zero, as in its authors' program; decay as in AdamW (there: no_prox=True).
     """
 
 def optimizer_ftrl(
@@ -839,6 +973,68 @@ def optimizer_nadam(
     https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ, algorithm 2, with the momentum schedule of section 2.
     """
 
+def optimizer_radam(
+    learning_rate: LearningRate = 0.001,
+    beta_1: DynamicNumber = 0.9,
+    beta_2: DynamicNumber = 0.999,
+    epsilon: DynamicNumber = 1e-07,
+    sma_threshold: DynamicNumber = 5.0,
+    weight_decay: DynamicNumber | None = None,
+    clipnorm: Number | None = None,
+    clipvalue: Number | None = None,
+    global_clipnorm: Number | None = None,
+    use_ema: bool = False,
+    ema_momentum: DynamicNumber = 0.99,
+    ema_overwrite_frequency: Count | None = None,
+    jit_compile: bool = True,
+    name: str = "RAdam",
+    *,
+    loss_scale_factor: Number | None = None,
+    gradient_accumulation_steps: Count | None = None,
+    slot_dtype: Literal["bfloat16"] | None = None,
+    shard_state: bool = False,
+) -> RAdam:
+    """RAdam: Adam with a rectified step size, which needs no warm-up.
+
+    Args:
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.9.
+        beta_2: Decay rate of the second moment v. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.999.
+        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" in the paper). A number in [0, inf),
+            a variable that holds one or a function without arguments. Default: 1e-07.
+        sma_threshold: Length of the simple moving average, rho_t, above which steps are divided by the root of v. A
+            number in [0, inf), a variable that holds one or a function without arguments. Default: 5.0.
+        weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
+        use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
+            number in (0, inf), or None (NULL in R). Default: None.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'RAdam'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
+            "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
+
+    Source: Liu et al. (2019), On the Variance of the Adaptive Learning Rate and Beyond,
+    https://arxiv.org/abs/1908.03265, algorithm 2. Its authors' program and torch have a threshold of 5, the paper 4.
+    """
+
 def optimizer_rmsprop(
     learning_rate: LearningRate = 0.001,
     rho: DynamicNumber = 0.9,
@@ -956,6 +1152,71 @@ def optimizer_sgd(
 
     Source: Robbins and Monro (1951), A Stochastic Approximation Method; momentum: Sutskever et al. (2013),
     https://proceedings.mlr.press/v28/sutskever13.html, equations 1 to 4.
+    """
+
+def optimizer_schedule_free_adam_w(
+    learning_rate: LearningRate = 0.0025,
+    beta_1: DynamicNumber = 0.9,
+    beta_2: DynamicNumber = 0.999,
+    epsilon: DynamicNumber = 1e-08,
+    warmup_steps: Count = 0,
+    weight_decay: DynamicNumber | None = None,
+    clipnorm: Number | None = None,
+    clipvalue: Number | None = None,
+    global_clipnorm: Number | None = None,
+    use_ema: bool = False,
+    ema_momentum: DynamicNumber = 0.99,
+    ema_overwrite_frequency: Count | None = None,
+    jit_compile: bool = True,
+    name: str = "ScheduleFreeAdamW",
+    *,
+    loss_scale_factor: Number | None = None,
+    gradient_accumulation_steps: Count | None = None,
+    slot_dtype: Literal["bfloat16"] | None = None,
+    shard_state: bool = False,
+) -> ScheduleFreeAdamW:
+    """ScheduleFreeAdamW: AdamW with averaging in the place of a learning-rate schedule.
+
+    The model holds y, at which gradients are taken; evaluate and save it within ``optimizer.averaged_weights()``, where it
+    holds the average x.
+
+    Args:
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.0025.
+        beta_1: Weight of the average x in y; the rest is z. A number in (0, 1], a variable that holds one or a function
+            without arguments. Default: 0.9.
+        beta_2: Decay rate of the second moment v. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.999.
+        epsilon: Added to the root of the corrected v. A number in [0, inf), a variable that holds one or a function
+            without arguments. Default: 1e-08.
+        warmup_steps: Number of updates in which the learning rate grows linearly to its full value. A whole number >=
+            0. Default: 0.
+        weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
+        use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
+            number in (0, inf), or None (NULL in R). Default: None.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'ScheduleFreeAdamW'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
+            "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
+
+    Source: Defazio et al. (2024), The Road Less Scheduled, https://arxiv.org/abs/2405.15682, algorithm 1; v is
+    corrected as in its authors' package, schedulefree.
     """
 
 def optimizer_loss_scale(

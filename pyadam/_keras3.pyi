@@ -8,20 +8,24 @@ from pyadam.hosts.loss_scale_keras3 import LossScaleOptimizer as _LossScaleOptim
 from pyadam.keras3 import Optimizer
 
 __all__ = [
+    "AdaBelief",
     "Adadelta",
     "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "Adan",
     "Ftrl",
     "Lamb",
     "LazyAdam",
     "Lion",
     "Muon",
     "Nadam",
+    "RAdam",
     "RMSprop",
     "SGD",
+    "ScheduleFreeAdamW",
     "LossScaleOptimizer",
 ]
 
@@ -54,6 +58,74 @@ class _Optimizer(Optimizer):
     """Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic."""
     shard_state: bool
     """Whether each replica of a tf.distribute strategy keeps only its share of the state."""
+
+class AdaBelief(_Optimizer):
+    """AdaBelief: steps scaled by the belief in the gradient, which is large where it is near its running mean.
+
+    Args:
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.9.
+        beta_2: Decay rate of the belief s. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.999.
+        epsilon: Added to s at each update, and to the root of the corrected s. A number in [0, inf), a variable that
+            holds one or a function without arguments. Default: 1e-16.
+        weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
+        use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
+            number in (0, inf), or None (NULL in R). Default: None.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'adabelief'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
+            "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
+
+    Source: Zhuang et al. (2020), AdaBelief Optimizer: Adapting Stepsizes by the Belief in Observed Gradients,
+    https://arxiv.org/abs/2010.07468, algorithm 2.
+    """
+
+    beta_1: Attribute[Value, DynamicNumber]
+    """Decay rate of the first moment m."""
+    beta_2: Attribute[Value, DynamicNumber]
+    """Decay rate of the belief s."""
+    epsilon: Attribute[Value, DynamicNumber]
+    """Added to s at each update, and to the root of the corrected s."""
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        beta_1: DynamicNumber = 0.9,
+        beta_2: DynamicNumber = 0.999,
+        epsilon: DynamicNumber = 1e-16,
+        weight_decay: DynamicNumber | None = None,
+        clipnorm: Number | None = None,
+        clipvalue: Number | None = None,
+        global_clipnorm: Number | None = None,
+        use_ema: bool = False,
+        ema_momentum: DynamicNumber = 0.99,
+        ema_overwrite_frequency: Count | None = None,
+        loss_scale_factor: Number | None = None,
+        gradient_accumulation_steps: Count | None = None,
+        name: str = "adabelief",
+        *,
+        jit_compile: bool = True,
+        slot_dtype: Literal["bfloat16"] | None = None,
+        shard_state: bool = False,
+    ) -> None: ...
 
 class Adadelta(_Optimizer):
     """Adadelta: step sizes from running means of squared gradients and squared steps.
@@ -464,6 +536,80 @@ class Adamax(_Optimizer):
         loss_scale_factor: Number | None = None,
         gradient_accumulation_steps: Count | None = None,
         name: str = "adamax",
+        *,
+        jit_compile: bool = True,
+        slot_dtype: Literal["bfloat16"] | None = None,
+        shard_state: bool = False,
+    ) -> None: ...
+
+class Adan(_Optimizer):
+    """Adan: Nesterov momentum from the differences of successive gradients, scaled as in Adam.
+
+    Args:
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        beta_1: Decay rate of the mean of gradients, m. A number in [0, 1), a variable that holds one or a function
+            without arguments. Default: 0.98.
+        beta_2: Decay rate of the mean of gradients' differences, d, and their weight. A number in [0, 1), a variable
+            that holds one or a function without arguments. Default: 0.92.
+        beta_3: Decay rate of the second moment, v. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.99.
+        epsilon: Added to the root of the corrected v. A number in [0, inf), a variable that holds one or a function
+            without arguments. Default: 1e-08.
+        weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
+        use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
+            number in (0, inf), or None (NULL in R). Default: None.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'adan'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
+            "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
+
+    Source: Xie et al. (2022), Adan: Adaptive Nesterov Momentum Algorithm for Faster Optimizing Deep Models,
+    https://arxiv.org/abs/2208.06677, algorithm 1. Decay rates are one minus the paper's, and means are corrected for
+    their start at zero, as in its authors' program; decay as in AdamW (there: no_prox=True).
+    """
+
+    beta_1: Attribute[Value, DynamicNumber]
+    """Decay rate of the mean of gradients, m."""
+    beta_2: Attribute[Value, DynamicNumber]
+    """Decay rate of the mean of gradients' differences, d, and their weight."""
+    beta_3: Attribute[Value, DynamicNumber]
+    """Decay rate of the second moment, v."""
+    epsilon: Attribute[Value, DynamicNumber]
+    """Added to the root of the corrected v."""
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        beta_1: DynamicNumber = 0.98,
+        beta_2: DynamicNumber = 0.92,
+        beta_3: DynamicNumber = 0.99,
+        epsilon: DynamicNumber = 1e-08,
+        weight_decay: DynamicNumber | None = None,
+        clipnorm: Number | None = None,
+        clipvalue: Number | None = None,
+        global_clipnorm: Number | None = None,
+        use_ema: bool = False,
+        ema_momentum: DynamicNumber = 0.99,
+        ema_overwrite_frequency: Count | None = None,
+        loss_scale_factor: Number | None = None,
+        gradient_accumulation_steps: Count | None = None,
+        name: str = "adan",
         *,
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
@@ -955,6 +1101,79 @@ class Nadam(_Optimizer):
         shard_state: bool = False,
     ) -> None: ...
 
+class RAdam(_Optimizer):
+    """RAdam: Adam with a rectified step size, which needs no warm-up.
+
+    Args:
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.001.
+        beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.9.
+        beta_2: Decay rate of the second moment v. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.999.
+        epsilon: Added to the root of v, outside the bias correction ("epsilon hat" in the paper). A number in [0, inf),
+            a variable that holds one or a function without arguments. Default: 1e-07.
+        sma_threshold: Length of the simple moving average, rho_t, above which steps are divided by the root of v. A
+            number in [0, inf), a variable that holds one or a function without arguments. Default: 5.0.
+        weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
+        use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
+            number in (0, inf), or None (NULL in R). Default: None.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'radam'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
+            "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
+
+    Source: Liu et al. (2019), On the Variance of the Adaptive Learning Rate and Beyond,
+    https://arxiv.org/abs/1908.03265, algorithm 2. Its authors' program and torch have a threshold of 5, the paper 4.
+    """
+
+    beta_1: Attribute[Value, DynamicNumber]
+    """Decay rate of the first moment m."""
+    beta_2: Attribute[Value, DynamicNumber]
+    """Decay rate of the second moment v."""
+    epsilon: Attribute[Value, DynamicNumber]
+    """Added to the root of v, outside the bias correction ("epsilon hat" in the paper)."""
+    sma_threshold: Attribute[Value, DynamicNumber]
+    """Length of the simple moving average, rho_t, above which steps are divided by the root of v."""
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        beta_1: DynamicNumber = 0.9,
+        beta_2: DynamicNumber = 0.999,
+        epsilon: DynamicNumber = 1e-07,
+        sma_threshold: DynamicNumber = 5.0,
+        weight_decay: DynamicNumber | None = None,
+        clipnorm: Number | None = None,
+        clipvalue: Number | None = None,
+        global_clipnorm: Number | None = None,
+        use_ema: bool = False,
+        ema_momentum: DynamicNumber = 0.99,
+        ema_overwrite_frequency: Count | None = None,
+        loss_scale_factor: Number | None = None,
+        gradient_accumulation_steps: Count | None = None,
+        name: str = "radam",
+        *,
+        jit_compile: bool = True,
+        slot_dtype: Literal["bfloat16"] | None = None,
+        shard_state: bool = False,
+    ) -> None: ...
+
 class RMSprop(_Optimizer):
     """RMSprop: the gradient divided by the root of a running mean of its square.
 
@@ -1084,6 +1303,82 @@ class SGD(_Optimizer):
         loss_scale_factor: Number | None = None,
         gradient_accumulation_steps: Count | None = None,
         name: str = "sgd",
+        *,
+        jit_compile: bool = True,
+        slot_dtype: Literal["bfloat16"] | None = None,
+        shard_state: bool = False,
+    ) -> None: ...
+
+class ScheduleFreeAdamW(_Optimizer):
+    """ScheduleFreeAdamW: AdamW with averaging in the place of a learning-rate schedule.
+
+    The model holds y, at which gradients are taken; evaluate and save it within ``optimizer.averaged_weights()``, where it
+    holds the average x.
+
+    Args:
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 0.0025.
+        beta_1: Weight of the average x in y; the rest is z. A number in (0, 1], a variable that holds one or a function
+            without arguments. Default: 0.9.
+        beta_2: Decay rate of the second moment v. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.999.
+        epsilon: Added to the root of the corrected v. A number in [0, inf), a variable that holds one or a function
+            without arguments. Default: 1e-08.
+        warmup_steps: Number of updates in which the learning rate grows linearly to its full value. A whole number >=
+            0. Default: 0.
+        weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
+        use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
+            number in (0, inf), or None (NULL in R). Default: None.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'schedulefreeadamw'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
+            "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
+
+    Source: Defazio et al. (2024), The Road Less Scheduled, https://arxiv.org/abs/2405.15682, algorithm 1; v is
+    corrected as in its authors' package, schedulefree.
+    """
+
+    beta_1: Attribute[Value, DynamicNumber]
+    """Weight of the average x in y; the rest is z."""
+    beta_2: Attribute[Value, DynamicNumber]
+    """Decay rate of the second moment v."""
+    epsilon: Attribute[Value, DynamicNumber]
+    """Added to the root of the corrected v."""
+    warmup_steps: Attribute[int, Count]
+    """Number of updates in which the learning rate grows linearly to its full value."""
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.0025,
+        beta_1: DynamicNumber = 0.9,
+        beta_2: DynamicNumber = 0.999,
+        epsilon: DynamicNumber = 1e-08,
+        warmup_steps: Count = 0,
+        weight_decay: DynamicNumber | None = None,
+        clipnorm: Number | None = None,
+        clipvalue: Number | None = None,
+        global_clipnorm: Number | None = None,
+        use_ema: bool = False,
+        ema_momentum: DynamicNumber = 0.99,
+        ema_overwrite_frequency: Count | None = None,
+        loss_scale_factor: Number | None = None,
+        gradient_accumulation_steps: Count | None = None,
+        name: str = "schedulefreeadamw",
         *,
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,

@@ -59,7 +59,7 @@ class Arenas:
             size = sum(shape.num_elements() for shape in self._shapes)
             with beside(self._weight):
                 memory = tf.Variable(
-                    tf.fill([size], tf.constant(slot.start, slot.dtype or self._dtype)), trainable=False
+                    tf.fill([size], tf.constant(slot.filling, slot.dtype or self._dtype)), trainable=False
                 )
             self._arenas[slot.name] = Arena(memory, self._shapes)
         return self._arenas[slot.name].parts[self._place[id(owner)]]

@@ -214,7 +214,7 @@ class Shards:
                 kept.append(None)
                 continue
             with tf.device(self._replicas.devices[piece.owner - self._replicas.first]):
-                start = tf.fill(piece.shape_in(shape), tf.constant(slot.start, dtype))
+                start = tf.fill(piece.shape_in(shape), tf.constant(slot.filling, dtype))
                 kept.append(plain_variable(start))
         alone = self._replicas.local == self._replicas.size
         return Sharded(shape, self.pieces[key], kept, dtype, None if alone else self._gathered)

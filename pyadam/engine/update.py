@@ -210,9 +210,12 @@ class Update:
     def _ruled(self, lane: Lane, g: Any, old: State, now: _Now) -> State:
         """Decay and rule."""
         c, w, slots = now.scalars[lane.dtype], old["weight"], SimpleNamespace(**old)
-        decay = self._rule.decay(now.float64, slots)
-        if lane.targets[0].decayed and decay is not None:
-            w = w - c.rounded(tf.cast(now.float64.learning_rate * decay, w.dtype) * w)
+        decay = self._rule.decay(now.float64, slots) if lane.targets[0].decayed else None
+        shrinks = None if decay is None else tf.cast(now.float64.learning_rate * decay, w.dtype)
+        if self._rule.applies_decay:
+            slots.decay = shrinks
+        elif shrinks is not None:
+            w = w - c.rounded(shrinks * w)
         w, new = self._rule.update(now.typed[lane.dtype], c, w, g, slots)
         return new | {"weight": w}
 

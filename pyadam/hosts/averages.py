@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import tensorflow as tf
@@ -56,18 +57,36 @@ class Averages(Contract):
                 average = tf.cast(target.average, target.weight.dtype)
                 target.weight.assign(tf.where(updates > 0, average, target.weight))
 
+    def _overwrite_with_evaluated(self, targets: Iterable[Target]) -> None:
+        """Overwrites weights with those that the rule would have the model evaluated with, once it has updated them."""
+        if int(tf.convert_to_tensor(self._native(self._iterations))) < self._spec.calls_per_update:
+            return
+        for target in targets:
+            if not target.replaced:
+                h = self._hyper_in(target.dtype)
+                slots = {name: tf.cast(slot, target.dtype) for name, slot in target.slots.items()}
+                value = self._rule.evaluated(h, tf.cast(target.weight, target.dtype), SimpleNamespace(**slots))
+                target.weight.assign(tf.cast(value, target.weight.dtype))
+
     @contextlib.contextmanager
     def averaged_weights(self) -> Iterator[None]:
         """Within this context the model's weights are their averages; on exit the original weights are restored.
 
+        These are the moving averages of ``use_ema``, or else the average that the optimizer itself keeps.
+
         Raises:
-            ValueError: the optimizer keeps no averages (``use_ema=False``).
+            ValueError: the optimizer keeps no averages.
         """
-        if not self._spec.use_ema:
+        if not self._spec.use_ema and self._rule.evaluated is None:
             raise ValueError(f"{type(self).__name__}: averaged_weights() needs use_ema=True")
-        targets = [target for target in self._engine.targets.values() if target.average is not None]
+        targets = [
+            target for target in self._engine.targets.values() if (target.average is not None) == self._spec.use_ema
+        ]
         raw = [tf.identity(target.weight) for target in targets]
-        self._overwrite_with_averages(targets)
+        if self._spec.use_ema:
+            self._overwrite_with_averages(targets)
+        else:
+            self._overwrite_with_evaluated(targets)
         try:
             yield
         finally:

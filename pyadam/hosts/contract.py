@@ -63,6 +63,7 @@ class Contract:
 
     # `Hyperparameters` and `Saving`
     _current_hyper: Callable[..., dict[str, Any]]
+    _hyper_in: Callable[[Any], Any]
     _take_kept: Callable[[], None]
     _cuts: Callable[[Any], bool]
 

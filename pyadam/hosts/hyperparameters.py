@@ -5,6 +5,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -161,6 +162,13 @@ class Hyperparameters(Contract):
                 in_dtype = tf.where(tf.equal(tf.cast(exact, rate.dtype), rate), exact, in_dtype)
             hyper["learning_rate"] = tf.ensure_shape(in_dtype, ())
         return hyper
+
+    def _hyper_in(self, dtype: Any) -> SimpleNamespace:
+        """All hyperparameters as they are now, those that may differ from step to step in this dtype."""
+        current = {name: tf.cast(value, dtype) for name, value in self._current_hyper().items()}
+        return SimpleNamespace(
+            **{f.name: getattr(self._spec, f.name) for f in dataclasses.fields(self._spec)} | current
+        )
 
     def _exact(self) -> Any:
         """The user's number in float64. It is used as long as the narrower variable that Keras makes still holds it."""

@@ -99,7 +99,7 @@ class Optimizer(BaseOptimizer, keras.optimizers.Optimizer):  # type: ignore[misc
         with beside(native(variable)):
             return self.add_variable(
                 tuple(weight.shape if slot.shape is None else slot.shape),
-                lambda shape, dtype: tf.fill(shape, tf.constant(slot.start, dtype)),  # Constant goes through float32
+                lambda shape, dtype: tf.fill(shape, tf.constant(slot.filling, dtype)),  # Constant goes through float32
                 dtype=slot.dtype or compute_dtype(weight.dtype).name,
                 name=label,
             )

@@ -165,7 +165,7 @@ class Optimizer(BaseOptimizer, tf_keras.optimizers.Optimizer):  # type: ignore[m
         shape = value.shape if slot.shape is None else slot.shape
         dtype = slot.dtype or compute_dtype(weight.dtype)
         with beside(native(variable)):
-            return self._add(f"{slot.name}/{bare_path(weight)}", slot.start, shape, dtype)
+            return self._add(f"{slot.name}/{bare_path(weight)}", slot.filling, shape, dtype)
 
     def _add_scalar(self, name: str, start: float, dtype: Any) -> Any:
         return self._add(name, start, (), dtype)
@@ -207,8 +207,7 @@ class Optimizer(BaseOptimizer, tf_keras.optimizers.Optimizer):  # type: ignore[m
 
     def _scalars_after(self, updates: int) -> list[Any]:
         """The values of the shared scalars after so many updates with the hyperparameters as they are now."""
-        current = {name: tf.cast(value, tf.float64) for name, value in self._current_hyper().items()}
-        h = SimpleNamespace(**{f.name: getattr(self._spec, f.name) for f in dataclasses.fields(self._spec)} | current)
+        h = self._hyper_in(tf.float64)
         values = {name: np.float64(start) for name, start in self._rule.shared.items()}
         for t in range(1, updates + 1):
             held = {name: tf.constant(value, tf.float64) for name, value in values.items()}

@@ -144,12 +144,15 @@ class Variables(Contract):
         state = self._add_state(weight, stored, part)
         variable = self._native(state)
         label = Label(slot.name, self._ledger.path(self._var_key(weight)))
-        start = (lambda: target.weight) if slot.name == "average" else (lambda: slot.start)
+        of_weight = slot.name == "average" or slot.start is None
+        start = (lambda: target.weight) if of_weight else (lambda: slot.start)
         self._ledger.enter(state, label, (planned.group, planned.within), start)
+        if slot.start is None or (
+            slot.name == "average" and self.built
+        ):  # before, an average starts at the first update
+            assign(variable, tf.cast(target.weight, target.dtype))
         if slot.name == "average":
             target.average = variable
-            if self.built:  # a later variable: its average starts here, not at the first update
-                assign(variable, tf.cast(target.weight, target.dtype))
         elif slot.name == "gradient_accumulator":
             target.accumulator = variable
         elif not slot.is_placeholder:

@@ -19,17 +19,22 @@ class Slot(NamedTuple):
 
     Attributes:
         name: its name among the rule's slots.
-        start: its initial value.
+        start: its initial value; None for that of the weight.
         shape: its shape, if not the weight's.
         dtype: the dtype in which it is stored, if not that of the arithmetic.
         is_placeholder: whether it is there only because Keras' files contain it; no rule reads it.
     """
 
     name: str
-    start: float = 0.0
+    start: float | None = 0.0
     shape: tuple[int, ...] | None = None
     dtype: str | None = None
     is_placeholder: bool = False
+
+    @property
+    def filling(self) -> float:
+        """What its variable is filled with when it is made; a weight's value is assigned then."""
+        return 0.0 if self.start is None else self.start
 
 
 SlotsFunction = Callable[[Any, Sequence[int], str], tuple[tuple[Slot, ...], ...]]
@@ -61,11 +66,14 @@ class Rule:
         scalars: ``(h, t, lr, shared) -> (c, shared)``: values that all variables share, computed once per step in float64.
             If its docstring defines symbols, as in "alpha_t = ...", it is shown to users after the formulas.
         update: ``(h, c, w, g, s) -> (w, slots)``: the new weight and slots of one variable; no slot's new value depends
-            on the old value of a later slot.
+            on the old value of one returned after it.
         slots: ``(h, shape, path) -> groups``: the slots of a variable. Saved state holds the first group for all variables,
             then the second, and so on; within a group, each variable's slots are adjacent.
         shared: names and initial values of scalar variables that belong to the optimizer as a whole.
         decay: ``(h, s) -> number or None``: the weight decay for a variable with these slots.
+        applies_decay: whether ``update`` applies it: ``s.decay`` is learning rate times decay then, or None. Otherwise the
+            weight that it sees has shrunk already.
+        evaluated: ``(h, w, s) -> weight``: the weight to evaluate the model with, of rules that train another one.
         magnified: ``(h) -> factor``: an upper bound on the rounding error that the step adds to the weight's own, in units
             of its largest element's. Each sum over the variable counts as one, as its rounding reaches every element.
         elementwise: whether each element's update depends on that element alone; if so, variables may be concatenated.
@@ -85,6 +93,8 @@ class Rule:
     slots: SlotsFunction
     shared: Mapping[str, float] = field(default_factory=dict)
     decay: Callable[[Any, SimpleNamespace], float | None] = _weight_decay
+    applies_decay: bool = False
+    evaluated: Callable[[Any, Tensor, SimpleNamespace], Tensor] | None = None
     magnified: Callable[[Any], float] = lambda h: 0.0
     elementwise: bool = True
     single_pass: bool = True

@@ -287,6 +287,24 @@ def own_update_step(module: Any) -> str:
     return "accepted"
 
 
+def schedule_free(gradient: float, steps: int = 2, **arguments: float) -> Measurement:
+    """A weight of 1.0 after some steps of rate 0.1 whose second moment forgets, so each moves z by 0.1 sign(g)."""
+
+    def measure(module: Any) -> float:
+        optimizer = module.ScheduleFreeAdamW(0.1, beta_1=0.5, beta_2=0.0, **arguments)
+        return float(_steps(optimizer, keras.Variable(1.0), tf.constant(gradient), steps))
+
+    return measure
+
+
+def loaded_after_build(module: Any) -> float:
+    """A weight that was 1.0 at the build and is set to 2.0, after a step that moves z by 0.1."""
+    variable, optimizer = keras.Variable(1.0), module.ScheduleFreeAdamW(0.1, beta_1=0.5, beta_2=0.0)
+    optimizer.build([variable])
+    variable.assign(2.0)
+    return float(_steps(optimizer, variable, tf.constant(1.0), 1))
+
+
 SQUARING = ("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Nadam", "RMSprop")
 PRODUCT = math.prod(0.9 * (1 - 0.5 * 0.96**t) for t in range(1, 5))
 
@@ -330,4 +348,8 @@ DIFFERENCES = [
     Row(24, "2 replicas: RMSprop, rows 1 and 3 of one index, rho 0", on_two_replicas("sparse"), -1.0, 1e-6),
     Row(25, "2 replicas: steps_per_execution=2", on_two_replicas("several steps"), "works"),
     Row(26, "2 replicas: averages that overwrite, 2 steps of -1 - 1", on_two_replicas("overwriting"), -3.0),
+    Row(27, "ScheduleFreeAdamW: weight 1.0 after 2 steps, beta_1=0.5", schedule_free(1.0), 0.825, 1e-6, digits=6),
+    Row(27, "the same with weight_decay=1.0 alone", schedule_free(0.0, weight_decay=1.0), 0.8325, 1e-6, digits=6),
+    Row(27, "the same with warmup_steps=2", schedule_free(1.0, warmup_steps=2), 0.86, 1e-6, digits=6),
+    Row(27, "the same with 2.0 loaded after the build, 1 step", loaded_after_build, 1.9, 1e-6, digits=6),
 ]

@@ -91,8 +91,10 @@ class Oracle:
         new = list(self.weights)
         for j, gradient in clip(h, gradients).items():
             decay = self.paper.decay(h, self.weights[j].shape) or 0.0
-            decayed, held = self.weights[j] - lr * decay * self.weights[j], dict(self.slots[j])
-            new[j] = self.paper.step({**h, "u_product": self.u_product}, t, lr, decayed, gradient, self.slots[j])
+            left = 0.0 if self.paper.decays_itself else lr * decay
+            decayed, held = self.weights[j] - left * self.weights[j], dict(self.slots[j])
+            known = {**h, "u_product": self.u_product, "decay": decay}
+            new[j] = self.paper.step(known, t, lr, decayed, gradient, self.slots[j])
             for row in idle.get(j, ()):
                 decayed[row] = new[j][row] = self.weights[j][row]
                 for name, state in held.items():

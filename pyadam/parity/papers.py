@@ -4,9 +4,11 @@ Each function takes the hyperparameters ``h``, the number of the update ``t`` (f
 gradient and its state ``s``, which it updates; it returns the new weight.
 
 - Adadelta: Zeiler (2012), algorithm 1
+- AdaBelief: Zhuang et al. (2020), algorithm 2
 - Adafactor: Shazeer and Stern (2018), algorithms 4 and 5
 - Adagrad: Duchi, Hazan and Singer (2011), with a diagonal matrix
 - Adam: Kingma and Ba (2014), algorithm 1 in the form of section 2's last paragraph (epsilon hat)
+- Adan: Xie et al. (2022), algorithm 1, whose decay rates are one minus these, with bias corrections
 - AMSGrad: Reddi et al. (2018), algorithm 2, whose v is not bias-corrected before the maximum
 - AdamW: Loshchilov and Hutter (2019), algorithm 2
 - Adamax: Kingma and Ba (2014), algorithm 2
@@ -16,8 +18,10 @@ gradient and its state ``s``, which it updates; it returns the new weight.
 - Lion: Chen et al. (2023), algorithm 2
 - Muon: Jordan et al. (2024); Liu et al. (2025), equation 4
 - Nadam: Dozat (2016), algorithm 2, with momentum u_t = beta_1 (1 - 0.5 * 0.96^t)
+- RAdam: Liu et al. (2019), algorithm 2
 - RMSprop: Tieleman and Hinton (2012); Graves (2013), equations 38 to 45
 - SGD: Sutskever et al. (2013), equations 1 to 4
+- ScheduleFreeAdamW: Defazio et al. (2024), algorithm 1; x follows from y and z
 """
 
 import re
@@ -161,6 +165,50 @@ def muon_decay(h: Hyper, shape: tuple[int, ...]) -> float | None:
     return h["adam_weight_decay"] if _left_to_adam(h, shape) else h["weight_decay"]
 
 
+def radam(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
+    b1, b2 = h["beta_1"], h["beta_2"]
+    s["m"] = b1 * s["m"] + (1 - b1) * g
+    s["v"] = b2 * s["v"] + (1 - b2) * g**2
+    rho = 2 / (1 - b2) - 1
+    rho_t = rho - 2 * t * b2**t / (1 - b2**t)
+    if rho_t <= max(h["sma_threshold"], 4):
+        return w - lr * s["m"] / (1 - b1**t)
+    rectified = np.sqrt((rho_t - 4) * (rho_t - 2) * rho / ((rho - 4) * (rho - 2) * rho_t))
+    return w - lr * rectified * s["m"] / (1 - b1**t) * np.sqrt(1 - b2**t) / (np.sqrt(s["v"]) + h["epsilon"])
+
+
+def adabelief(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
+    s["m"] = h["beta_1"] * s["m"] + (1 - h["beta_1"]) * g
+    s["s"] = h["beta_2"] * s["s"] + (1 - h["beta_2"]) * (g - s["m"]) ** 2 + h["epsilon"]
+    corrected = s["m"] / (1 - h["beta_1"] ** t), s["s"] / (1 - h["beta_2"] ** t)
+    return w - lr * corrected[0] / (np.sqrt(corrected[1]) + h["epsilon"])
+
+
+def adan(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
+    b1, b2, b3 = h["beta_1"], h["beta_2"], h["beta_3"]
+    change = g - s["g"] if t > 1 else np.zeros_like(g)
+    s["g"] = g
+    s["m"] = b1 * s["m"] + (1 - b1) * g
+    s["d"] = b2 * s["d"] + (1 - b2) * change
+    s["v"] = b3 * s["v"] + (1 - b3) * (g + b2 * change) ** 2
+    direction = s["m"] / (1 - b1**t) + b2 * s["d"] / (1 - b2**t)
+    return w - lr / (np.sqrt(s["v"] / (1 - b3**t)) + h["epsilon"]) * direction
+
+
+def schedule_free(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
+    """``w`` is y, which may have been rounded or replaced. The average weighs by the squares of the rates."""
+    b1, b2, warm = h["beta_1"], h["beta_2"], max(h["warmup_steps"], 1)
+    shares = [min(k / warm, 1) for k in range(1, t + 1)]
+    s["z"] = s["z"] if t > 1 else w
+    x = s["z"] + (w - s["z"]) / b1
+    s["v"] = b2 * s["v"] + (1 - b2) * g**2
+    direction = g / (np.sqrt(s["v"] / (1 - b2**t)) + h["epsilon"]) + h["decay"] * w
+    s["z"] = s["z"] - lr * shares[-1] * direction
+    part = shares[-1] ** 2 / sum(share**2 for share in shares)
+    x = x + part * (s["z"] - x)
+    return s["z"] + b1 * (x - s["z"])
+
+
 Group = tuple[str, ...]
 
 
@@ -180,15 +228,17 @@ class Paper:
         step: its mathematics.
         groups: names of the state of a weight of that shape, in the order of Keras' files: the first group of every weight,
             then the second of every weight.
-        starts: for state that does not start at 0, the argument that gives its first value.
+        starts: for state that does not start at 0, the argument that gives its first value; None for the weight itself.
         decay: the weight decay of a weight of that shape.
+        decays_itself: whether it finds the weight decay as ``h["decay"]``; otherwise its weight has shrunk already.
         lazy: whether rows missing from a sparse gradient stay as they are, weight and state.
     """
 
     step: Callable[..., Array]
     groups: Callable[[Hyper, tuple[int, ...]], tuple[Group, ...]]
-    starts: Mapping[str, str] | None = None
+    starts: Mapping[str, str | None] | None = None
     decay: Callable[[Hyper, tuple[int, ...]], float | None] = lambda h, shape: h["weight_decay"]
+    decays_itself: bool = False
     lazy: bool = False
 
 
@@ -199,22 +249,26 @@ def _always(h: Hyper) -> bool:
 _ADAM = Paper(adam, _if((("m", "v"), _always), (("v_hat",), lambda h: h["amsgrad"])))
 
 PAPERS: dict[str, Paper] = {
+    "AdaBelief": Paper(adabelief, _same(("m", "s"))),
     "Adadelta": Paper(adadelta, _same(("g2", "d2"))),
     "Adafactor": Paper(adafactor, _same(("r", "c", "v"))),
     "Adagrad": Paper(adagrad, _same(("a",)), {"a": "initial_accumulator_value"}),
     "Adam": _ADAM,
     "AdamW": _ADAM,
     "Adamax": Paper(adamax, _same(("m", "u"))),
+    "Adan": Paper(adan, _same(("g", "m", "d", "v"))),
     "Ftrl": Paper(ftrl, _same(("n", "z")), {"n": "initial_accumulator_value"}),
     "Lamb": Paper(lamb, _same(("m", "v"))),
     "LazyAdam": replace(_ADAM, lazy=True),
     "Lion": Paper(lion, _same(("m",))),
     "Muon": Paper(muon, lambda h, shape: (("m", "v") if _left_to_adam(h, shape) else ("m",),), decay=muon_decay),
     "Nadam": Paper(nadam, _same(("m", "v"))),
+    "RAdam": Paper(radam, _same(("m", "v"))),
     "RMSprop": Paper(
         rmsprop,
         _if((("v",), _always), (("m",), lambda h: h["momentum"] > 0), (("g",), lambda h: h["centered"])),
     ),
+    "ScheduleFreeAdamW": Paper(schedule_free, _same(("z", "v")), {"z": None}, decays_itself=True),
     "SGD": Paper(sgd, _if((("m",), lambda h: h["momentum"] != 0))),
 }
 
@@ -224,6 +278,6 @@ def start(paper: Paper, h: Hyper, w: Array) -> State:
     shapes = {"r": w.shape[:-1], "c": (*w.shape[:-2], *w.shape[-1:])} if paper.step is adafactor else {}
     if shapes and w.ndim < 2:
         shapes = dict.fromkeys(shapes, ())
-    value = {name: h[argument] for name, argument in (paper.starts or {}).items()}
+    value = {name: w if argument is None else h[argument] for name, argument in (paper.starts or {}).items()}
     names = [name for group in paper.groups(h, w.shape) for name in group]
     return {name: np.full(shapes.get(name, w.shape), value.get(name, 0.0)) for name in names}

@@ -8,7 +8,18 @@ import numpy as np
 
 from pyadam.optimizers.kinds import Choice, Count, DynamicNumber, Flag, Kind, LearningRate, Name, Number, Patterns
 
-__all__ = ["EXERCISED", "NEEDS", "Clock", "PerStep", "Schedule", "by_kind", "drawn", "python_value", "r_arguments"]
+__all__ = [
+    "EXERCISED",
+    "NEEDS",
+    "Clock",
+    "PerStep",
+    "Schedule",
+    "by_kind",
+    "drawn",
+    "fits",
+    "python_value",
+    "r_arguments",
+]
 
 
 @dataclass
@@ -147,6 +158,17 @@ NEEDS: dict[str, dict[str, Any]] = {
 }
 
 
+def fits(kind: Kind, value: Any) -> bool:
+    """Whether a value is allowed, as far as it is known before it is called."""
+    if isinstance(value, PerStep | Schedule):
+        return True
+    try:
+        kind.check("", "", value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def by_kind(kind: Kind, default: Any) -> tuple[Any, ...]:
     """Revealing values, chosen by kind, of an argument that `EXERCISED` lacks."""
     if isinstance(kind, Flag):
@@ -190,7 +212,7 @@ def drawn(rng: np.random.Generator, name: str, kind: Kind, default: Any) -> Any:
         return PerStep(0.4, 0.3)
     if isinstance(kind, Number):
         if np.isfinite([kind.low, kind.high]).all():
-            return int(100 * rng.uniform(kind.low, kind.high)) / 100
+            return (int(100 * rng.uniform(kind.low, kind.high)) or kind.low_open) / 100
         if not np.isfinite([kind.low, kind.high]).any():
             return float(f"{default * rng.uniform(0.98, 1.02):.3g}")
         size = float(f"{10 ** rng.uniform(*MAGNITUDES.get(name, (-2, 1))):.2g}")

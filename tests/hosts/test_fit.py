@@ -135,3 +135,34 @@ def test_averaged_weights_come_and_go():
     np.testing.assert_array_equal(values(vs)[0], raw[0])
     with pytest.raises(ValueError, match="use_ema=True"), pyadam.Adam().averaged_weights():
         pass
+
+
+@pytest.mark.parametrize("build", [True, False])
+def test_the_average_that_schedule_free_keeps_is_the_weighted_mean_of_its_steps(build):
+    gradients = [tf.constant([1.0, -2.0]), tf.constant([0.5, 4.0]), tf.constant([-3.0, 1.0])]
+    optimizer, vs = pyadam.ScheduleFreeAdamW(0.1, beta_1=0.7, warmup_steps=2), variables((2,))
+    if build:
+        optimizer.build(vs)
+        vs[0].assign([3.0, 4.0])  # z starts where training does
+    start, z = values(vs)[0], []
+    with optimizer.averaged_weights():
+        np.testing.assert_array_equal(values(vs)[0], start)
+    for g in gradients:
+        optimizer.apply([g], vs)
+        z.append(next(v for v in optimizer.variables if "momentum" in v.path).numpy())
+    raw = values(vs)[0]
+    with optimizer.averaged_weights():
+        mean = values(vs)[0]
+    expected = np.average(z, axis=0, weights=[0.25, 1.0, 1.0])  # the squares of the rates
+    np.testing.assert_allclose(mean, expected, rtol=1e-6)
+    np.testing.assert_allclose(raw, 0.3 * z[-1] + 0.7 * expected, rtol=1e-6)
+    np.testing.assert_array_equal(values(vs)[0], raw)
+
+
+def test_a_later_variable_of_schedule_free_starts_from_its_weight():
+    optimizer, (first, second) = pyadam.ScheduleFreeAdamW(0.1), variables((2,), (2,))
+    for _ in range(3):
+        optimizer.apply([tf.ones(2)], [first])
+    before = second.numpy()
+    optimizer.apply([tf.ones(2), tf.zeros(2)], [first, second])
+    np.testing.assert_array_equal(second.numpy(), before)
