@@ -25,11 +25,23 @@ _FUNCTIONS = [getattr(specs, name).r_name for name in _CLASSES]
 
 _SCHEDULES = list(schedules.SCHEDULES)
 
-_LATE = {"Resume": "pyadam.resume", "convert": "pyadam.interchange"}
+_LATE = {"Resume": "pyadam.resume", "convert": "pyadam.interchange", "layerwise_decay": "pyadam.hosts.groups"}
 
 _SUBMODULES = ["distribute", "interchange", "resume", "tf_keras", "xla"]  # these import TensorFlow
 
-__all__ = ["NA", "Resume", "__version__", "convert", "info", "schedules", "specs", *_CLASSES, *_FUNCTIONS, *_SCHEDULES]
+__all__ = [
+    "NA",
+    "Resume",
+    "__version__",
+    "convert",
+    "info",
+    "layerwise_decay",
+    "schedules",
+    "specs",
+    *_CLASSES,
+    *_FUNCTIONS,
+    *_SCHEDULES,
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -28,8 +28,9 @@ from pyadam._keras3 import Nadam as Nadam
 from pyadam._keras3 import RAdam as RAdam
 from pyadam._keras3 import RMSprop as RMSprop
 from pyadam._keras3 import ScheduleFreeAdamW as ScheduleFreeAdamW
-from pyadam._typing import AnyOptimizer, Count, DynamicNumber, LearningRate, Number
+from pyadam._typing import AnyOptimizer, Count, DynamicNumber, GroupsOf, LearningRate, Number
 from pyadam._version import __version__ as __version__
+from pyadam.hosts.groups import layerwise_decay as layerwise_decay
 from pyadam.interchange import convert as convert
 from pyadam.optimizers.kinds import NA as NA
 from pyadam.resume import Resume as Resume
@@ -40,6 +41,7 @@ __all__ = [
     "__version__",
     "convert",
     "info",
+    "layerwise_decay",
     "schedules",
     "specs",
     "AdaBelief",
@@ -110,6 +112,7 @@ def optimizer_adabelief(
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
     shard_state: bool = False,
+    groups: GroupsOf | None = None,
 ) -> AdaBelief:
     """AdaBelief: steps scaled by the belief in the gradient, which is large where it is near its running mean.
 
@@ -145,6 +148,9 @@ def optimizer_adabelief(
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Zhuang et al. (2020), AdaBelief Optimizer: Adapting Stepsizes by the Belief in Observed Gradients,
     https://arxiv.org/abs/2010.07468, algorithm 2.
@@ -168,6 +174,7 @@ def optimizer_adadelta(
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
     shard_state: bool = False,
+    groups: GroupsOf | None = None,
 ) -> Adadelta:
     """Adadelta: step sizes from running means of squared gradients and squared steps.
 
@@ -201,6 +208,9 @@ def optimizer_adadelta(
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Zeiler (2012), ADADELTA: An Adaptive Learning Rate Method, https://arxiv.org/abs/1212.5701, algorithm 1.
     """
@@ -226,6 +236,7 @@ def optimizer_adafactor(
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
     shard_state: bool = False,
+    groups: GroupsOf | None = None,
 ) -> Adafactor:
     """Adafactor: stores the second moment of a matrix as row and column means.
 
@@ -265,6 +276,9 @@ def optimizer_adafactor(
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Shazeer and Stern (2018), Adafactor: Adaptive Learning Rates with Sublinear Memory Cost,
     https://arxiv.org/abs/1804.04235, algorithms 4 and 5.
@@ -288,6 +302,7 @@ def optimizer_adagrad(
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
     shard_state: bool = False,
+    groups: GroupsOf | None = None,
 ) -> Adagrad:
     """Adagrad: each element's steps shrink with the sum of its squared gradients so far.
 
@@ -320,6 +335,9 @@ def optimizer_adagrad(
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Duchi, Hazan and Singer (2011), Adaptive Subgradient Methods for Online Learning and Stochastic
     Optimization, https://jmlr.org/papers/v12/duchi11a.html, figure 1.
@@ -345,6 +363,7 @@ def optimizer_adam(
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
     shard_state: bool = False,
+    groups: GroupsOf | None = None,
 ) -> Adam:
     """Adam: steps scaled by bias-corrected running means of the gradient and of its square.
 
@@ -381,6 +400,9 @@ def optimizer_adam(
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
     2, the efficient form before 2.1. AMSGrad: Reddi, Kale and Kumar (2018), https://arxiv.org/abs/1904.09237, algorithm
@@ -407,6 +429,7 @@ def optimizer_adam_w(
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
     shard_state: bool = False,
+    groups: GroupsOf | None = None,
 ) -> AdamW:
     """AdamW: Adam with weight decay applied to the weights instead of the gradient.
 
@@ -443,6 +466,9 @@ def optimizer_adam_w(
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Loshchilov and Hutter (2019), Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101,
     algorithm 2, line 12.
@@ -467,6 +493,7 @@ def optimizer_adamax(
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
     shard_state: bool = False,
+    groups: GroupsOf | None = None,
 ) -> Adamax:
     """Adamax: Adam with the infinity norm instead of the second moment.
 
@@ -502,6 +529,9 @@ def optimizer_adamax(
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
     7.1 and algorithm 2.
@@ -527,6 +557,7 @@ def optimizer_adan(
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
     shard_state: bool = False,
+    groups: GroupsOf | None = None,
 ) -> Adan:
     """Adan: Nesterov momentum from the differences of successive gradients, scaled as in Adam.
 
@@ -564,6 +595,9 @@ def optimizer_adan(
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Xie et al. (2022), Adan: Adaptive Nesterov Momentum Algorithm for Faster Optimizing Deep Models,
     https://arxiv.org/abs/2208.06677, algorithm 1. Decay rates are one minus the paper's, and means are corrected for
@@ -592,6 +626,7 @@ def optimizer_ftrl(
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
     shard_state: bool = False,
+    groups: GroupsOf | None = None,
 ) -> Ftrl:
     """Ftrl: follow the regularized leader; its L1 term sets weights to exactly zero.
 
@@ -632,6 +667,9 @@ def optimizer_ftrl(
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: McMahan et al. (2013), Ad Click Prediction: a View from the Trenches,
     https://research.google.com/pubs/archive/41159.pdf, algorithm 1.
@@ -656,6 +694,7 @@ def optimizer_lamb(
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
     shard_state: bool = False,
+    groups: GroupsOf | None = None,
 ) -> Lamb:
     """Lamb: Adam's direction, scaled to the norm of each variable's weights.
 
@@ -691,6 +730,9 @@ def optimizer_lamb(
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: You et al. (2019), Large Batch Optimization for Deep Learning: Training BERT in 76 minutes,
     https://arxiv.org/abs/1904.00962, algorithm 2.
@@ -716,6 +758,7 @@ def optimizer_lazy_adam(
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
     shard_state: bool = False,
+    groups: GroupsOf | None = None,
 ) -> LazyAdam:
     """LazyAdam: Adam that updates only the rows of an embedding that have a gradient.
 
@@ -762,6 +805,9 @@ def optimizer_lazy_adam(
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
     2, the efficient form before 2.1. Lazy rows: LazyAdam of TensorFlow Addons,
@@ -786,6 +832,7 @@ def optimizer_lion(
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
     shard_state: bool = False,
+    groups: GroupsOf | None = None,
 ) -> Lion:
     """Lion: steps of fixed size, along the sign of an interpolation between momentum and gradient.
 
@@ -819,6 +866,9 @@ def optimizer_lion(
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Chen et al. (2023), Symbolic Discovery of Optimization Algorithms, https://arxiv.org/abs/2302.06675,
     algorithm 2.
@@ -854,6 +904,7 @@ def optimizer_muon(
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
     shard_state: bool = False,
+    groups: GroupsOf | None = None,
 ) -> Muon:
     """Muon: orthogonalized momentum for matrices, Adam for everything else.
 
@@ -891,6 +942,9 @@ def optimizer_muon(
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
         exclude_layers: Matrices whose path matches one of these are left to Adam. A list of regular expressions, or
             None (NULL in R). Default: None.
         exclude_embeddings: Whether matrices with "embedding" in their path are left to Adam. True or False. Default:
@@ -933,6 +987,7 @@ def optimizer_nadam(
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
     shard_state: bool = False,
+    groups: GroupsOf | None = None,
 ) -> Nadam:
     """Nadam: Adam with Nesterov momentum on Dozat's schedule.
 
@@ -968,6 +1023,9 @@ def optimizer_nadam(
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Dozat (2016), Incorporating Nesterov Momentum into Adam,
     https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ, algorithm 2, with the momentum schedule of section 2.
@@ -993,6 +1051,7 @@ def optimizer_radam(
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
     shard_state: bool = False,
+    groups: GroupsOf | None = None,
 ) -> RAdam:
     """RAdam: Adam with a rectified step size, which needs no warm-up.
 
@@ -1030,6 +1089,9 @@ def optimizer_radam(
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Liu et al. (2019), On the Variance of the Adaptive Learning Rate and Beyond,
     https://arxiv.org/abs/1908.03265, algorithm 2. Its authors' program and torch have a threshold of 5, the paper 4.
@@ -1055,6 +1117,7 @@ def optimizer_rmsprop(
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
     shard_state: bool = False,
+    groups: GroupsOf | None = None,
 ) -> RMSprop:
     """RMSprop: the gradient divided by the root of a running mean of its square.
 
@@ -1092,6 +1155,9 @@ def optimizer_rmsprop(
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Tieleman and Hinton (2012), Neural Networks for Machine Learning, lecture 6.5. Centered: Graves (2013),
     https://arxiv.org/abs/1308.0850, equations 38 to 45.
@@ -1116,6 +1182,7 @@ def optimizer_sgd(
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
     shard_state: bool = False,
+    groups: GroupsOf | None = None,
 ) -> SGD:
     """SGD: gradient descent with optional momentum.
 
@@ -1148,6 +1215,9 @@ def optimizer_sgd(
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
         amsgrad: Ignored, with a warning if it is set.
 
     Source: Robbins and Monro (1951), A Stochastic Approximation Method; momentum: Sutskever et al. (2013),
@@ -1174,6 +1244,7 @@ def optimizer_schedule_free_adam_w(
     gradient_accumulation_steps: Count | None = None,
     slot_dtype: Literal["bfloat16"] | None = None,
     shard_state: bool = False,
+    groups: GroupsOf | None = None,
 ) -> ScheduleFreeAdamW:
     """ScheduleFreeAdamW: AdamW with averaging in the place of a learning-rate schedule.
 
@@ -1214,6 +1285,9 @@ def optimizer_schedule_free_adam_w(
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Defazio et al. (2024), The Road Less Scheduled, https://arxiv.org/abs/2405.15682, algorithm 1; v is
     corrected as in its authors' package, schedulefree.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pyadam._typing import AnyOptimizer, Attribute, Count, DynamicNumber, LearningRate, Number, Value
+from pyadam._typing import AnyOptimizer, Attribute, Count, DynamicNumber, GroupsOf, LearningRate, Number, Value
 from pyadam.hosts.loss_scale_keras3 import LossScaleOptimizer as _LossScaleOptimizer
 from pyadam.keras3 import Optimizer
 
@@ -58,6 +58,8 @@ class _Optimizer(Optimizer):
     """Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic."""
     shard_state: bool
     """Whether each replica of a tf.distribute strategy keeps only its share of the state."""
+    groups: Attribute[tuple[dict[str, Any], ...] | None, GroupsOf | None]
+    """Values that arguments have for some variables only, by patterns that match whole components of their paths."""
 
 class AdaBelief(_Optimizer):
     """AdaBelief: steps scaled by the belief in the gradient, which is large where it is near its running mean.
@@ -94,6 +96,9 @@ class AdaBelief(_Optimizer):
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Zhuang et al. (2020), AdaBelief Optimizer: Adapting Stepsizes by the Belief in Observed Gradients,
     https://arxiv.org/abs/2010.07468, algorithm 2.
@@ -125,6 +130,7 @@ class AdaBelief(_Optimizer):
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
         shard_state: bool = False,
+        groups: GroupsOf | None = None,
     ) -> None: ...
 
 class Adadelta(_Optimizer):
@@ -160,6 +166,9 @@ class Adadelta(_Optimizer):
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Zeiler (2012), ADADELTA: An Adaptive Learning Rate Method, https://arxiv.org/abs/1212.5701, algorithm 1.
     """
@@ -187,6 +196,7 @@ class Adadelta(_Optimizer):
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
         shard_state: bool = False,
+        groups: GroupsOf | None = None,
     ) -> None: ...
 
 class Adafactor(_Optimizer):
@@ -228,6 +238,9 @@ class Adafactor(_Optimizer):
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Shazeer and Stern (2018), Adafactor: Adaptive Learning Rates with Sublinear Memory Cost,
     https://arxiv.org/abs/1804.04235, algorithms 4 and 5.
@@ -265,6 +278,7 @@ class Adafactor(_Optimizer):
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
         shard_state: bool = False,
+        groups: GroupsOf | None = None,
     ) -> None: ...
 
 class Adagrad(_Optimizer):
@@ -299,6 +313,9 @@ class Adagrad(_Optimizer):
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Duchi, Hazan and Singer (2011), Adaptive Subgradient Methods for Online Learning and Stochastic
     Optimization, https://jmlr.org/papers/v12/duchi11a.html, figure 1.
@@ -327,6 +344,7 @@ class Adagrad(_Optimizer):
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
         shard_state: bool = False,
+        groups: GroupsOf | None = None,
     ) -> None: ...
 
 class Adam(_Optimizer):
@@ -365,6 +383,9 @@ class Adam(_Optimizer):
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
     2, the efficient form before 2.1. AMSGrad: Reddi, Kale and Kumar (2018), https://arxiv.org/abs/1904.09237, algorithm
@@ -400,6 +421,7 @@ class Adam(_Optimizer):
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
         shard_state: bool = False,
+        groups: GroupsOf | None = None,
     ) -> None: ...
 
 class AdamW(_Optimizer):
@@ -438,6 +460,9 @@ class AdamW(_Optimizer):
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Loshchilov and Hutter (2019), Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101,
     algorithm 2, line 12.
@@ -472,6 +497,7 @@ class AdamW(_Optimizer):
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
         shard_state: bool = False,
+        groups: GroupsOf | None = None,
     ) -> None: ...
 
 class Adamax(_Optimizer):
@@ -509,6 +535,9 @@ class Adamax(_Optimizer):
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
     7.1 and algorithm 2.
@@ -540,6 +569,7 @@ class Adamax(_Optimizer):
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
         shard_state: bool = False,
+        groups: GroupsOf | None = None,
     ) -> None: ...
 
 class Adan(_Optimizer):
@@ -579,6 +609,9 @@ class Adan(_Optimizer):
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Xie et al. (2022), Adan: Adaptive Nesterov Momentum Algorithm for Faster Optimizing Deep Models,
     https://arxiv.org/abs/2208.06677, algorithm 1. Decay rates are one minus the paper's, and means are corrected for
@@ -614,6 +647,7 @@ class Adan(_Optimizer):
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
         shard_state: bool = False,
+        groups: GroupsOf | None = None,
     ) -> None: ...
 
 class Ftrl(_Optimizer):
@@ -656,6 +690,9 @@ class Ftrl(_Optimizer):
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: McMahan et al. (2013), Ad Click Prediction: a View from the Trenches,
     https://research.google.com/pubs/archive/41159.pdf, algorithm 1.
@@ -696,6 +733,7 @@ class Ftrl(_Optimizer):
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
         shard_state: bool = False,
+        groups: GroupsOf | None = None,
     ) -> None: ...
 
 class Lamb(_Optimizer):
@@ -733,6 +771,9 @@ class Lamb(_Optimizer):
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: You et al. (2019), Large Batch Optimization for Deep Learning: Training BERT in 76 minutes,
     https://arxiv.org/abs/1904.00962, algorithm 2.
@@ -764,6 +805,7 @@ class Lamb(_Optimizer):
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
         shard_state: bool = False,
+        groups: GroupsOf | None = None,
     ) -> None: ...
 
 class LazyAdam(_Optimizer):
@@ -812,6 +854,9 @@ class LazyAdam(_Optimizer):
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Kingma and Ba (2014), Adam: A Method for Stochastic Optimization, https://arxiv.org/abs/1412.6980, section
     2, the efficient form before 2.1. Lazy rows: LazyAdam of TensorFlow Addons,
@@ -847,6 +892,7 @@ class LazyAdam(_Optimizer):
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
         shard_state: bool = False,
+        groups: GroupsOf | None = None,
     ) -> None: ...
 
 class Lion(_Optimizer):
@@ -882,6 +928,9 @@ class Lion(_Optimizer):
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Chen et al. (2023), Symbolic Discovery of Optimization Algorithms, https://arxiv.org/abs/2302.06675,
     algorithm 2.
@@ -910,6 +959,7 @@ class Lion(_Optimizer):
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
         shard_state: bool = False,
+        groups: GroupsOf | None = None,
     ) -> None: ...
 
 class Muon(_Optimizer):
@@ -949,6 +999,9 @@ class Muon(_Optimizer):
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
         exclude_layers: Matrices whose path matches one of these are left to Adam. A list of regular expressions, or
             None (NULL in R). Default: None.
         exclude_embeddings: Whether matrices with "embedding" in their path are left to Adam. True or False. Default:
@@ -1031,6 +1084,7 @@ class Muon(_Optimizer):
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
         shard_state: bool = False,
+        groups: GroupsOf | None = None,
     ) -> None: ...
 
 class Nadam(_Optimizer):
@@ -1068,6 +1122,9 @@ class Nadam(_Optimizer):
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Dozat (2016), Incorporating Nesterov Momentum into Adam,
     https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ, algorithm 2, with the momentum schedule of section 2.
@@ -1099,6 +1156,7 @@ class Nadam(_Optimizer):
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
         shard_state: bool = False,
+        groups: GroupsOf | None = None,
     ) -> None: ...
 
 class RAdam(_Optimizer):
@@ -1138,6 +1196,9 @@ class RAdam(_Optimizer):
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Liu et al. (2019), On the Variance of the Adaptive Learning Rate and Beyond,
     https://arxiv.org/abs/1908.03265, algorithm 2. Its authors' program and torch have a threshold of 5, the paper 4.
@@ -1172,6 +1233,7 @@ class RAdam(_Optimizer):
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
         shard_state: bool = False,
+        groups: GroupsOf | None = None,
     ) -> None: ...
 
 class RMSprop(_Optimizer):
@@ -1211,6 +1273,9 @@ class RMSprop(_Optimizer):
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Tieleman and Hinton (2012), Neural Networks for Machine Learning, lecture 6.5. Centered: Graves (2013),
     https://arxiv.org/abs/1308.0850, equations 38 to 45.
@@ -1245,6 +1310,7 @@ class RMSprop(_Optimizer):
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
         shard_state: bool = False,
+        groups: GroupsOf | None = None,
     ) -> None: ...
 
 class SGD(_Optimizer):
@@ -1279,6 +1345,9 @@ class SGD(_Optimizer):
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Robbins and Monro (1951), A Stochastic Approximation Method; momentum: Sutskever et al. (2013),
     https://proceedings.mlr.press/v28/sutskever13.html, equations 1 to 4.
@@ -1307,6 +1376,7 @@ class SGD(_Optimizer):
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
         shard_state: bool = False,
+        groups: GroupsOf | None = None,
     ) -> None: ...
 
 class ScheduleFreeAdamW(_Optimizer):
@@ -1349,6 +1419,9 @@ class ScheduleFreeAdamW(_Optimizer):
             "bfloat16", or None (NULL in R). Default: None.
         shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
             Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Defazio et al. (2024), The Road Less Scheduled, https://arxiv.org/abs/2405.15682, algorithm 1; v is
     corrected as in its authors' package, schedulefree.
@@ -1383,6 +1456,7 @@ class ScheduleFreeAdamW(_Optimizer):
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,
         shard_state: bool = False,
+        groups: GroupsOf | None = None,
     ) -> None: ...
 
 class LossScaleOptimizer(_LossScaleOptimizer):

@@ -1,6 +1,6 @@
 """The types of what the public functions take and give, for type checkers alone: there is no such module at run time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -32,6 +32,7 @@ Count: TypeAlias = int | np.integer[Any]
 Number: TypeAlias = float | np.floating[Any] | np.integer[Any] | Scalar
 DynamicNumber: TypeAlias = Number | Callable[[], Any]
 LearningRate: TypeAlias = Number | Schedule | Callable[[], Any]
+GroupsOf: TypeAlias = Mapping[str, Mapping[str, Any]] | Sequence[Mapping[str, Any]]
 
 _Given = TypeVar("_Given", covariant=True)
 _Taken = TypeVar("_Taken", contravariant=True)

@@ -11,6 +11,7 @@ from functions import NOTE, OPTIMIZERS, SCHEDULES, Function
 import pyadam
 from pyadam import specs
 from pyadam.optimizers import kinds
+from pyadam.optimizers.groups import Groups
 from pyadam.optimizers.spec import described
 
 HEAD = f"# {NOTE.format('optimizers/ and pyadam/hosts/schedules.py')}\n"
@@ -26,6 +27,7 @@ TYPES = {
     kinds.DynamicNumber: ("Value", "DynamicNumber"),
     kinds.LearningRate: ("Value", "LearningRate"),
     kinds.Inner: ("Any", "AnyOptimizer"),
+    Groups: ("tuple[dict[str, Any], ...]", "GroupsOf"),
 }
 
 
@@ -44,8 +46,9 @@ def package() -> str:
         "from pyadam import tf_keras as tf_keras",
         "from pyadam import xla as xla",
         *(f"from pyadam._keras3 import {name} as {name}" for name in classes),
-        "from pyadam._typing import AnyOptimizer, Count, DynamicNumber, LearningRate, Number",
+        "from pyadam._typing import AnyOptimizer, Count, DynamicNumber, GroupsOf, LearningRate, Number",
         "from pyadam._version import __version__ as __version__",
+        "from pyadam.hosts.groups import layerwise_decay as layerwise_decay",
         "from pyadam.interchange import convert as convert",
         "from pyadam.optimizers.kinds import NA as NA",
         "from pyadam.resume import Resume as Resume",
@@ -69,7 +72,7 @@ def classes(module: str) -> str:
         "from collections.abc import Sequence",
         "from typing import Any, Literal",
         "",
-        "from pyadam._typing import AnyOptimizer, Attribute, Count, DynamicNumber, LearningRate, Number, Value",
+        "from pyadam._typing import AnyOptimizer, Attribute, Count, DynamicNumber, GroupsOf, LearningRate, Number, Value",
         *sorted(
             [
                 f"from pyadam.{module} import Optimizer",

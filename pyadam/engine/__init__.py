@@ -27,6 +27,7 @@ from pyadam.engine.reduction import Given, reduced
 from pyadam.engine.replicas import Replicas
 from pyadam.engine.shards import Sharded, Shards, state_bytes
 from pyadam.engine.step import Engine
+from pyadam.engine.update import hyper_of_group, of_group
 from pyadam.engine.wire import Call, Wire
 
 __all__ = [
@@ -51,11 +52,13 @@ __all__ = [
     "compute_dtype",
     "gradient_dtype",
     "has_plain_values",
+    "hyper_of_group",
     "is_single_pass",
     "make_arenas",
     "memories",
     "mirrors",
     "native",
+    "of_group",
     "of_replica",
     "plain_variable",
     "reduced",

@@ -48,6 +48,7 @@ class Target:
         arenas: where its state lies, if it shares memory with that of others.
         received: whether it ever got a gradient; with accumulation a missing one counts as zero from then on.
         first: the number of its first element, counting the elements of all targets.
+        group: the number of its group, whose values some hyperparameters have for it, or None.
     """
 
     weight: Any
@@ -61,6 +62,7 @@ class Target:
     arenas: Any = None
     received: bool = False
     first: int = 0
+    group: int | None = None
 
     @property
     def dtype(self) -> Any:
@@ -107,7 +109,7 @@ class Lane:
 
     Attributes:
         indices: their places among the targets of the step.
-        targets: the targets; all alike in dtype, decay, and taking part or not.
+        targets: the targets; all alike in dtype, decay, group, and taking part or not.
         takes_part: whether they have a gradient; without one only their averages advance.
         masked: whether a mask decides that instead, target by target.
         separate: whether each new value is computed in a loop of its own, from old values alone.
@@ -152,6 +154,11 @@ class Lane:
     def replaced(self) -> bool:
         """Whether its "gradient" is the next value of its one variable."""
         return self.targets[0].replaced
+
+    @property
+    def group(self) -> int | None:
+        """The group of its targets."""
+        return self.targets[0].group
 
     def rows(self, rows: Sequence[Any]) -> Rows | None:
         """Which rows of its variable a step moves, from those of all targets; None if it moves all."""
@@ -390,7 +397,7 @@ def _kind(target: Target) -> Any:
     """What the targets of one lane have in common; None for a target that needs a lane of its own."""
     if target.replaced or target.weight.dtype.is_complex or not is_small(target):
         return None
-    return target.dtype, target.weight.device, target.decayed, id(target.arenas)
+    return target.dtype, target.weight.device, target.decayed, target.group, id(target.arenas)
 
 
 def is_small(target: Target) -> bool:

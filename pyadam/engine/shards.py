@@ -314,7 +314,7 @@ class Shards:
         def own() -> Any:
             total = tf.zeros([], tf.float64)
             for piece, x in engine.targets.items():
-                if (piece in given or x.has_accumulated()) and not x.replaced:
+                if (piece in given or x.has_accumulated()) and not (x.replaced or engine.is_frozen(x)):
                     g = tf.zeros(x.weight.shape, x.dtype) if piece not in given else tf.convert_to_tensor(given[piece])
                     g = as_real(g, x.dtype)
                     g = g if spec.loss_scale_factor is None else quotient(g, spec.loss_scale_factor, number)

@@ -98,7 +98,8 @@ class Engine:
             targets: the variables; those without gradient only have their averages advanced.
             gradients: tensors, IndexedSlices or None, one per target.
             hyper: current values of the hyperparameters that may change from step to step: ``learning_rate`` (float32, or
-                float64 where ``has_float64``) and those given as functions or variables (float64).
+                float64 where ``has_float64``) and those given as functions or variables (float64); under `of_group` those of
+                groups.
         """
         check_not_forked(self.owner)
         ways = [None if g is None else self._way(x, g) for x, g in zip(targets, gradients, strict=True)]
@@ -111,7 +112,7 @@ class Engine:
             if way is not None:
                 x.received = True
                 self._seen.setdefault(x, set()).add(way)
-            takes_part = way is not None or x.has_accumulated()
+            takes_part = way is not None or (x.has_accumulated() and not self.is_frozen(x))
             if takes_part or x.average is not None:
                 given[x] = Given(g, way, takes_part)
         checks = numbers_are_checked() and not inside_xla()
@@ -122,6 +123,10 @@ class Engine:
             for x in targets if checks else ():
                 for name, variable in x.state().items():
                     checked(variable, f"{self.owner}: the new {name} of {x.path}")
+
+    def is_frozen(self, target: Target) -> bool:
+        """Whether a target is in a group whose variables stay as they are."""
+        return target.group is not None and bool(self.spec.groups[target.group].frozen)
 
     def _checked(self, target: Target, given: Given) -> Given:
         """What is given for a target, once its numbers are found to be finite."""
@@ -167,7 +172,7 @@ class Engine:
         """What becomes of a gradient, by the table in `pyadam.optimizers.sparse`."""
         if target.replaced or not isinstance(gradient, tf.IndexedSlices) or not target.weight.shape.is_fully_defined():
             return Way.DENSE
-        spec, rule = self.spec, self.rule
+        spec, rule = self.spec.of_group(target.group), self.rule
         if rule.lazy:
             self._check_lazy(target)
         rows = tf.convert_to_tensor(gradient.indices).shape.num_elements()
@@ -187,7 +192,7 @@ class Engine:
 
     def _check_lazy(self, target: Target) -> None:
         """Refuses a sparse gradient where the rule is lazy, and something moves or needs all rows of the variable."""
-        spec = self.spec
+        spec = self.spec.of_group(target.group)
         conflicts = [(f"{c.argument}={getattr(spec, c.argument)!r}", c.remedy) for c in LAZY_CONFLICTS if c.holds(spec)]
         if target.constraint is not None:
             conflicts.append(("the variable's constraint", "take the constraint away"))

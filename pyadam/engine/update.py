@@ -22,7 +22,7 @@ from pyadam.engine.lanes import Lane, State
 from pyadam.optimizers import Rule, Spec
 from pyadam.optimizers.numerics import quotient, root, rounded, scalar
 
-__all__ = ["Update", "can_separate"]
+__all__ = ["Update", "can_separate", "hyper_of_group", "of_group"]
 
 
 def can_separate(rule: Rule, spec: Spec) -> bool:
@@ -32,19 +32,21 @@ def can_separate(rule: Rule, spec: Spec) -> bool:
 
 
 class _Now(NamedTuple):
-    """What the lanes of one update have in common.
+    """What the lanes of one group have in common in one update.
 
     Attributes:
         t: the number of the update.
         float64: the hyperparameters, those that change from step to step in float64.
         typed: the same, in each dtype that lanes compute in.
         scalars: ``c`` of a rule, in each of these dtypes.
+        shared: the new values of the rule's own scalars.
     """
 
     t: Any
     float64: SimpleNamespace
     typed: dict[Any, SimpleNamespace]
     scalars: dict[Any, SimpleNamespace]
+    shared: dict[str, Any]
 
 
 class _Clip(NamedTuple):
@@ -96,13 +98,15 @@ class Update:
         typed = [lane.typed(g) for lane, g in zip(self._lanes, gradients, strict=True)]
         clips = self._clips(typed, t, hyper.get("other_squares", 0.0))
         now = self._now(t, hyper)
+        nows = {None: now} | {group: self._now(t, hyper, group) for group in {x.group for x in self._lanes} - {None}}
+        self._advance(now)
         returned = []
         for lane, mask, given, g, clip in zip(self._lanes, masks, passed, typed, clips, strict=True):
             state = lane.read(lane.captured) | given
             new = (
                 self._replaced(lane, mask, g, state, t)
                 if lane.replaced
-                else self._moved(lane, mask, g, clip, state, now)
+                else self._moved(lane, mask, g, clip, state, nows[lane.group])
             )
             lane.write({name: value for name, value in new.items() if name not in given})
             returned.append({name: value for name, value in new.items() if name in given})
@@ -172,7 +176,7 @@ class Update:
 
     def _ordered(self, lane: Lane) -> bool:
         """Whether loops read old state that other loops overwrite, and those have to wait. On a GPU there is one loop."""
-        read_apart = self._rule.weight_first(self._spec) or lane.separate
+        read_apart = self._rule.weight_first(self._spec.of_group(lane.group)) or lane.separate
         own_loops = bool(lane.targets[0].bfloat16_slots) or (read_apart and not self._one_loop)
         return own_loops and "CPU" in lane.targets[0].weight.device
 
@@ -221,10 +225,17 @@ class Update:
 
     # --- what all lanes share --------------------------------------------------------------------------------------------
 
-    def _now(self, t: Any, hyper: dict[str, Any]) -> _Now:
-        """Hyperparameters and scalars of update ``t``, which are computed once, in float64; advances the rule's own scalars."""
-        values = {f.name: getattr(self._spec, f.name) for f in fields(self._spec)}
-        values["learning_rate_is_constant"] = not callable(self._spec.learning_rate)
+    def _advance(self, now: _Now) -> None:
+        """Assigns the new values of the rule's own scalars."""
+        for name, value in now.shared.items():
+            self._shared[name].assign(tf.cast(value, self._shared[name].dtype))
+
+    def _now(self, t: Any, hyper: dict[str, Any], group: int | None = None) -> _Now:
+        """Hyperparameters and scalars of update ``t`` for a group, which are computed once, in float64."""
+        spec = self._spec.of_group(group)
+        values = {f.name: getattr(spec, f.name) for f in fields(spec)}
+        values["learning_rate_is_constant"] = not callable(spec.learning_rate)
+        hyper = hyper_of_group(self._spec, group, hyper)
 
         def in_dtype(dtype: Any) -> SimpleNamespace:
             return SimpleNamespace(**(values | {name: tf.cast(value, dtype) for name, value in hyper.items()}))
@@ -232,8 +243,6 @@ class Update:
         h, dtypes = in_dtype(tf.float64), {lane.dtype for lane in self._lanes}
         shared = SimpleNamespace(**{name: tf.cast(value, tf.float64) for name, value in self._shared.items()})
         c, new_shared = self._rule.scalars(h, tf.cast(t, tf.float64), h.learning_rate, shared)
-        for name, value in new_shared.items():
-            self._shared[name].assign(tf.cast(value, self._shared[name].dtype))
         # the first average is the weight itself
         c["ema_gain"] = tf.where(tf.equal(t, 1), scalar(1.0, tf.float64), scalar(1.0 - h.ema_momentum, tf.float64))
         # where each operation is a program of its own, it rounds as it is
@@ -242,7 +251,26 @@ class Update:
         def scalars_in(dtype: Any) -> SimpleNamespace:
             return SimpleNamespace(**{name: scalar(value, dtype) for name, value in c.items()}, **operations)
 
-        return _Now(t, h, {each: in_dtype(each) for each in dtypes}, {each: scalars_in(each) for each in dtypes})
+        typed = {each: in_dtype(each) for each in dtypes}
+        return _Now(t, h, typed, {each: scalars_in(each) for each in dtypes}, new_shared)
+
+
+def of_group(group: int, name: str) -> str:
+    """The name among a step's hyperparameters of one that a group has for itself."""
+    return f"group_{group}.{name}"
+
+
+def hyper_of_group(spec: Any, group: int | None, hyper: dict[str, Any]) -> dict[str, Any]:
+    """The hyperparameters of a step that hold for a group."""
+    common = {name: value for name, value in hyper.items() if "." not in name}
+    if group is None:
+        return common
+    own = spec.groups[group]
+    left = {name: value for name, value in common.items() if name not in own}
+    if "learning_rate" in left:
+        left["learning_rate"] = tf.cast(left["learning_rate"], tf.float64) * own.factor
+    named = {name: of_group(group, name) for name in own.arguments}
+    return left | {name: hyper[key] for name, key in named.items() if key in hyper}
 
 
 def _where(mask: Any, new: Callable[[], State], old: State, whole: bool = False) -> State:

@@ -57,15 +57,15 @@ class Averages(Contract):
                 average = tf.cast(target.average, target.weight.dtype)
                 target.weight.assign(tf.where(updates > 0, average, target.weight))
 
-    def _overwrite_with_evaluated(self, targets: Iterable[Target]) -> None:
+    def _overwrite_with_evaluated(self, targets: Iterable[Target], evaluated: Callable[..., Any]) -> None:
         """Overwrites weights with those that the rule would have the model evaluated with, once it has updated them."""
         if int(tf.convert_to_tensor(self._native(self._iterations))) < self._spec.calls_per_update:
             return
         for target in targets:
             if not target.replaced:
-                h = self._hyper_in(target.dtype)
+                h = self._hyper_in(target.dtype, target.group)
                 slots = {name: tf.cast(slot, target.dtype) for name, slot in target.slots.items()}
-                value = self._rule.evaluated(h, tf.cast(target.weight, target.dtype), SimpleNamespace(**slots))
+                value = evaluated(h, tf.cast(target.weight, target.dtype), SimpleNamespace(**slots))
                 target.weight.assign(tf.cast(value, target.weight.dtype))
 
     @contextlib.contextmanager
@@ -77,7 +77,8 @@ class Averages(Contract):
         Raises:
             ValueError: the optimizer keeps no averages.
         """
-        if not self._spec.use_ema and self._rule.evaluated is None:
+        evaluated = self._rule.evaluated
+        if not self._spec.use_ema and evaluated is None:
             raise ValueError(f"{type(self).__name__}: averaged_weights() needs use_ema=True")
         targets = [
             target for target in self._engine.targets.values() if (target.average is not None) == self._spec.use_ema
@@ -85,8 +86,8 @@ class Averages(Contract):
         raw = [tf.identity(target.weight) for target in targets]
         if self._spec.use_ema:
             self._overwrite_with_averages(targets)
-        else:
-            self._overwrite_with_evaluated(targets)
+        elif evaluated is not None:
+            self._overwrite_with_evaluated(targets, evaluated)
         try:
             yield
         finally:

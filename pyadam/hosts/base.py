@@ -71,6 +71,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
             _wire=None,
             _shards=None,
             _exclusions=Exclusions(),
+            _membership=self._members(spec),
             _ledger=Ledger(),
             _trainable_variables=[],
             _lock=threading.RLock(),
@@ -249,7 +250,8 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         with self._lock:
             self._prepare(variables)
         self._check_misfit()
-        return grads, variables
+        targets = [self._engine.targets[self._var_key(v)] for v in variables]
+        return [None if self._engine.is_frozen(x) else g for g, x in zip(grads, targets, strict=True)], variables
 
     def _prepare(self, variables: Sequence[Any]) -> None:
         """Makes the state of these variables, as far as it is missing."""

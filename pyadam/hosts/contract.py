@@ -63,7 +63,9 @@ class Contract:
 
     # `Hyperparameters` and `Saving`
     _current_hyper: Callable[..., dict[str, Any]]
-    _hyper_in: Callable[[Any], Any]
+    _hyper_in: Callable[..., Any]
+    _members: Callable[[Any], Any]
+    _automatic_names: Callable[[], frozenset[str]]
     _take_kept: Callable[[], None]
     _cuts: Callable[[Any], bool]
 

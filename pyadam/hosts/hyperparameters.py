@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pyadam.engine import Call, Dynamic, native, undistributed
+from pyadam.engine import Call, Dynamic, hyper_of_group, native, of_group, undistributed
 from pyadam.hosts.contract import Contract, untracked
 from pyadam.optimizers import Spec, arguments
+from pyadam.optimizers.groups import VARIABLES
 from pyadam.optimizers.kinds import is_variable, needs_arguments
 from pyadam.optimizers.numerics import scalar
 
@@ -44,13 +45,24 @@ class Hyperparameters(Contract):
                 f"{type(self).__name__}: {name} can't be changed once the optimizer is built, because its state depends on it"
             )
         untracked(self, _spec=new)
+        if name == "groups" and not self.built:
+            untracked(self, _membership=self._members(new))
         untracked(self, _dynamic=self._make_dynamic())
         self._engine.configure(new)
 
     def _state_of(self, spec: Spec) -> Any:
         """What a spec says of the variables that the optimizer keeps."""
-        slots = self._rule.slots(spec, (2, 2), "")
-        return slots, spec.slot_dtype, spec.use_ema, spec.calls_per_update > 1, spec.shard_state, self._cuts(spec)
+        members = [[v if isinstance(v, str) else id(v) for v in group[VARIABLES]] for group in spec.groups or ()]
+        slots = [self._rule.slots(each, (2, 2), "") for each in spec.each]
+        return (
+            members,
+            slots,
+            spec.slot_dtype,
+            spec.use_ema,
+            spec.calls_per_update > 1,
+            spec.shard_state,
+            self._cuts(spec),
+        )
 
     def _cuts(self, spec: Spec) -> bool:
         """Whether the state is divided, and variables may be cut into rows for it."""
@@ -59,13 +71,19 @@ class Hyperparameters(Contract):
     def _make_dynamic(self) -> dict[str, Callable[[Any], Any]]:
         """The hyperparameters given as functions, other than schedules, or variables: what gives them in a dtype."""
         found: dict[str, Callable[[Any], Any]] = {}
-        for name, field in arguments(self.spec_type).items():
-            value = self._learning_rate if name == "learning_rate" else getattr(self._spec, name)
+        known = arguments(self.spec_type)
+        values = {
+            name: (name, self._learning_rate if name == "learning_rate" else getattr(self._spec, name))
+            for name in known
+        }
+        for i, group in enumerate(self._spec.groups or ()):
+            values |= {of_group(i, name): (name, value) for name, value in group.arguments.items()}
+        for key, (name, value) in values.items():
             if callable(value) and not self._is_schedule(value):
                 self._check_needs_nothing(name, value)
-                found[name] = Dynamic(type(self).__name__, name, value, field.metadata["kind"])
-            elif is_variable(value) and name != "learning_rate":
-                found[name] = partial(tf.cast, native(value))
+                found[key] = Dynamic(type(self).__name__, name, value, known[name].metadata["kind"])
+            elif is_variable(value) and key != "learning_rate":
+                found[key] = partial(tf.cast, native(value))
         return found
 
     def _check_needs_nothing(self, name: str, function: Any) -> None:
@@ -149,26 +167,39 @@ class Hyperparameters(Contract):
         if functions:
             values = [each(tf.float64, None if call is None else call.number) for each in functions.values()]
             hyper |= zip(functions, values if call is None else call.of_first_worker(values), strict=True)
-        if "learning_rate" in hyper:
-            hyper["learning_rate"] = tf.cast(hyper["learning_rate"], rate_dtype)
-        if "learning_rate" not in hyper:
-            held = self._learning_rate
-            hosts_own = self._is_schedule(held) and _host_of(type(held)) == self._host()
-            in_float64 = self._engine.has_float64 and hosts_own
-            rate = _in_float64(held)(self._iterations) if in_float64 else native(self.learning_rate)
-            in_dtype = scalar(rate, rate_dtype)
-            if self._engine.has_float64 and isinstance(self._spec.learning_rate, float) and rate.dtype != tf.float64:
-                exact = self._exact()
-                in_dtype = tf.where(tf.equal(tf.cast(exact, rate.dtype), rate), exact, in_dtype)
-            hyper["learning_rate"] = tf.ensure_shape(in_dtype, ())
+        rates = {"learning_rate": self._learning_rate}
+        for i, group in enumerate(self._spec.groups or ()):
+            if "learning_rate" in group:
+                rates[of_group(i, "learning_rate")] = group["learning_rate"]
+        for key, held in rates.items():
+            if key in hyper:
+                hyper[key] = tf.cast(hyper[key], rate_dtype)
+            elif self._is_schedule(held):
+                hyper[key] = self._scheduled(held, rate_dtype)
+            else:
+                hyper[key] = self._held_rate(rate_dtype) if key == "learning_rate" else scalar(held, rate_dtype)
         return hyper
 
-    def _hyper_in(self, dtype: Any) -> SimpleNamespace:
-        """All hyperparameters as they are now, those that may differ from step to step in this dtype."""
-        current = {name: tf.cast(value, dtype) for name, value in self._current_hyper().items()}
-        return SimpleNamespace(
-            **{f.name: getattr(self._spec, f.name) for f in dataclasses.fields(self._spec)} | current
-        )
+    def _scheduled(self, schedule: Any, dtype: Any) -> Any:
+        """What a schedule gives for this step."""
+        in_float64 = dtype == tf.float64 and _host_of(type(schedule)) == self._host()
+        rate = (_in_float64(schedule) if in_float64 else schedule)(self._iterations)
+        return tf.ensure_shape(scalar(native(rate), dtype), ())
+
+    def _held_rate(self, dtype: Any) -> Any:
+        """The number that the learning rate is now."""
+        rate = native(self.learning_rate)
+        in_dtype = scalar(rate, dtype)
+        if dtype == tf.float64 and isinstance(self._spec.learning_rate, float) and rate.dtype != tf.float64:
+            exact = self._exact()
+            in_dtype = tf.where(tf.equal(tf.cast(exact, rate.dtype), rate), exact, in_dtype)
+        return tf.ensure_shape(in_dtype, ())
+
+    def _hyper_in(self, dtype: Any, group: int | None = None) -> SimpleNamespace:
+        """All hyperparameters of a group as they are now, those that may differ from step to step in this dtype."""
+        spec, hyper = self._spec.of_group(group), hyper_of_group(self._spec, group, self._current_hyper())
+        current = {name: tf.cast(value, dtype) for name, value in hyper.items()}
+        return SimpleNamespace(**{f.name: getattr(spec, f.name) for f in dataclasses.fields(spec)} | current)
 
     def _exact(self) -> Any:
         """The user's number in float64. It is used as long as the narrower variable that Keras makes still holds it."""

@@ -4,7 +4,7 @@ import functools
 import importlib
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,11 @@ from pyadam.hosts import files
 from pyadam.hosts.checkpoint import Described, Numbered
 from pyadam.hosts.configs import check_config, object_of, unregistered
 from pyadam.hosts.contract import Contract, bare_path, path, untracked
+from pyadam.hosts.groups import as_patterns
 from pyadam.hosts.ledger import ITERATION, LEARNING_RATE, in_our_paths
 from pyadam.hosts.state import Entry, Label, SavedState, check_kinds, check_values, fit, numbered, same_variables
 from pyadam.optimizers import NEW_TO_KERAS, arguments
+from pyadam.optimizers.groups import VARIABLES, Group
 from pyadam.optimizers.kinds import listed, plain, shown
 
 __all__ = ["Deferring", "Saving", "automatic_names"]
@@ -91,7 +93,8 @@ class Saving(Deferring, Contract):
         always = {"average"} if self._spec.use_ema else set()
         always |= {"gradient_accumulator"} if self._spec.calls_per_update > 1 else set()
         probes: Iterable[tuple[tuple[int, ...], str]] = [((), ""), ((2,), ""), ((2, 2), ""), ((2, 2), "embedding")]
-        slots = [{s.name for group in self._rule.slots(self._spec, *probe) for s in group} for probe in probes]
+        kinds = [self._rule.slots(spec, *probe) for probe in probes for spec in self._spec.each]
+        slots = [{slot.name for group in groups for slot in group} for groups in kinds]
         return always | set.intersection(*slots), always | set.union(*slots)
 
     def _state(self) -> SavedState:
@@ -286,7 +289,11 @@ class Saving(Deferring, Contract):
         config: dict[str, Any] = {}
         for name in arguments(self.spec_type):
             value = self._rate_for_config() if name == "learning_rate" else plain(getattr(self._spec, name))
-            config[name] = self._serialized(name, value) if callable(value) else value
+            config[name] = self._in_config(name, value)
+        if self._spec.groups is not None:
+            config["groups"] = [self._group_in_config(group) for group in self._spec.groups]
+            members = {x.path.partition(":")[0]: x.group for x in self._engine.targets.values()}
+            config |= {"members": members} if members else {}
         for name in NEW_TO_KERAS:  # only where they are set, so that Keras' own classes can read a config
             if config[name] == arguments(self.spec_type)[name].default:
                 del config[name]
@@ -299,6 +306,13 @@ class Saving(Deferring, Contract):
         held = self._learning_rate.numpy()
         given = self._spec.learning_rate
         return given if isinstance(given, float) and held.dtype.type(given) == held else plain(held)
+
+    def _group_in_config(self, group: Group) -> dict[str, Any]:
+        values = {name: self._in_config(name, plain(value)) for name, value in group.items() if name != VARIABLES}
+        return {VARIABLES: as_patterns(group[VARIABLES]), **values}
+
+    def _in_config(self, name: str, value: Any) -> Any:
+        return self._serialized(name, value) if callable(value) else value
 
     def _serialized(self, name: str, value: Any) -> Any:
         if not hasattr(value, "get_config"):
@@ -316,12 +330,20 @@ class Saving(Deferring, Contract):
         """
         check_config(cls.__name__, config)
         read = importlib.import_module(f"{cls._saving.__name__.partition('.')[0]}.optimizers.schedules").deserialize
-        values = {
-            name: object_of(cls.__name__, name, value, cls._saving, custom_objects, read)
-            for name, value in config.items()
-            if name != "is_legacy_optimizer"  # a mark of tf_keras' configs
-        }
-        return cls(**values)
+
+        def made(values: Mapping[str, Any]) -> dict[str, Any]:
+            return {n: object_of(cls.__name__, n, v, cls._saving, custom_objects, read) for n, v in values.items()}
+
+        special = ("is_legacy_optimizer", "groups", "members")  # the first is a mark of tf_keras' configs
+        values = made({name: value for name, value in config.items() if name not in special})
+        groups = config.get("groups")
+        if groups is None:
+            return cls(**values)
+        if isinstance(groups, list) and all(isinstance(group, Mapping) for group in groups):
+            groups = [made(group) for group in groups]
+        optimizer: Any = cls(**values, **{"groups": groups})
+        optimizer._membership.remember(config.get("members", {}))
+        return optimizer
 
 
 def _dtype_name(variable: Any) -> str:

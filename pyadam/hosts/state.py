@@ -175,10 +175,10 @@ def same_variables(
     """Pairs our paths with saved ones; returns the saved path of each of ours that has one.
 
     Equal paths name the same variable, with two complications. Depending on how a model was built, its paths begin with its
-    name or don't. And Keras numbers layers throughout a process: ``dense/kernel`` becomes ``dense_2/kernel`` if other layers
-    were made before. A number is trusted if the saved model has all of our layers or, where its layers are unknown, if one list
-    of paths contains the other. Otherwise, if the lists agree except for such numbers, the ranks of the numbers decide; and if
-    they don't, numbered paths have no partner.
+    name, or with those of models within it, or they don't. And Keras numbers layers throughout a process: ``dense/kernel``
+    becomes ``dense_2/kernel`` if other layers were made before. A number is trusted if the saved model has all of our layers
+    or, where its layers are unknown, if one list of paths contains the other. Otherwise, if the lists agree except for such
+    numbers, the ranks of the numbers decide; and if they don't, numbered paths have no partner.
 
     Args:
         saved: the paths that a state has.
@@ -191,11 +191,15 @@ def same_variables(
     best = max(readings, key=len)
     if len(best) == len(saved) == len(here):
         return best
+    if _alike_in_order(saved, here):
+        return dict(zip(here, saved, strict=True))
     if all(_is_layer_of(names, path, automatic) for path in here) if names else len(best) in (len(saved), len(here)):
         return best
     ranked = _paired(_ranked(_without_model(a), automatic), _ranked(_without_model(b), automatic), saved, here)
     if len(ranked) == len(saved) == len(here):
         return ranked
+    if _alike_in_order(_ranked(saved, automatic), _ranked(here, automatic)):
+        return dict(zip(here, saved, strict=True))
     return {path: source for path, source in best.items() if not _numbered_layer(path, automatic)}
 
 
@@ -204,7 +208,20 @@ def _paired(a: Sequence[str], b: Sequence[str], saved: Sequence[str], here: Sequ
     if len(set(a)) < len(a) or len(set(b)) < len(b):
         return {}
     of_reading = dict(zip(a, saved, strict=True))
-    return {path: of_reading[reading] for path, reading in zip(here, b, strict=True) if reading in of_reading}
+    pairs = {path: of_reading[reading] for path, reading in zip(here, b, strict=True) if reading in of_reading}
+    others_b = [(path, reading) for path, reading in zip(here, b, strict=True) if path not in pairs]
+    others_a = [(path, reading) for path, reading in zip(saved, a, strict=True) if reading not in set(b)]
+    for path, reading in others_b:  # a path without the names of models around the layer, if that is clear
+        near = [(source, other) for source, other in others_a if alike(other, reading)]
+        if len(near) == 1 and sum(alike(near[0][1], each) for _, each in others_b) == 1:
+            pairs[path] = near[0][0]
+    return pairs
+
+
+def _alike_in_order(a: Sequence[str], b: Sequence[str]) -> bool:
+    """Whether paths at the same places are alike, as in a model that is built in another way."""
+    bare = [[path.partition("#")[0] for path in paths] for paths in (a, b)]  # as before `numbered`
+    return len(a) == len(b) and all(map(alike, *bare))
 
 
 def _layer(path: str) -> str:

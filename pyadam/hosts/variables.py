@@ -22,8 +22,9 @@ from pyadam.engine import (
 )
 from pyadam.hosts.contract import Contract, bare_path, common_path, path, untracked
 from pyadam.hosts.exclusions import Exclusions
+from pyadam.hosts.groups import Membership
 from pyadam.hosts.state import Label
-from pyadam.optimizers import arguments
+from pyadam.optimizers import Spec, arguments
 from pyadam.optimizers.kinds import plain
 from pyadam.optimizers.rule import Slot
 
@@ -54,6 +55,7 @@ class Variables(Contract):
     _wire: Wire | None  # between replicas, if there are several
     _number: int  # among the optimizers on the wire
     _shards: Shards | None  # who keeps which state, if it is divided
+    _membership: Membership
     _trainable_variables: list[Any]
 
     def _add_state(self, variable: Any, slot: Slot, part: Part | None) -> Any:
@@ -72,6 +74,7 @@ class Variables(Contract):
         self._check_distinct(variables)
         known = {self._var_key(v) for v in self._trainable_variables}
         announced = [v for v in variables if self._var_key(v) not in known]
+        self._membership.find(announced)
         new = [v for v in announced if not self._why_not(v)]
         # before anything is made
         self._replicas.check_variables((path(v), native(v)) for v in announced)
@@ -128,7 +131,8 @@ class Variables(Contract):
                 planned.append(Planned(2, i, 0, Slot("average")))
             if self._spec.calls_per_update > 1:
                 planned.append(Planned(3, i, 0, Slot("gradient_accumulator")))
-            groups = () if target.replaced else self._rule.slots(self._spec, target.weight.shape, target.path)
+            spec = self._spec.of_group(target.group)
+            groups = () if target.replaced else self._rule.slots(spec, target.weight.shape, target.path)
             planned += [Planned(4 + k, i, j, slot) for k, group in enumerate(groups) for j, slot in enumerate(group)]
         return sorted(planned, key=lambda each: each[:3])
 
@@ -186,9 +190,8 @@ class Variables(Contract):
                 f"{where} has a gradient but holds {dtype.name} values; steps move float16, bfloat16, float32, float64. Give "
                 "it no gradient (None, NULL in R), or leave it out of the variables"
             )
-        slots = (
-            slot for group in self._rule.slots(self._spec, (2, 2), "") for slot in group if not slot.is_placeholder
-        )
+        spec = self._spec.of_group(self._group_of(variable))
+        slots = (slot for group in self._rule.slots(spec, (2, 2), "") for slot in group if not slot.is_placeholder)
         if not (any(slots) or self._spec.use_ema or self._spec.calls_per_update > 1):
             return ""
         stateless = "SGD without momentum, use_ema or gradient_accumulation_steps"
@@ -209,7 +212,16 @@ class Variables(Contract):
             decayed=not self._exclusions.match(self._var_key(variable), path(variable)),
             replaced=self._overwrite_variable_with_gradient(variable),
             constraint=getattr(variable, "constraint", None),
+            group=self._group_of(variable),
         )
+
+    def _members(self, spec: Spec) -> Membership:
+        """What finds the groups of variables."""
+        return Membership(type(self).__name__, spec.groups or (), self._var_key, self._automatic_names().__contains__)
+
+    def _group_of(self, variable: Any) -> int | None:
+        """The number of a variable's group."""
+        return self._membership.found.get(self._var_key(variable))
 
     def _check_distinct(self, variables: Sequence[Any]) -> None:
         seen: set[Any] = set()

@@ -15,7 +15,7 @@ __all__ = ["hint", "without_effect"]
 
 # other libraries' names for arguments with the same meaning
 _SAME: Mapping[str, tuple[str, ...]] = {
-    "learning_rate": ("rate", "step_size", "eta"),
+    "learning_rate": ("lr", "rate", "step_size", "eta"),
     "beta_1": ("b1", "beta_one"),
     "beta_2": ("b2", "beta_two"),
     "epsilon": ("eps",),

@@ -23,6 +23,8 @@ class Nadam(Spec):
         "algorithm 2, with the momentum schedule of section 2."
     )
 
+    alike = {"beta_1": "because the product of momenta is one number for all variables"}  # noqa: RUF012
+
     learning_rate: Any = learning_rate_field(0.001)
     beta_1: Any = beta_1_field()
     beta_2: Any = beta_2_field()

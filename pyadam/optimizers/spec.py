@@ -12,9 +12,11 @@ import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from pyadam.optimizers.foreign import hint, without_effect
+from pyadam.optimizers.groups import Groups, checked_groups, of_groups
 from pyadam.optimizers.kinds import Choice, Count, DynamicNumber, Flag, Kind, Name, Number, same
 
 __all__ = [
@@ -80,6 +82,7 @@ class Spec:
         function_defaults: defaults of its function that differ from the class's.
         ignored: arguments that only its function has, with their defaults. They come after the argument named by
             ``ignored_after`` and do nothing but warn.
+        alike: its own arguments that groups can't set, and why.
     """
 
     title: ClassVar[str] = ""
@@ -90,6 +93,7 @@ class Spec:
     function_defaults: ClassVar[Mapping[str, Any]] = {}
     ignored: ClassVar[Mapping[str, Any]] = {}
     ignored_after: ClassVar[str] = ""
+    alike: ClassVar[Mapping[str, str]] = {}
 
     weight_decay: float | None = weight_decay_field(None)
     clipnorm: float | None = argument(
@@ -132,6 +136,11 @@ class Spec:
     shard_state: bool = argument(
         False, Flag(), "Whether each replica of a tf.distribute strategy keeps only its share of the state."
     )
+    groups: Any = argument(
+        None,
+        optional(Groups()),
+        "Values that arguments have for some variables only, by patterns that match whole components of their paths.",
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -144,6 +153,24 @@ class Spec:
                 f"{type(self).__name__}: at most one of clipnorm, clipvalue and global_clipnorm can be set, got {given}"
             )
 
+        common = [field.name for field in dataclasses.fields(Spec) if field.name != "weight_decay"]
+        alike = {**dict.fromkeys(common, "because all variables have it in common"), **self.alike}
+        kinds = {name: f.metadata["kind"] for name, f in arguments(type(self)).items() if name not in alike}
+        object.__setattr__(self, "groups", checked_groups(self, kinds, alike))
+
+    @cached_property
+    def _of_groups(self) -> tuple["Spec", ...]:
+        return of_groups(self)
+
+    def of_group(self, index: int | None) -> "Spec":
+        """The arguments for the variables of a group; None for those that are in none."""
+        return self if index is None else self._of_groups[index]
+
+    @property
+    def each(self) -> tuple["Spec", ...]:
+        """The arguments outside of groups, and those of each group."""
+        return self, *self._of_groups
+
     @property
     def calls_per_update(self) -> int:
         """The number of calls whose gradients make one update."""
@@ -151,8 +178,8 @@ class Spec:
 
 
 # Keyword-only arguments: those missing from Keras' classes, and those missing from R keras 2.11.
-NEW_TO_KERAS = ("jit_compile", "slot_dtype", "shard_state")
-_NEW_TO_R = ("loss_scale_factor", "gradient_accumulation_steps", "slot_dtype", "shard_state")
+NEW_TO_KERAS = ("jit_compile", "slot_dtype", "shard_state", "groups")
+_NEW_TO_R = ("loss_scale_factor", "gradient_accumulation_steps", "slot_dtype", "shard_state", "groups")
 
 
 def arguments(spec: type[Spec]) -> dict[str, "dataclasses.Field[Any]"]:

@@ -77,6 +77,8 @@ class Case:
         """Why this case is not compared with Keras' own class, or "". Numbers are those of docs/differences.md."""
         if not SPECS[self.optimizer].in_keras:
             return f"Keras has no {self.optimizer}"
+        if self.value("groups"):
+            return "Keras has no groups"
         if self.optimizer == "ScheduleFreeAdamW":
             return "27: Keras' ScheduleFreeAdamW reads z when it has changed"
         accumulates = self.arguments.get("gradient_accumulation_steps") is not None

@@ -62,7 +62,7 @@ class Oracle:
         scale = h["loss_scale_factor"] or 1.0
         every = h["gradient_accumulation_steps"] or 1
         for j, gradient in enumerate(gradients):
-            if gradient is not None:
+            if gradient is not None and not self._group(j).get("frozen"):
                 total = self.sums[j] + (gradient.dense() if isinstance(gradient, Slices) else gradient) / scale
                 self.sums[j] = representable(total, self.sum_dtypes[j])
                 self.seen.add(j)
@@ -78,23 +78,38 @@ class Oracle:
         step = self.calls + 1
         values = {name: value(step) if callable(value) else value for name, value in self.arguments.items()}
         constant = not callable(self.arguments["learning_rate"])
-        wide = "float64" in self.sum_dtypes
-        rate = values["learning_rate"] if wide else float(np.float32(values["learning_rate"]))
+        rate = self._rate(values["learning_rate"])
         return {**values, "learning_rate": rate, "learning_rate_is_constant": constant}
+
+    def _rate(self, value: float) -> float:
+        return value if "float64" in self.sum_dtypes else float(np.float32(value))
+
+    def _group(self, j: int) -> dict[str, Any]:
+        """What a variable's group says; the variables are called by their numbers."""
+        return (self.arguments.get("groups") or {}).get(f"variable_{j}", {})
+
+    def _of_variable(self, h: dict[str, Any], j: int) -> dict[str, Any]:
+        """The arguments of a call for one variable."""
+        group = self._group(j)
+        rate = self._rate(group["learning_rate"]) if "learning_rate" in group else h["learning_rate"]
+        constant = h["learning_rate_is_constant"] or "learning_rate" in group
+        own = {**group, "learning_rate_is_constant": constant}
+        return {**h, **own, "learning_rate": rate * group.get("learning_rate_factor", 1.0)}
 
     def _update(self, h: dict[str, Any], gradients: dict[int, np.ndarray], idle: dict[int, np.ndarray]) -> None:
         """Updates the weights; the rows in ``idle``, and their state, are restored afterwards."""
         self.updates += 1
-        t, lr = self.updates, h["learning_rate"]
+        t = self.updates
         if self.paper.step is nadam:
             self.u_product *= h["beta_1"] * (1 - 0.5 * 0.96**t)
         new = list(self.weights)
         for j, gradient in clip(h, gradients).items():
-            decay = self.paper.decay(h, self.weights[j].shape) or 0.0
+            known = {**self._of_variable(h, j), "u_product": self.u_product}
+            lr = known["learning_rate"]
+            decay = self.paper.decay(known, self.weights[j].shape) or 0.0
             left = 0.0 if self.paper.decays_itself else lr * decay
             decayed, held = self.weights[j] - left * self.weights[j], dict(self.slots[j])
-            known = {**h, "u_product": self.u_product, "decay": decay}
-            new[j] = self.paper.step(known, t, lr, decayed, gradient, self.slots[j])
+            new[j] = self.paper.step({**known, "decay": decay}, t, lr, decayed, gradient, self.slots[j])
             for row in idle.get(j, ()):
                 decayed[row] = new[j][row] = self.weights[j][row]
                 for name, state in held.items():

@@ -57,7 +57,9 @@ class Session:
     def __init__(self, make: Callable[..., Any], case: Case, inputs: Inputs, sums: bool = False) -> None:
         self.case, self.inputs, self.clock = case, inputs, Clock()
         self.gradient_dtypes = [sum_dtype(w) if sums else w for w in map(case.dtype, range(len(case.shapes)))]
-        self.weights = [keras.Variable(w, dtype=case.dtype(j)) for j, w in enumerate(inputs.weights)]
+        self.weights = [
+            keras.Variable(w, dtype=case.dtype(j), name=f"variable_{j}") for j, w in enumerate(inputs.weights)
+        ]
         self.optimizer = make(**{name: python_value(value, self.clock) for name, value in case.arguments.items()})
         self.optimizer.build(self.weights)
 

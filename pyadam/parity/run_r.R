@@ -44,7 +44,10 @@ run_case <- function(make, input, output, dtypes, steps) {
   variables <- seq_along(dtypes)
   make_weights <- function() {
     lapply(variables, function(j) {
-      keras$Variable(entry(paste0("w", j - 1)), dtype = dtypes[[j]])
+      keras$Variable(
+        entry(paste0("w", j - 1)),
+        dtype = dtypes[[j]], name = paste0("variable_", j - 1)
+      )
     })
   }
   if (is.null(strategy)) {

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pyadam.optimizers.groups import Groups
 from pyadam.optimizers.kinds import Choice, Count, DynamicNumber, Flag, Kind, LearningRate, Name, Number, Patterns
 
 __all__ = [
@@ -137,6 +138,11 @@ EXERCISED: dict[str, tuple[Any, ...]] = {
     "gradient_accumulation_steps": (4, 1),
     "name": ("another_name",),
     "slot_dtype": ("bfloat16",),
+    "groups": (
+        {"variable_0": {"learning_rate": 0.01, "weight_decay": 0.02}},
+        {"variable_0": {"learning_rate_factor": 0.5}},
+        {"variable_0": {"frozen": True}},
+    ),
     "momentum": (0.8,),
     "learning_rate_power": (-0.7, 0.0),
     "adam_beta_1": (0.5, PerStep(0.5, 0.4)),
@@ -198,6 +204,8 @@ def drawn(rng: np.random.Generator, name: str, kind: Kind, default: Any) -> Any:
     """A random value of an argument."""
     if isinstance(kind, Flag):
         return bool(rng.integers(2))
+    if isinstance(kind, Groups):
+        return EXERCISED["groups"][rng.integers(3)]
     if isinstance(kind, Count):
         return kind.at_least + int(rng.integers(12))
     if isinstance(kind, Patterns):
@@ -239,6 +247,8 @@ def r_literal(value: Any) -> str:
         return f"{value.function}({r_arguments(value.arguments)})"
     if isinstance(value, list):
         return f"c({', '.join(map(r_literal, value))})"
+    if isinstance(value, dict):
+        return f"list({r_arguments(value)})"
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 

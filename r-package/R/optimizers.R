@@ -38,6 +38,9 @@
 #'   dtype of the arithmetic. Takes "bfloat16", or `NULL`.
 #' @param shard_state Whether each replica of a tf.distribute strategy keeps only its share of the
 #'   state. Takes `TRUE` or `FALSE`.
+#' @param groups Values that arguments have for some variables only, by patterns that match whole
+#'   components of their paths. Takes dictionaries of arguments (named lists in R) by pattern, or a
+#'   sequence of them, each with its patterns, variables or layers as "variables", or `NULL`.
 #' @param ... No further arguments, except `lr`, the old name of `learning_rate`, which draws a
 #'   warning. An unknown name is an error that suggests the closest valid one.
 #' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
@@ -67,7 +70,8 @@ optimizer_adabelief <- function(
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
   slot_dtype = NULL,
-  shard_state = FALSE
+  shard_state = FALSE,
+  groups = NULL
 ) {
   call_python(
     "optimizer_adabelief",
@@ -108,7 +112,8 @@ optimizer_adadelta <- function(
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
   slot_dtype = NULL,
-  shard_state = FALSE
+  shard_state = FALSE,
+  groups = NULL
 ) {
   call_python(
     "optimizer_adadelta",
@@ -158,7 +163,8 @@ optimizer_adafactor <- function(
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
   slot_dtype = NULL,
-  shard_state = FALSE
+  shard_state = FALSE,
+  groups = NULL
 ) {
   call_python(
     "optimizer_adafactor",
@@ -199,7 +205,8 @@ optimizer_adagrad <- function(
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
   slot_dtype = NULL,
-  shard_state = FALSE
+  shard_state = FALSE,
+  groups = NULL
 ) {
   call_python(
     "optimizer_adagrad",
@@ -245,7 +252,8 @@ optimizer_adam <- function(
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
   slot_dtype = NULL,
-  shard_state = FALSE
+  shard_state = FALSE,
+  groups = NULL
 ) {
   call_python(
     "optimizer_adam",
@@ -292,7 +300,8 @@ optimizer_adam_w <- function(
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
   slot_dtype = NULL,
-  shard_state = FALSE
+  shard_state = FALSE,
+  groups = NULL
 ) {
   call_python(
     "optimizer_adam_w",
@@ -334,7 +343,8 @@ optimizer_adamax <- function(
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
   slot_dtype = NULL,
-  shard_state = FALSE
+  shard_state = FALSE,
+  groups = NULL
 ) {
   call_python(
     "optimizer_adamax",
@@ -383,7 +393,8 @@ optimizer_adan <- function(
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
   slot_dtype = NULL,
-  shard_state = FALSE
+  shard_state = FALSE,
+  groups = NULL
 ) {
   call_python(
     "optimizer_adan",
@@ -436,7 +447,8 @@ optimizer_ftrl <- function(
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
   slot_dtype = NULL,
-  shard_state = FALSE
+  shard_state = FALSE,
+  groups = NULL
 ) {
   call_python(
     "optimizer_ftrl",
@@ -478,7 +490,8 @@ optimizer_lamb <- function(
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
   slot_dtype = NULL,
-  shard_state = FALSE
+  shard_state = FALSE,
+  groups = NULL
 ) {
   call_python(
     "optimizer_lamb",
@@ -535,7 +548,8 @@ optimizer_lazy_adam <- function(
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
   slot_dtype = NULL,
-  shard_state = FALSE
+  shard_state = FALSE,
+  groups = NULL
 ) {
   call_python(
     "optimizer_lazy_adam",
@@ -576,7 +590,8 @@ optimizer_lion <- function(
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
   slot_dtype = NULL,
-  shard_state = FALSE
+  shard_state = FALSE,
+  groups = NULL
 ) {
   call_python(
     "optimizer_lion",
@@ -653,7 +668,8 @@ optimizer_muon <- function(
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
   slot_dtype = NULL,
-  shard_state = FALSE
+  shard_state = FALSE,
+  groups = NULL
 ) {
   call_python(
     "optimizer_muon",
@@ -696,7 +712,8 @@ optimizer_nadam <- function(
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
   slot_dtype = NULL,
-  shard_state = FALSE
+  shard_state = FALSE,
+  groups = NULL
 ) {
   call_python(
     "optimizer_nadam",
@@ -743,7 +760,8 @@ optimizer_radam <- function(
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
   slot_dtype = NULL,
-  shard_state = FALSE
+  shard_state = FALSE,
+  groups = NULL
 ) {
   call_python(
     "optimizer_radam",
@@ -789,7 +807,8 @@ optimizer_rmsprop <- function(
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
   slot_dtype = NULL,
-  shard_state = FALSE
+  shard_state = FALSE,
+  groups = NULL
 ) {
   call_python(
     "optimizer_rmsprop",
@@ -831,7 +850,8 @@ optimizer_sgd <- function(
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
   slot_dtype = NULL,
-  shard_state = FALSE
+  shard_state = FALSE,
+  groups = NULL
 ) {
   call_python(
     "optimizer_sgd",
@@ -881,7 +901,8 @@ optimizer_schedule_free_adam_w <- function(
   loss_scale_factor = NULL,
   gradient_accumulation_steps = NULL,
   slot_dtype = NULL,
-  shard_state = FALSE
+  shard_state = FALSE,
+  groups = NULL
 ) {
   call_python(
     "optimizer_schedule_free_adam_w",

@@ -80,6 +80,8 @@ show_to_python <- function(value, na) {
     values <- as.list(unname(value))
     values[is.na(value) & !is.nan(value)] <- list(na)
     if (length(values) == 1) values[[1]] else values
+  } else if (is.list(value) && !is.object(value)) {
+    lapply(value, show_to_python, na = na)
   } else {
     value
   }

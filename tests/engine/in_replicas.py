@@ -74,6 +74,10 @@ def per_replica(make: Callable[[int], Any]) -> Any:
 # --- the same bits as one process on the sum -----------------------------------------------------------------------------
 
 SHAPES = ((3, 4), (5,), (), (70, 70), (20, 3))
+GROUPS: dict[str, Any] = {
+    "global_clipnorm": 0.5,
+    "groups": {"v[03]": {"learning_rate": 1e-3, "amsgrad": True}, "v1": {"frozen": True}, "v4": {"weight_decay": 0.1}},
+}
 STEPS = 50
 
 
@@ -154,6 +158,7 @@ for _name, _arguments in {
     "averages": {"use_ema": True, "ema_momentum": 0.9},
     "bfloat16 slots": {"slot_dtype": "bfloat16"},
     "uncompiled": {"jit_compile": False},
+    "groups": GROUPS,
 }.items():
     case(f"bits {_name}", lambda arguments=_arguments: pyadam.Adam(0.01, **arguments))(as_one_process)
 case("bits schedule", lambda: pyadam.Adam(keras.optimizers.schedules.ExponentialDecay(0.01, 3, 0.5)))(as_one_process)
@@ -176,6 +181,7 @@ for _name, _arguments in {
         "loss_scale_factor": 8.0,
     },
     "averages, bfloat16 slots": {"use_ema": True, "ema_overwrite_frequency": 3, "slot_dtype": "bfloat16"},
+    "groups": GROUPS,
 }.items():
     case(f"bits sharded {_name}", lambda given=_arguments: pyadam.Adam(0.01, shard_state=True, **given))(as_one_process)
 for _name in pyadam.specs.SPECS:

@@ -31,15 +31,16 @@ BITS = [
     "missing",
     "nothing",  # variables without elements, whose collective would end the process
     "nothing, eager",
+    "groups",
 ]
-SHARDED = [*EVERY, "plain", "clipnorm", "global_clipnorm, accumulation", "averages, bfloat16 slots"]
+SHARDED = [*EVERY, "plain", "clipnorm", "global_clipnorm, accumulation", "averages, bfloat16 slots", "groups"]
 SHARDED += ["sparse", "eager", "eager, norm", "missing", "nothing", "nothing, eager"]
 BITS += [f"sharded {name}" for name in SHARDED]
 FIT = ["", " eager", " steps_per_execution", " function", " function, eager", " callback", " changed", " averages"]
 FIT += [" mixed precision", " files", " sharded"]
 ONLY_KERAS_3 = ["fit keras SwapEMAWeights", "fit keras no rows"]
 QUICK = {f"bits {name}" for name in ("accumulation, averages", "missing", "nothing")}
-QUICK |= {f"bits sharded {name}" for name in ("Muon", "sparse", "nothing")}
+QUICK |= {f"bits sharded {name}" for name in ("Muon", "sparse", "nothing", "groups")}
 QUICK |= {"fit keras", "fit keras mixed precision", "fit keras sharded", "fit tf_keras files"}
 
 

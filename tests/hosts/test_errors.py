@@ -68,7 +68,7 @@ BAD = [
     ),
     ({"schedule_decay": 0.004}, TypeError, r"unknown argument schedule_decay; the arguments are"),
     ({"alpha": 0.9}, TypeError, r"unknown argument alpha; the arguments are"),
-    ({"beta_3": 0.9}, TypeError, r"unknown argument beta_3; the arguments are"),
+    ({"beta_3": 0.9}, TypeError, r"unknown argument beta_3, which only Adan has"),
     ({"xyz": 0.9}, TypeError, r"unknown argument xyz; the arguments are learning_rate, beta_1"),
 ]
 

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 from helpers import run_python
 
 import pyadam
@@ -63,6 +64,21 @@ AUTOMATIC = {"dense", "sequential", "functional", "variable"}.__contains__
             {"m/variable_1": "m/variable", "m/variable_2": "m/variable_1"},
         ),
         (["m/variable", "m/variable_1"], ["m/variable_1"], (), {}),
+        # models within a model, whose names Keras leaves out of paths when it loads
+        (["m/body/a/k", "m/b/k"], ["a/k", "b/k"], (), {"a/k": "m/body/a/k", "b/k": "m/b/k"}),
+        (["m/body/a/k", "m/b/k"], ["b/k", "a/k"], (), {"a/k": "m/body/a/k", "b/k": "m/b/k"}),
+        (["m/body/a/k", "m/b/k"], ["a/k"], (), {"a/k": "m/body/a/k"}),
+        (["body/a/k", "other/a/k"], ["a/k", "a/k#1"], (), {"a/k": "body/a/k", "a/k#1": "other/a/k"}),
+        (["body/a/k", "other/a/k"], ["a/k"], (), {}),  # which one?
+        (
+            ["sequential/sequential_1/dense/k", "sequential/dense_1/k"],
+            ["sequential_2/sequential_3/dense_2/k", "dense_3/k"],
+            (),
+            {
+                "sequential_2/sequential_3/dense_2/k": "sequential/sequential_1/dense/k",
+                "dense_3/k": "sequential/dense_1/k",
+            },
+        ),
         (["sequential/dense/k"], ["sequential_3/dense_1/k"], (), {"sequential_3/dense_1/k": "sequential/dense/k"}),
     ],
 )
@@ -88,6 +104,28 @@ def fit(model, epochs=2):
 def short(variable):
     """The last parts of a name; the names of optimizer and model come before them."""
     return "_".join(variable.path.partition("/")[2].split("_")[-3:])
+
+
+def within(host, names):
+    """Two models within a model, with layers of these names; Keras 3 leaves the inner models out of paths when it loads."""
+    layers = host.layers
+    inner = [host.Sequential([layers.Dense(3, name=name)], name=f"body{i}") for i, name in enumerate(names)]
+    return host.Sequential([host.Input((4,)), *inner, layers.Dense(4)])
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("names", [(None, None), ("own", "other"), ("same", "same")], ids=str)
+@pytest.mark.parametrize(("host", "module"), [(keras, pyadam), (tf_keras, pyadam.tf_keras)], ids=["keras", "tf_keras"])
+def test_the_state_of_models_within_a_model_is_loaded(host, module, names, frozen, tmp_path):
+    model = within(host, names)
+    model.layers[0].trainable = not frozen
+    model.compile(module.Adam(0.01), "mse")
+    model.fit(X, X, verbose=0)
+    model.save(tmp_path / "m.keras")
+    again = host.models.load_model(tmp_path / "m.keras")
+    pairs = zip(model.optimizer.variables, again.optimizer.variables, strict=True)
+    for saved, loaded in pairs:
+        np.testing.assert_array_equal(saved.numpy(), loaded.numpy())
 
 
 def staged():
