@@ -18,5 +18,6 @@
 #' model |> compile(optimizer = optimizer_adam(1e-3, groups = layerwise_decay(model, 0.5)))
 #' @export
 layerwise_decay <- function(model, decay = 0.9) {
-  with_python_warnings(from_pyadam("layerwise_decay")(model, show_to_python(decay, from_pyadam("NA"))))
+  decay <- show_to_python(decay, from_pyadam("NA"))
+  with_python_warnings(from_pyadam("layerwise_decay")(model, decay))
 }
