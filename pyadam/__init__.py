@@ -14,13 +14,13 @@ import wrapt
 
 from pyadam import schedules, specs, xla_flags
 from pyadam._version import __version__
-from pyadam.hosts.generation import installed_version, keras3_classes, uses_tf_keras
+from pyadam.hosts.generation import class_of, installed_version, keras3_classes, uses_tf_keras
 from pyadam.optimizers.kinds import NA
 
 if xla_flags.WANTED:
     xla_flags.add()
 
-_CLASSES = [*specs.SPECS, "LossScaleOptimizer"]
+_CLASSES = [*specs.SPECS, *specs.WRAPPERS]
 _FUNCTIONS = [getattr(specs, name).r_name for name in _CLASSES]
 
 _SCHEDULES = list(schedules.SCHEDULES)
@@ -46,7 +46,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _CLASSES:
-        return getattr(keras3_classes(), name)
+        return class_of(keras3_classes(), name)
     if name in _FUNCTIONS:
         return importlib.import_module("pyadam.hosts.factories").FUNCTIONS[name]
     if name in _SCHEDULES:

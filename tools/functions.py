@@ -71,7 +71,7 @@ def optimizer(spec: type[specs.Spec]) -> Function:
     )
 
 
-def loss_scale(spec: type[specs.LossScaleOptimizer]) -> Function:
+def wrapper(spec: type[specs.Wrapper]) -> Function:
     return Function(
         spec,
         spec.signature(),
@@ -79,8 +79,8 @@ def loss_scale(spec: type[specs.LossScaleOptimizer]) -> Function:
         spec.arguments(),
         family="optimizers",
         dots=NO_DOTS,
-        value=OPTIMIZER,
-        examples=(f"{spec.r_name}(optimizer_adam(), initial_scale = 1024)",),
+        value="The map, a Python object, for [optimizer_multi()]." if spec is specs.OptimizerMap else OPTIMIZER,
+        examples=WRAPPED[spec.__name__],
     )
 
 
@@ -111,7 +111,16 @@ EXAMPLES = {
     "values": "c(0.1, 0.05, 0.01)",
 }
 
-OPTIMIZERS = [*map(optimizer, specs.SPECS.values()), loss_scale(specs.LossScaleOptimizer)]
+WRAPPED = {
+    "LossScaleOptimizer": ("optimizer_loss_scale(optimizer_adam(), initial_scale = 1024)",),
+    "MultiOptimizer": (
+        'chosen <- optimizer_map(optimizer_adam(), list("head/.*" = optimizer_sgd()))',
+        "optimizer_multi(chosen)",
+    ),
+    "OptimizerMap": ('optimizer_map(optimizer_adam(), list("head/.*" = optimizer_sgd()))',),
+}
+
+OPTIMIZERS = [*map(optimizer, specs.SPECS.values()), *map(wrapper, specs.WRAPPERS.values())]
 SCHEDULES = [schedule(spec) for spec in schedules.SCHEDULES.values()]
 
 

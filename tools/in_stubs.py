@@ -12,6 +12,7 @@ import pyadam
 from pyadam import specs
 from pyadam.optimizers import kinds
 from pyadam.optimizers.groups import Groups
+from pyadam.optimizers.multi import ByPattern, Chooser
 from pyadam.optimizers.spec import described
 
 HEAD = f"# {NOTE.format('optimizers/ and pyadam/hosts/schedules.py')}\n"
@@ -27,6 +28,8 @@ TYPES = {
     kinds.DynamicNumber: ("Value", "DynamicNumber"),
     kinds.LearningRate: ("Value", "LearningRate"),
     kinds.Inner: ("Any", "AnyOptimizer"),
+    ByPattern: ("Any", "Mapping[str, AnyOptimizer]"),
+    Chooser: ("Any", "Callable[[Any], Any]"),
     Groups: ("tuple[dict[str, Any], ...]", "GroupsOf"),
 }
 
@@ -36,7 +39,7 @@ def package() -> str:
     classes = sorted((f.spec.__name__ for f in OPTIMIZERS), key=lambda name: (not name.isupper(), name.lower()))
     lines = [
         HEAD,
-        "from collections.abc import Sequence",
+        "from collections.abc import Callable, Mapping, Sequence",
         "from typing import Any, Literal",
         "",
         "from keras.optimizers.schedules import LearningRateSchedule",
@@ -67,29 +70,34 @@ def package() -> str:
 
 def classes(module: str) -> str:
     """The classes for a generation of Keras, with the base class from this module."""
+    only_keras_3 = {"MultiOptimizer": "multi", "OptimizerMap": "multi"}
+    wrappers = {"LossScaleOptimizer": f"loss_scale_{module}", **(only_keras_3 if module == "keras3" else {})}
+    listed = [f for f in OPTIMIZERS if f.spec.__name__ in wrappers or f.spec in specs.SPECS.values()]
     lines = [
         HEAD,
-        "from collections.abc import Sequence",
+        "from collections.abc import Callable, Mapping, Sequence"
+        if module == "keras3"
+        else "from collections.abc import Sequence",
         "from typing import Any, Literal",
         "",
         "from pyadam._typing import AnyOptimizer, Attribute, Count, DynamicNumber, GroupsOf, LearningRate, Number, Value",
         *sorted(
             [
                 f"from pyadam.{module} import Optimizer",
-                f"from pyadam.hosts.loss_scale_{module} import LossScaleOptimizer as _LossScaleOptimizer",
+                *(f"from pyadam.hosts.{home} import {name} as _{name}" for name, home in wrappers.items()),
             ]
         ),
         "",
-        *list_of_all(f.spec.__name__ for f in OPTIMIZERS),
+        *list_of_all(f.spec.__name__ for f in listed),
         "",
         "class _Optimizer(Optimizer):",
         "    iterations: Attribute[Value, Any]",
         '    """The number of updates so far."""',
         *attributes(COMMON),
     ]
-    for f in OPTIMIZERS:
+    for f in listed:
         is_spec = f.spec in specs.SPECS.values()
-        lines += ["", f"class {f.spec.__name__}({'_Optimizer' if is_spec else '_LossScaleOptimizer'}):"]
+        lines += ["", f"class {f.spec.__name__}({'_Optimizer' if is_spec else f'_{f.spec.__name__}'}):"]
         lines += [*docstring(documentation(f, f.in_class)), ""]
         lines += attributes({name: field for name, field in f.fields.items() if is_spec and name not in COMMON})
         lines += ["    def __init__(", "        self,", *(f"    {line}" for line in parameters(f, f.in_class))]

@@ -43,6 +43,11 @@ class Everywhere:
 class Averages(Contract):
     """Puts averages, which the engine computes, into the model."""
 
+    @property
+    def keeps_averages(self) -> bool:
+        """Whether there are averages of the weights: of ``use_ema``, or of the optimizer itself."""
+        return bool(self._spec.use_ema) or self._rule.evaluated is not None
+
     def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
         """Overwrites these model variables with their averages, if the optimizer keeps any. ``fit`` calls it at its end."""
         if self._spec.use_ema:
@@ -78,7 +83,7 @@ class Averages(Contract):
             ValueError: the optimizer keeps no averages.
         """
         evaluated = self._rule.evaluated
-        if not self._spec.use_ema and evaluated is None:
+        if not self.keeps_averages:
             raise ValueError(f"{type(self).__name__}: averaged_weights() needs use_ema=True")
         targets = [
             target for target in self._engine.targets.values() if (target.average is not None) == self._spec.use_ema

@@ -4,9 +4,9 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from pyadam.hosts.generation import keras3_classes, uses_tf_keras
+from pyadam.hosts.generation import class_of, keras3_classes, uses_tf_keras
 from pyadam.hosts.reference import documentation
-from pyadam.optimizers import SPECS, LossScaleOptimizer, Spec, arguments, bind, function_signature
+from pyadam.optimizers import SPECS, WRAPPERS, Spec, Wrapper, arguments, bind, function_signature
 from pyadam.optimizers.spec import dressed
 
 __all__ = ["FUNCTIONS"]
@@ -27,14 +27,14 @@ def _make_function(spec: type[Spec]) -> Callable[..., Any]:
     return dressed(function, spec.r_name, documentation(spec), signature)
 
 
-def _make_loss_scale(spec: type[LossScaleOptimizer]) -> Callable[..., Any]:
+def _make_wrapper(spec: type[Wrapper]) -> Callable[..., Any]:
     def function(*args: Any, **kwargs: Any) -> Any:
-        return getattr(_classes(), spec.__name__)(*args, **kwargs)
+        return class_of(_classes(), spec.__name__)(*args, **kwargs)
 
     return dressed(function, spec.r_name, spec.documentation(), spec.signature())
 
 
 FUNCTIONS = {
     **{spec.r_name: _make_function(spec) for spec in SPECS.values()},
-    LossScaleOptimizer.r_name: _make_loss_scale(LossScaleOptimizer),
+    **{spec.r_name: _make_wrapper(spec) for spec in WRAPPERS.values()},
 }

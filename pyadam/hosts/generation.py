@@ -8,6 +8,7 @@ from typing import Any
 
 __all__ = [
     "check_backend",
+    "class_of",
     "home",
     "host",
     "in_refusal",
@@ -40,6 +41,20 @@ def keras3_classes() -> Any:
     """The module with the classes for Keras 3."""
     check_backend()
     return importlib.import_module("pyadam.keras3")
+
+
+def class_of(module: Any, name: str) -> Any:
+    """The class of this name from the module of a generation of Keras.
+
+    Raises:
+        ImportError: that Keras has nothing to derive it from.
+    """
+    if not hasattr(module, name):
+        package = "tf_keras" if module.__name__.endswith("tf_keras") else "keras"
+        raise ImportError(
+            f"pyadam: {name} needs Keras 3.15, which first had it; here is {package} {installed_version(package)}"
+        )
+    return getattr(module, name)
 
 
 def check_backend() -> None:

@@ -62,7 +62,7 @@ class Membership:
         Raises:
             ValueError: one is in two groups or, if these are the first ones, some member of a group is none of them.
         """
-        if not self._groups:
+        if not self._groups or not variables:
             return
         paths = [bare_path(v) for v in variables]
         known = same_variables(list(self._before), paths, (), self._automatic) if self._before else {}

@@ -127,3 +127,7 @@ CLASSES = {
     **make_classes(Optimizer, keras.saving.register_keras_serializable("pyadam"), "pyadam.keras3"),
     "LossScaleOptimizer": LossScaleOptimizer,
 }
+if hasattr(keras.optimizers, "MultiOptimizer"):  # from 3.15 on
+    from pyadam.hosts.multi import MultiOptimizer, OptimizerMap
+
+    CLASSES |= {"MultiOptimizer": MultiOptimizer, "OptimizerMap": OptimizerMap}

@@ -151,9 +151,8 @@ class Variables(Contract):
         of_weight = slot.name == "average" or slot.start is None
         start = (lambda: target.weight) if of_weight else (lambda: slot.start)
         self._ledger.enter(state, label, (planned.group, planned.within), start)
-        if slot.start is None or (
-            slot.name == "average" and self.built
-        ):  # before, an average starts at the first update
+        # before the first update an average has no value, and a weight that a traced fit has just made has none yet
+        if (slot.start is None and _has_value(target.weight)) or (slot.name == "average" and self.built):
             assign(variable, tf.cast(target.weight, target.dtype))
         if slot.name == "average":
             target.average = variable
@@ -229,6 +228,11 @@ class Variables(Contract):
             if self._var_key(v) in seen:
                 raise ValueError(f"{type(self).__name__}: variable {path(v)} is given twice")
             seen.add(self._var_key(v))
+
+
+def _has_value(weight: Any) -> bool:
+    """Whether a variable is initialized; rules whose state starts as the weight see to the others at the first update."""
+    return bool(weight.is_initialized()) if hasattr(weight, "is_initialized") else True
 
 
 def _about(target: Target) -> Iterator[str]:

@@ -8,6 +8,7 @@ import pkgutil
 from typing import Any
 
 from pyadam.optimizers.loss_scale import LossScaleOptimizer
+from pyadam.optimizers.multi import MultiOptimizer, OptimizerMap
 from pyadam.optimizers.rule import Rule
 from pyadam.optimizers.spec import (
     NEW_TO_KERAS,
@@ -19,20 +20,28 @@ from pyadam.optimizers.spec import (
     function_signature,
     optional,
 )
+from pyadam.optimizers.wrapper import Wrapper
 
 _MODULES = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
 _FOUND = sorted((module.RULE for module in _MODULES if hasattr(module, "RULE")), key=lambda rule: rule.spec.__name__)
 
 RULES: dict[type[Spec], Rule] = {rule.spec: rule for rule in _FOUND}
 SPECS: dict[str, type[Spec]] = {spec.__name__: spec for spec in RULES}
+WRAPPERS: dict[str, type[Wrapper]] = {
+    spec.__name__: spec for spec in (LossScaleOptimizer, MultiOptimizer, OptimizerMap)
+}
 
 __all__ = [
     "NEW_TO_KERAS",
     "RULES",
     "SPECS",
+    "WRAPPERS",
     "LossScaleOptimizer",
+    "MultiOptimizer",
+    "OptimizerMap",
     "Rule",
     "Spec",
+    "Wrapper",
     "argument",
     "arguments",
     "bind",

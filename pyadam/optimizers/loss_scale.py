@@ -1,20 +1,20 @@
 """The spec of the loss-scale optimizer, which wraps another optimizer and has none of the common arguments."""
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from pyadam.optimizers.kinds import Count, Inner, Name, Number
-from pyadam.optimizers.spec import Spec, argument, check_fields, default_of, described, laid_on, optional, signature_of
+from pyadam.optimizers.spec import Spec, argument, laid_on, optional
+from pyadam.optimizers.wrapper import Wrapper
 
 __all__ = ["LossScaleOptimizer"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossScaleOptimizer:
+class LossScaleOptimizer(Wrapper):
     """Loss scaling: wraps another optimizer and multiplies the loss by a factor that adapts to the gradients.
 
     This keeps small gradients of 16-bit layers from underflowing. The inner optimizer gets the gradients divided by the factor.
@@ -22,17 +22,13 @@ class LossScaleOptimizer:
     below 1. After dynamic_growth_steps finite steps in a row the factor doubles.
 
     Attributes:
-        title: its name in prose.
-        r_name: the name of its function, in Python and in R.
-        reference: the paper and section it comes from.
         elsewhere: arguments that Keras' class used to take and old configs contain, with the only value accepted for each.
     """
 
-    title: ClassVar[str] = "LossScaleOptimizer"
-    r_name: ClassVar[str] = "optimizer_loss_scale"
-    reference: ClassVar[str] = (
-        "Micikevicius et al. (2018), Mixed Precision Training, https://arxiv.org/abs/1710.03740, section 3.2."
-    )
+    title = "LossScaleOptimizer"
+    r_name = "optimizer_loss_scale"
+    reference = "Micikevicius et al. (2018), Mixed Precision Training, https://arxiv.org/abs/1710.03740, section 3.2."
+    notes = ("Gradients may be float16, bfloat16, float32 or float64; 16-bit gradients are divided in float32.",)
     elsewhere: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {
             **{
@@ -50,19 +46,6 @@ class LossScaleOptimizer:
         2000, Count(at_least=1), "Number of consecutive finite steps after which the factor doubles."
     )
     name: str | None = argument(None, optional(Name()), "Name of the optimizer; by default, the one Keras gives it.")
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-    @classmethod
-    def arguments(cls) -> dict[str, "dataclasses.Field[Any]"]:
-        """The arguments in the order of the signature."""
-        return {field.name: field for field in dataclasses.fields(cls)}
-
-    @classmethod
-    def signature(cls) -> inspect.Signature:
-        """Keras 3's signature, used by both the class and the function."""
-        return signature_of({name: default_of(field) for name, field in cls.arguments().items()})
 
     @classmethod
     def bind(
@@ -88,19 +71,3 @@ class LossScaleOptimizer:
             values["initial_scale"] = cls.initial_scale
         Inner(fits=fits).check(owner, "inner_optimizer", values["inner_optimizer"])
         return cls(**values)
-
-    @classmethod
-    def documentation(cls) -> str:
-        """The docstring of the class and the function."""
-        lines = [(inspect.getdoc(cls) or "").partition("\n\nAttributes:")[0], "", *described(cls.arguments())]
-        lines += [
-            "",
-            "Gradients may be float16, bfloat16, float32 or float64; 16-bit gradients are divided in float32.",
-            "",
-            "Raises:",
-            "    ValueError: a value out of range, or an argument that belongs on the inner optimizer.",
-            "    TypeError: a value of the wrong type, or a missing or unknown argument.",
-            "",
-            f"Source: {cls.reference}",
-        ]
-        return "\n".join(lines)

@@ -947,3 +947,62 @@ optimizer_loss_scale <- function(
     match.call(expand.dots = FALSE), environment(), ...
   )
 }
+
+#' MultiOptimizer: several optimizers in one, each for some of the variables
+#'
+#' Where only the values of arguments differ, the argument groups of a single optimizer does the
+#' same with one program.
+#'
+#' @param loss_scale_factor Factor that multiplies the loss and divides the gradients, for all
+#'   optimizers in it. Takes a number in `(0, Inf)`, or `NULL`.
+#' @param name Name of the optimizer; by default, the one Keras gives it. Takes a string, or
+#'   `NULL`.
+#' @param ... No further arguments; an unknown name is an error that suggests the closest valid
+#'   one.
+#' @param optimizer_map What chooses the optimizer of each variable. Takes an OptimizerMap, or a
+#'   function from a variable to its optimizer.
+#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
+#'   a Keras optimizer.
+#' @family optimizers
+#' @examplesIf is_pyadam_available()
+#' chosen <- optimizer_map(optimizer_adam(), list("head/.*" = optimizer_sgd()))
+#' optimizer_multi(chosen)
+#' @export
+optimizer_multi <- function(
+  optimizer_map,
+  loss_scale_factor = NULL,
+  name = NULL,
+  ...
+) {
+  call_python(
+    "optimizer_multi",
+    match.call(expand.dots = FALSE), environment(), ...
+  )
+}
+
+#' OptimizerMap: which optimizer each variable has, by its path
+#'
+#' A key is a path, or a regular expression that has to match the whole of one. More can be added
+#' as to a dictionary.
+#'
+#' @param optimizer_map The optimizers of the others. Takes optimizers by regular expression, as a
+#'   dictionary (a named list in R), or `NULL`.
+#' @param ... No further arguments; an unknown name is an error that suggests the closest valid
+#'   one.
+#' @param default_optimizer The optimizer of all variables that no key matches. Takes an optimizer
+#'   of the same Keras that is not itself a loss-scale optimizer.
+#' @return The map, a Python object, for [optimizer_multi()].
+#' @family optimizers
+#' @examplesIf is_pyadam_available()
+#' optimizer_map(optimizer_adam(), list("head/.*" = optimizer_sgd()))
+#' @export
+optimizer_map <- function(
+  default_optimizer,
+  optimizer_map = NULL,
+  ...
+) {
+  call_python(
+    "optimizer_map",
+    match.call(expand.dots = FALSE), environment(), ...
+  )
+}

@@ -193,12 +193,14 @@ GROUPS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+@pytest.mark.parametrize("file", ["model.keras", "model.h5"])
 @HOSTS
-def test_a_saved_model_goes_on_with_its_groups(host, module, tmp_path):
+def test_a_saved_model_goes_on_with_its_groups(host, module, file, tmp_path):
     host.backend.clear_session()
     model = train(make_model(module.AdamW(0.01, groups=GROUPS), host), 3)
-    model.save(tmp_path / "model.keras")
-    loaded = host.models.load_model(tmp_path / "model.keras")
+    model.save(str(tmp_path / file))
+    loaded = host.models.load_model(str(tmp_path / file))
     assert loaded.optimizer.groups == model.optimizer.groups
     for each in (model, loaded):
         train(each, 3)

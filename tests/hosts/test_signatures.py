@@ -42,6 +42,7 @@ def test_class_signature(name):
         ("jit_compile", True),
         ("slot_dtype", None),
         ("shard_state", False),
+        ("groups", None),
     ]
     assert [p.name for p in signature.parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD] == ["kwargs"]
 

@@ -52,7 +52,7 @@ def _count(optimizer: type) -> None:
     optimizer.__init__ = counting
 
 
-for name in (*(name for name, spec in pyadam.specs.SPECS.items() if spec.in_keras), "LossScaleOptimizer"):
+for name in (*(name for name, spec in pyadam.specs.SPECS.items() if spec.in_keras), *pyadam.specs.WRAPPERS):
     theirs = host.mixed_precision if HOST == "tf_keras" and name == "LossScaleOptimizer" else host.optimizers
     if hasattr(theirs, name):
         _swap(name, getattr(theirs, name))

@@ -57,3 +57,17 @@ test_that("what is no group is refused in Python's words", {
     expect_error(optimizer_adam(groups = each[[1]]), each[[2]], fixed = TRUE)
   }
 })
+
+test_that("several optimizers in one, chosen by pattern or by a function", {
+  need_pyadam()
+  alone <- list(
+    weights_after(optimizer_adam(0.1))[[1]], weights_after(optimizer_sgd(0.5))[[2]]
+  )
+  by_pattern <- optimizer_map(optimizer_sgd(0.5), list(body = optimizer_adam(0.1)))
+  expect_identical(weights_after(optimizer_multi(by_pattern)), alone)
+  adam <- optimizer_adam(0.1)
+  sgd <- optimizer_sgd(0.5)
+  by_function <- function(variable) if (variable$path == "body") adam else sgd
+  expect_identical(weights_after(optimizer_multi(by_function)), alone)
+  expect_error(optimizer_multi(3), "optimizer_map must be an OptimizerMap, or a function")
+})

@@ -1,0 +1,297 @@
+"""Several optimizers in one, for Keras 3: each has some of the variables."""
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pyadam.hosts.configs import check_config, object_of, unregistered
+from pyadam.hosts.contract import bare_path, untracked
+from pyadam.hosts.files import is_dataset
+from pyadam.hosts.given import matched
+from pyadam.hosts.saving import automatic_names
+from pyadam.hosts.state import same_variables
+from pyadam.optimizers import multi
+from pyadam.optimizers.kinds import Inner, Pattern, listed, shown
+from pyadam.optimizers.spec import laid_on
+
+__all__ = ["MultiOptimizer", "OptimizerMap"]
+
+
+def _fits(optimizer: Any) -> bool:
+    """Whether an object is an optimizer of Keras 3 that has variables of its own."""
+    wrappers = (keras.optimizers.LossScaleOptimizer, keras.optimizers.MultiOptimizer)
+    return isinstance(optimizer, keras.optimizers.Optimizer) and not isinstance(optimizer, wrappers)
+
+
+@keras.saving.register_keras_serializable("pyadam")
+class OptimizerMap(keras.optimizers.OptimizerMap):  # type: ignore[misc]  # noqa: D101 it has the spec's
+    __module__ = "pyadam.keras3"
+    __doc__ = multi.OptimizerMap.documentation()
+    __signature__ = multi.OptimizerMap.signature()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        spec = multi.OptimizerMap(**laid_on(self.__signature__, type(self).__name__, args, kwargs))
+        self._check("default_optimizer", spec.default_optimizer)
+        super().__init__(spec.default_optimizer, {})
+        for pattern, optimizer in (spec.optimizer_map or {}).items():
+            self[pattern] = optimizer
+
+    def __setitem__(self, pattern: str, optimizer: Any) -> None:
+        owner = type(self).__name__
+        Pattern().check(owner, "a key", pattern)
+        if isinstance(optimizer, keras.optimizers.Optimizer):
+            super().__setitem__(pattern, optimizer)
+        self._check(f"the optimizer of {pattern!r}", optimizer)
+
+    def _check(self, name: str, optimizer: Any) -> None:
+        Inner(fits=_fits).check(type(self).__name__, name, optimizer)
+
+    def distinct(self) -> list[Any]:
+        """The optimizers, each once, in the order of the keys; the default comes last."""
+        return list({id(each): each for each in (*self.values(), self.default_optimizer)}.values())
+
+    def get_config(self) -> dict[str, Any]:
+        """The optimizers, each once, and their numbers by pattern."""
+        every = self.distinct()
+        numbers = {id(each): number for number, each in enumerate(every)}
+        return {
+            "optimizers": [keras.saving.serialize_keras_object(each) for each in every],
+            "default_optimizer": numbers[id(self.default_optimizer)],
+            "optimizer_map": {pattern: numbers[id(each)] for pattern, each in self.items()},
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> "OptimizerMap":
+        """The map of a config."""
+        check_config(cls.__name__, config, "optimizers", "default_optimizer", "optimizer_map")
+        read = keras.saving.deserialize_keras_object
+        every = [
+            object_of(cls.__name__, "optimizers", each, keras.saving, custom_objects, read)
+            for each in config["optimizers"]
+        ]
+        return cls(
+            every[config["default_optimizer"]],
+            {pattern: every[number] for pattern, number in config["optimizer_map"].items()},
+        )
+
+
+@keras.saving.register_keras_serializable("pyadam")
+class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # noqa: D101 it has the spec's
+    __module__ = "pyadam.keras3"
+    __doc__ = multi.MultiOptimizer.documentation()
+    __signature__ = multi.MultiOptimizer.signature()
+    spec_type = multi.MultiOptimizer
+
+    _var_to_optimizer_idx: dict[Any, int]
+    _before: dict[str, int]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        spec = multi.MultiOptimizer(**laid_on(self.__signature__, type(self).__name__, args, kwargs))
+        chooser = spec.optimizer_map
+        inside = chooser.distinct() if isinstance(chooser, OptimizerMap) else []
+        factors = [
+            each.loss_scale_factor for each in inside if each.loss_scale_factor not in (None, spec.loss_scale_factor)
+        ]
+        if factors:
+            warnings.warn(
+                f"{type(self).__name__}: loss_scale_factor={factors[0]} of an inner optimizer is set to "
+                f"{spec.loss_scale_factor}, because all of them get the gradients of one loss",
+                stacklevel=2,
+            )
+        super().__init__(chooser, loss_scale_factor=spec.loss_scale_factor, name=spec.name)
+        untracked(self, _var_to_optimizer_idx={}, _trainable_variables_indices={}, _trainable_variables=[])
+        untracked(self, _before={}, _known_missing=set())
+
+    # --- variables -------------------------------------------------------------------------------------------------------
+
+    def build(self, variables: Sequence[Any]) -> None:
+        """Chooses an optimizer for each of these model variables, and makes its state."""
+        self._choose(variables)
+        for number, its in self._parts(variables, variables):
+            self.optimizers[number].build([v for _, v in its])
+        self.built = True
+
+    def _choose(self, variables: Sequence[Any]) -> None:
+        """Notes the optimizer of each variable that is new."""
+        new = [v for v in variables if self._var_key(v) not in self._var_to_optimizer_idx]
+        paths = [bare_path(v) for v in new]
+        automatic = automatic_names("keras").__contains__
+        known = same_variables(list(self._before), paths, (), automatic) if self._before else {}
+        for v, path in zip(new, paths, strict=True):
+            number = self._before[known[path]] if path in known else self._number_of(self._optimizer_map(v), v)
+            self._trainable_variables_indices[self._var_key(v)] = len(self._trainable_variables)
+            self._var_to_optimizer_idx[self._var_key(v)] = number
+            self._trainable_variables.append(v)
+
+    def _number_of(self, optimizer: Any, variable: Any) -> int:
+        """The number of an optimizer, which is noted if it is new."""
+        wrappers = {
+            keras.optimizers.LossScaleOptimizer: "LossScaleOptimizer",
+            keras.optimizers.MultiOptimizer: "MultiOptimizer",
+        }
+        for wrapper, name in wrappers.items():
+            if isinstance(optimizer, wrapper):
+                raise ValueError(f"{name} cannot be used inside an MultiOptimizer. Give it the one that {name} wraps")
+        if not _fits(optimizer):
+            raise ValueError(
+                f"{type(self).__name__}: the optimizer of {bare_path(variable)} must be one of Keras 3, got {shown(optimizer)}"
+            )
+        for number, each in enumerate(self.optimizers):
+            if each is optimizer:
+                return number
+        optimizer.loss_scale_factor = self.loss_scale_factor
+        self._inner_optimizers.append(optimizer)
+        return len(self.optimizers) - 1
+
+    def _parts(self, values: Sequence[Any], variables: Sequence[Any]) -> Iterator[tuple[int, list[tuple[Any, Any]]]]:
+        """The pairs of value and variable of each optimizer that has some, by its number."""
+        parts: dict[int, list[tuple[Any, Any]]] = {}
+        for value, v in zip(values, variables, strict=True):
+            parts.setdefault(self._var_to_optimizer_idx[self._var_key(v)], []).append((value, v))
+        yield from sorted(parts.items(), key=lambda part: part[0])
+
+    # --- steps -----------------------------------------------------------------------------------------------------------
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
+        """One step of each optimizer that has a gradient.
+
+        Args:
+            grads: tensors, IndexedSlices, or None for a variable that this step leaves out.
+            trainable_variables: the variables; by default those of ``build``.
+
+        Raises:
+            ValueError: no gradient at all, another number of gradients than variables, or no variables before ``build``.
+        """
+        grads, variables = matched(self, grads, trainable_variables)
+        if not grads:
+            return
+        if all(g is None for g in grads):
+            raise ValueError(
+                f"{type(self).__name__}: No gradients provided for any variable: {listed(map(bare_path, variables))}"
+            )
+        if not self.built:
+            self.build(variables)
+        self._choose(variables)
+        for number, pairs in self._parts(grads, variables):
+            if any(g is not None for g, _ in pairs):
+                its_grads, its_variables = zip(*pairs, strict=True)
+                self.optimizers[number].apply(list(its_grads), list(its_variables))
+            else:
+                self._tell_missing(number, [bare_path(v) for _, v in pairs])
+        self._iterations.assign_add(1)
+
+    def _tell_missing(self, number: int, paths: Sequence[str]) -> None:
+        if number not in self._known_missing:
+            self._known_missing.add(number)
+            warnings.warn(
+                f"{type(self).__name__}: Gradients do not exist for variables {listed(paths)}; they keep their values",
+                stacklevel=3,
+            )
+
+    def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
+        """Overwrites those of these model variables with their averages whose optimizer keeps some."""
+        self._for_each(var_list, lambda optimizer, its: optimizer.finalize_variable_values(its))
+
+    def _for_each(self, variables: Sequence[Any], call: Callable[[Any, list[Any]], Any]) -> None:
+        for number, pairs in self._parts(variables, variables):
+            call(self.optimizers[number], [v for _, v in pairs])
+
+    @contextlib.contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Within this context the weights of optimizers that keep averages are their averages.
+
+        Raises:
+            ValueError: none of them does.
+        """
+        averaging = [each for each in self.optimizers if getattr(each, "keeps_averages", False)]
+        if not averaging:
+            raise ValueError(f"{type(self).__name__}: averaged_weights() needs an optimizer in it with use_ema=True")
+        with contextlib.ExitStack() as stack:
+            for optimizer in averaging:
+                stack.enter_context(optimizer.averaged_weights())
+            yield
+
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[Any] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
+        """Excludes variables from the weight decay of each optimizer."""
+        for optimizer in self.optimizers:
+            optimizer.exclude_from_weight_decay(var_list, var_names)
+
+    # --- files -----------------------------------------------------------------------------------------------------------
+
+    def save_own_variables(self, store: Any) -> None:
+        """Writes the number of steps. Keras has each optimizer in it write its own state."""
+        store["0"] = self._iterations.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads the number of steps; Keras has each optimizer in it read its own state."""
+        if "0" in store:
+            self._iterations.assign(store["0"])
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Sets all state, in the order of ``variables``: the optimizer's own, then that of each optimizer in it."""
+        parts = self._divided(list(weights))
+        if len(parts) != 1 + len(self.optimizers):
+            raise ValueError(
+                f"{type(self).__name__}: the saved state is that of {len(parts) - 1} optimizers, expected "
+                f"{len(self.optimizers)}"
+            )
+        for optimizer, part in zip(self.optimizers, parts[1:], strict=True):
+            if not optimizer.built:  # Keras builds it with no variables when it reads an .h5 file
+                optimizer.build([])
+            optimizer.set_weights(part)
+        for variable, value in zip(self._variables, parts[0], strict=True):
+            variable.assign(np.asarray(value))
+
+    def _divided(self, weights: list[Any]) -> list[list[Any]]:
+        """The state of this optimizer, and of each in it: each begins with the number of its steps."""
+        if weights and is_dataset(weights[0]):
+            starts = [i for i, each in enumerate(weights) if each.name.endswith("/iteration")]
+        else:
+            counts = [len(self._variables), *(len(each.variables) for each in self.optimizers)]
+            starts = [sum(counts[:i]) for i in range(len(counts))]
+        return [weights[start:end] for start, end in zip(starts, [*starts[1:], len(weights)], strict=True)]
+
+    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
+        inner = {f"optimizer_{number}": each for number, each in enumerate(self.optimizers)}
+        return {**super()._trackable_children(save_type, **kwargs), **inner}
+
+    def get_config(self) -> dict[str, Any]:
+        """The optimizers and who has which variable, as JSON values.
+
+        Raises:
+            ValueError: a function chooses the optimizers that is not registered with ``keras.saving``.
+        """
+        chooser = self._optimizer_map
+        name = getattr(chooser, "__name__", None)
+        if not hasattr(chooser, "get_config") and (
+            name is None or keras.saving.get_registered_object(keras.saving.get_registered_name(chooser)) is None
+        ):
+            raise unregistered(type(self).__name__, "optimizer_map", name or shown(chooser), keras.saving)
+        config = {
+            "optimizer_map": keras.saving.serialize_keras_object(chooser),
+            "loss_scale_factor": self.loss_scale_factor,
+            "name": self.name,
+        }
+        if isinstance(chooser, OptimizerMap) and self._trainable_variables:
+            numbers = {bare_path(v): self._var_to_optimizer_idx[self._var_key(v)] for v in self._trainable_variables}
+            config["members"] = numbers
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> "MultiOptimizer":
+        """The optimizer of a config, pyadam's or Keras' own, with those in it; state is not part of it."""
+        check_config(cls.__name__, config, "optimizer_map")
+        read = keras.saving.deserialize_keras_object
+        chooser = object_of(cls.__name__, "optimizer_map", config["optimizer_map"], keras.saving, custom_objects, read)
+        values = {name: value for name, value in config.items() if name != "members"}
+        made = cls(**{**values, "optimizer_map": chooser})
+        untracked(made, _before=dict(config.get("members", {})))
+        return made

@@ -1,0 +1,226 @@
+"""Several optimizers in one: the bits of each alone, files, later variables, and what is refused."""
+
+import json
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import assert_same, gradients_of, restart, run_python, values, variables
+from models import X, Y, train
+
+import pyadam
+
+SHAPES = ((3, 4), (5,), (2, 6))
+
+
+def multi(**keywords):
+    return pyadam.MultiOptimizer(pyadam.OptimizerMap(pyadam.SGD(0.1), {"v1|v2": pyadam.Adam(0.01)}), **keywords)
+
+
+def test_each_part_has_the_bits_of_its_optimizer_alone():
+    ends = []
+    for together in (True, False):
+        restart()
+        vs, optimizer = variables(*SHAPES), multi()
+        sgd, adam = pyadam.SGD(0.1), pyadam.Adam(0.01)
+        for _ in range(4):
+            gs = gradients_of(vs)
+            if together:
+                optimizer.apply(gs, vs)
+            else:
+                sgd.apply(gs[:1], vs[:1])
+                adam.apply(gs[1:], vs[1:])
+        ends.append(values(vs))
+    assert_same(*ends)
+    assert int(optimizer.iterations) == 0
+    assert [type(each).__name__ for each in optimizer.optimizers] == ["Adam", "SGD"]
+
+
+def test_an_exact_path_comes_before_patterns_and_no_path_may_match_two():
+    special, general, default = pyadam.SGD(), pyadam.Adam(), pyadam.RMSprop()
+    chosen = pyadam.OptimizerMap(default, {"a/kernel": special, "a/.*": general, ".*/bias": special})
+    paths = {"a/kernel": special, "a/gamma": general, "b/bias": special, "b/kernel": default, "a": default}
+    assert {path: chosen[path] for path in paths} == paths
+    with pytest.raises(ValueError, match="a/bias"):
+        chosen["a/bias"]
+
+
+def nested():
+    """A model within a model, whose names are in the paths of a loaded model no longer."""
+    keras.utils.set_random_seed(3)
+    layers, shared = keras.layers, pyadam.AdamW(0.01, use_ema=True)
+    chosen = pyadam.OptimizerMap(pyadam.SGD(0.1, momentum=0.9), {".*body/.*": shared, ".*head/bias": shared})
+    body = keras.Sequential([layers.Dense(3), layers.Dense(3)], name="body")
+    model = keras.Sequential([keras.Input((4,)), body, layers.Dense(2, name="head")])
+    model.compile(pyadam.MultiOptimizer(chosen), keras.losses.MeanSquaredError())
+    return model
+
+
+@pytest.mark.parametrize("kind", ["model.keras", "model.weights.h5", "model.h5", "checkpoint"])
+def test_a_saved_model_goes_on_as_if_it_had_not_stopped(kind, tmp_path):
+    model = train(nested(), 3)
+    file = str(tmp_path / kind)
+    again = nested()
+    if kind == "checkpoint":
+        file = tf.train.Checkpoint(model=model, optimizer=model.optimizer).save(file)
+        tf.train.Checkpoint(model=again, optimizer=again.optimizer).restore(file)
+    elif kind == "model.weights.h5":
+        model.save_weights(file)
+        again.load_weights(file)
+    else:
+        model.save(file)
+        again = keras.models.load_model(file)
+    for each in (model, again):
+        train(each, 3)
+    assert_same(model.get_weights(), again.get_weights())
+    assert int(again.optimizer.iterations) == 6
+
+
+def test_a_saved_model_goes_on_in_a_fresh_process(tmp_path):
+    model = train(nested(), 3)
+    model.save(tmp_path / "model.keras")
+    np.savez(tmp_path / "data.npz", x=X, y=Y)
+    code = """
+        import sys
+        import keras, numpy as np
+        import pyadam
+        folder = sys.argv[1]
+        model, data = keras.models.load_model(folder + "/model.keras"), np.load(folder + "/data.npz")
+        for _ in range(2):
+            model.train_on_batch(data["x"], data["y"])
+        np.savez(folder + "/end.npz", *model.get_weights())
+    """
+    done = run_python(code, str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    train(model, 2)
+    with np.load(tmp_path / "end.npz") as end:
+        assert_same(model.get_weights(), [end[name] for name in end.files])
+
+
+def test_the_config_is_json_and_an_optimizer_of_several_keys_stays_one():
+    shared = pyadam.Adam(0.5)
+    optimizer = pyadam.MultiOptimizer(pyadam.OptimizerMap(shared, {"a": shared, "b": pyadam.SGD()}), name="mine")
+    config = json.loads(json.dumps(keras.optimizers.serialize(optimizer)))
+    again = keras.optimizers.deserialize(config)
+    assert type(again) is pyadam.MultiOptimizer
+    assert keras.optimizers.serialize(again) == keras.optimizers.serialize(optimizer)
+    assert len(again.optimizers) == 2
+
+
+def test_keras_own_config_is_read():
+    theirs = keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(pyadam.SGD(0.5), {"v1": pyadam.Adam()}))
+    made = pyadam.MultiOptimizer.from_config(theirs.get_config())
+    assert [type(each) for each in made.optimizers] == [pyadam.Adam, pyadam.SGD]
+
+
+def test_a_function_may_choose_and_a_config_needs_it_registered():
+    sgd, adam = pyadam.SGD(1.0), pyadam.Adam(0.1)
+
+    def chosen(variable):
+        return adam if variable.path.endswith("1") else sgd
+
+    optimizer, vs = pyadam.MultiOptimizer(chosen), variables((2,), (2,))
+    before = values(vs)
+    optimizer.apply([tf.ones(2)] * 2, vs)
+    np.testing.assert_allclose(
+        [b - v for b, v in zip(before, values(vs), strict=True)], [[1.0] * 2, [0.1] * 2], rtol=1e-5
+    )
+    with pytest.raises(ValueError, match="optimizer_map is the function chosen, which a config can't hold"):
+        optimizer.get_config()
+    keras.saving.register_keras_serializable("test-multi")(chosen)
+    assert pyadam.MultiOptimizer.from_config(optimizer.get_config())._optimizer_map is chosen
+
+
+def test_missing_gradients_and_later_variables():
+    optimizer, vs = multi(), variables(*SHAPES)
+    optimizer.apply([tf.ones(SHAPES[0]), tf.ones(5)], vs[:2])
+    before = values(vs)
+    with pytest.warns(UserWarning, match="Gradients do not exist for variables v1, v2; they keep their values"):
+        optimizer.apply([tf.ones(SHAPES[0]), None, None], vs)
+    with pytest.warns(UserWarning, match="Gradients do not exist for variables v0; they keep their values"):
+        optimizer.apply([None, tf.ones(5), tf.ones(SHAPES[2])], vs)
+    after = values(vs)
+    assert all((a != b).all() for a, b in zip(before, after, strict=True))
+    with pytest.raises(ValueError, match="MultiOptimizer: No gradients provided for any variable: v0"):
+        optimizer.apply([None], vs[:1])
+
+
+def test_averages_of_those_that_keep_some():
+    averaging = pyadam.SGD(0.1, use_ema=True, ema_momentum=0.5)
+    optimizer = pyadam.MultiOptimizer(pyadam.OptimizerMap(pyadam.Adam(), {"v0": averaging}))
+    vs = variables((2,), (2,))
+    for _ in range(3):
+        optimizer.apply([tf.ones(2)] * 2, vs)
+    raw = values(vs)
+    with optimizer.averaged_weights():
+        np.testing.assert_array_equal(vs[0], averaging._model_variables_moving_average[0])
+        np.testing.assert_array_equal(vs[1], raw[1])
+    assert_same(values(vs), raw)
+    with (
+        pytest.raises(ValueError, match="MultiOptimizer: averaged_weights\\(\\) needs an optimizer in it"),
+        multi().averaged_weights(),
+    ):
+        pass
+
+
+def test_one_factor_for_all():
+    with pytest.warns(UserWarning, match="loss_scale_factor=4.0 of an inner optimizer is set to 2.0"):
+        optimizer = pyadam.MultiOptimizer(
+            pyadam.OptimizerMap(pyadam.SGD(1.0, loss_scale_factor=4.0), {"v1": pyadam.SGD(1.0)}), loss_scale_factor=2.0
+        )
+    vs = [keras.Variable(np.zeros(2), name=f"v{i}") for i in range(2)]
+    optimizer.apply([tf.ones(2)] * 2, vs)
+    assert [v.numpy()[0] for v in vs] == [-0.5, -0.5]
+    assert float(optimizer.scale_loss(tf.constant(3.0))) == 6.0
+
+
+REFUSED = [
+    (
+        lambda: pyadam.OptimizerMap("adam"),
+        TypeError,
+        "OptimizerMap: default_optimizer must be an optimizer of the same Keras",
+    ),
+    (
+        lambda: pyadam.OptimizerMap(pyadam.tf_keras.SGD()),
+        TypeError,
+        "OptimizerMap: default_optimizer must be an optimizer",
+    ),
+    (
+        lambda: pyadam.OptimizerMap(pyadam.SGD(), {"(": pyadam.SGD()}),
+        ValueError,
+        "optimizer_map must be optimizers by regular",
+    ),
+    (lambda: pyadam.OptimizerMap(pyadam.SGD(), {"a": "sgd"}), TypeError, "optimizer_map must be optimizers by regular"),
+    (lambda: pyadam.OptimizerMap(pyadam.SGD(), {"a": multi()}), ValueError, "optimizer cannot be MultiOptimizer"),
+    (lambda: pyadam.OptimizerMap(pyadam.SGD(), optimizers={}), TypeError, "unknown argument optimizers"),
+    (
+        lambda: pyadam.MultiOptimizer(pyadam.SGD),
+        TypeError,
+        "MultiOptimizer: optimizer_map must be an OptimizerMap, or a func",
+    ),
+    (lambda: pyadam.MultiOptimizer(), TypeError, "MultiOptimizer: missing a required argument: 'optimizer_map'"),
+    (lambda: multi(loss_scale_factor=-1), ValueError, "MultiOptimizer: loss_scale_factor must be a number in (0, inf)"),
+    (lambda: multi().learning_rate, AttributeError, "Learning rate cannot be accessed on a MultiOptimizer"),
+    (
+        lambda: pyadam.MultiOptimizer(lambda v: "adam").build(variables((2,))),
+        ValueError,
+        "MultiOptimizer: the optimizer of v0 must be one of Keras 3, got 'adam' (str)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "words"), REFUSED)
+def test_what_is_refused(make, error, words):
+    with pytest.raises(error, match=re.escape(words)):
+        make()
+
+
+def test_every_optimizer_of_keras_is_here():
+    theirs = {
+        name
+        for name, each in vars(keras.optimizers).items()
+        if isinstance(each, type) and (issubclass(each, keras.optimizers.Optimizer) or name == "OptimizerMap")
+    }
+    assert theirs - {"Optimizer"} <= set(dir(pyadam))
