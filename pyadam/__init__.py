@@ -25,7 +25,12 @@ _FUNCTIONS = [getattr(specs, name).r_name for name in _CLASSES]
 
 _SCHEDULES = list(schedules.SCHEDULES)
 
-_LATE = {"Resume": "pyadam.resume", "convert": "pyadam.interchange", "layerwise_decay": "pyadam.hosts.groups"}
+_LATE = {
+    "Resume": "pyadam.resume",
+    "convert": "pyadam.interchange",
+    "layerwise_decay": "pyadam.hosts.groups",
+    "new_optimizer_class": "pyadam.hosts.own",
+}
 
 _SUBMODULES = ["distribute", "interchange", "resume", "tf_keras", "xla"]  # these import TensorFlow
 
@@ -36,6 +41,7 @@ __all__ = [
     "convert",
     "info",
     "layerwise_decay",
+    "new_optimizer_class",
     "schedules",
     "specs",
     *_CLASSES,

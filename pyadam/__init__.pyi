@@ -33,6 +33,7 @@ from pyadam._keras3 import ScheduleFreeAdamW as ScheduleFreeAdamW
 from pyadam._typing import AnyOptimizer, Count, DynamicNumber, GroupsOf, LearningRate, Number
 from pyadam._version import __version__ as __version__
 from pyadam.hosts.groups import layerwise_decay as layerwise_decay
+from pyadam.hosts.own import new_optimizer_class as new_optimizer_class
 from pyadam.interchange import convert as convert
 from pyadam.optimizers.kinds import NA as NA
 from pyadam.resume import Resume as Resume
@@ -44,6 +45,7 @@ __all__ = [
     "convert",
     "info",
     "layerwise_decay",
+    "new_optimizer_class",
     "schedules",
     "specs",
     "AdaBelief",

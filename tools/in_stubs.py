@@ -52,6 +52,7 @@ def package() -> str:
         "from pyadam._typing import AnyOptimizer, Count, DynamicNumber, GroupsOf, LearningRate, Number",
         "from pyadam._version import __version__ as __version__",
         "from pyadam.hosts.groups import layerwise_decay as layerwise_decay",
+        "from pyadam.hosts.own import new_optimizer_class as new_optimizer_class",
         "from pyadam.interchange import convert as convert",
         "from pyadam.optimizers.kinds import NA as NA",
         "from pyadam.resume import Resume as Resume",

@@ -35,7 +35,7 @@ from pyadam.hosts.hyperparameters import Hyperparameters
 from pyadam.hosts.ledger import Ledger
 from pyadam.hosts.saving import Saving
 from pyadam.hosts.variables import Variables
-from pyadam.optimizers import RULES, Rule, Spec, arguments, class_signature
+from pyadam.optimizers import Rule, Spec, arguments, class_signature
 from pyadam.optimizers.kinds import is_variable, listed, plain, shown
 
 __all__ = ["BaseOptimizer"]
@@ -61,7 +61,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
     def _set_up(self, spec: Spec, iterations: Any) -> None:
         """Completes a constructor, once its Keras has made ``_iterations`` and ``_learning_rate``."""
         self._built_explicitly = False
-        rule = self._in_files_of_this_keras(RULES[self.spec_type])
+        rule = self._in_files_of_this_keras(self.spec_rule)
         untracked(
             self,
             _spec=spec,
@@ -101,7 +101,8 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         values = {name: plain(getattr(self._spec, name)) for name in arguments(self.spec_type)}
         values["learning_rate"] = self._rate_for_config()
         shown = ", ".join(f"{name}={value!r}" for name, value in values.items() if value != default[name])
-        return f"{home(self)}.{type(self).__name__}({shown})"
+        module = f"{home(self)}." if type(self).__module__.startswith("pyadam.") else ""  # else a class of the user
+        return f"{module}{type(self).__name__}({shown})"
 
     def __format__(self, spec: str) -> str:
         return introduced(self) if in_refusal() else format(repr(self), spec)

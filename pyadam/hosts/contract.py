@@ -37,6 +37,7 @@ class Contract:
 
     # the class of an optimizer
     spec_type: ClassVar[type[Spec]]
+    spec_rule: ClassVar[Rule]
     _saving: ClassVar[Any]  # the module of this Keras that serializes objects
 
     # Keras' own class, or the one in `keras3` or `tf_keras`

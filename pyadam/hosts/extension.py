@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from pyadam.engine import Engine, undistributed
 from pyadam.hosts.contract import Contract, untracked
-from pyadam.optimizers import RULES
 from pyadam.optimizers.kinds import is_variable
 
 __all__ = ["Extension", "check_overrides"]
@@ -101,7 +100,7 @@ class Extension(Contract):
             return self._listed(lambda target: target.average)
         if name == "_accumulated_gradients" and self._spec.calls_per_update > 1:
             return self._listed(lambda target: target.accumulator)
-        slot = RULES[self.spec_type].lists.get(name)
+        slot = self.spec_rule.lists.get(name)
         if slot is None or not self._engine.targets:
             raise AttributeError(
                 f"{type(self).__name__!r} object has no attribute {name!r}"

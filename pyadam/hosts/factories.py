@@ -6,7 +6,7 @@ from typing import Any
 
 from pyadam.hosts.generation import class_of, keras3_classes, uses_tf_keras
 from pyadam.hosts.reference import documentation
-from pyadam.optimizers import SPECS, WRAPPERS, Spec, Wrapper, arguments, bind, function_signature
+from pyadam.optimizers import RULES, SPECS, WRAPPERS, Spec, Wrapper, arguments, bind, function_signature
 from pyadam.optimizers.spec import dressed
 
 __all__ = ["FUNCTIONS"]
@@ -24,7 +24,7 @@ def _make_function(spec: type[Spec]) -> Callable[..., Any]:
         values = bind(spec, signature, args, kwargs)
         return getattr(_classes(), spec.__name__)(**{name: getattr(values, name) for name in arguments(spec)})
 
-    return dressed(function, spec.r_name, documentation(spec), signature)
+    return dressed(function, spec.r_name, documentation(spec, RULES[spec]), signature)
 
 
 def _make_wrapper(spec: type[Wrapper]) -> Callable[..., Any]:

@@ -2,15 +2,14 @@
 
 import inspect
 
-from pyadam.optimizers import RULES, Spec, arguments
+from pyadam.optimizers import Rule, Spec, arguments
 from pyadam.optimizers.spec import described
 
 __all__ = ["documentation"]
 
 
-def documentation(spec: type[Spec]) -> str:
+def documentation(spec: type[Spec], rule: Rule) -> str:
     """The docstring of an optimizer's class and function: purpose, mathematics, arguments, dtypes, errors, source."""
-    rule = RULES[spec]
     _, _, mathematics = (inspect.getdoc(rule.update) or "").partition("\n\n")
     mathematics = mathematics.partition("\n\nSource:")[0]
     symbols, _, _ = (inspect.getdoc(rule.scalars) or "").partition("\n\n")

@@ -52,11 +52,10 @@ from_pyadam <- function(name) {
 # `frame`, and those in `...`. Defaults are left out so that Python's own apply. `call` is the
 # wrapper's match.call(expand.dots = FALSE), because missing() is also TRUE for an argument that a
 # caller passes on from its own default.
-call_python <- function(name, call, frame, ...) {
+call_python <- function(name, call, frame, ..., python_function = from_pyadam(name)) {
   written <- setdiff(as.character(names(call)), c("", "..."))
   arguments <- c(mget(written, envir = frame), list(...))
   refuse_unnamed(name, arguments)
-  python_function <- from_pyadam(name)
   arguments <- lapply(arguments, show_to_python, na = from_pyadam("NA"))
   with_python_warnings(do.call(python_function, arguments, quote = TRUE))
 }

@@ -47,3 +47,13 @@ without_packages <- function(code, PYTHONPATH = "") { # nolint: object_name_lint
 
 # Whether all of a test is to run: `make test-all` sets PYADAM_LONG, `make test` runs a part.
 runs_all <- function() nzchar(Sys.getenv("PYADAM_LONG"))
+
+# Code that makes a strategy with two replicas, for a fresh session.
+two_replicas <- '
+  tf <- reticulate::import("tensorflow")
+  cpu <- tf$config$list_physical_devices("CPU")[[1]]
+  part <- tf$config$LogicalDeviceConfiguration
+  tf$config$set_logical_device_configuration(cpu, list(part(), part()))
+  strategy <- tf$distribute$MirroredStrategy(list("CPU:0", "CPU:1"))
+  library(pyadam)
+'

@@ -1,14 +1,5 @@
 # Strategies of tf.distribute with several replicas, through reticulate.
 
-two_replicas <- '
-  tf <- reticulate::import("tensorflow")
-  cpu <- tf$config$list_physical_devices("CPU")[[1]]
-  part <- tf$config$LogicalDeviceConfiguration
-  tf$config$set_logical_device_configuration(cpu, list(part(), part()))
-  strategy <- tf$distribute$MirroredStrategy(list("CPU:0", "CPU:1"))
-  library(pyadam)
-'
-
 test_that("two replicas train alike, and as Python's do", {
   need_pyadam()
   code <- '

@@ -1,0 +1,369 @@
+"""Optimizers of one's own: a class made from arguments and a pure rule on one tensor, written in Python or in R."""
+
+import dataclasses
+import importlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import tensorflow as tf
+
+from pyadam.hosts.classes import make_class
+from pyadam.hosts.generation import class_of, keras3_classes, uses_tf_keras
+from pyadam.optimizers import SPECS, WRAPPERS, Rule, Spec, argument, function_signature
+from pyadam.optimizers.kinds import DynamicNumber, Flag, Kind, LearningRate, Name, Number, first_line, listed, shown
+from pyadam.optimizers.numerics import scalar
+from pyadam.optimizers.rule import Scalars, Slot, Slots, Tensor
+from pyadam.optimizers.shared import learning_rate_field
+
+__all__ = ["new_optimizer_class", "r_formals"]
+
+_OWNER = "new_optimizer_class"
+
+# Operations that compute each element from elements at the same place.
+_ELEMENTWISE = frozenset(
+    [
+        "Abs",
+        "Add",
+        "AddV2",
+        "AddN",
+        "Cast",
+        "Ceil",
+        "ClipByValue",
+        "Const",
+        "Cos",
+        "Cosh",
+        "Div",
+        "DivNoNan",
+        "Elu",
+        "Equal",
+        "Erf",
+        "Exp",
+        "Expm1",
+        "Floor",
+        "Greater",
+        "GreaterEqual",
+        "Identity",
+        "IsFinite",
+        "IsInf",
+        "IsNan",
+        "LeakyRelu",
+        "Less",
+        "LessEqual",
+        "Log",
+        "Log1p",
+        "LogicalAnd",
+        "LogicalNot",
+        "LogicalOr",
+        "Maximum",
+        "Minimum",
+        "Mul",
+        "MulNoNan",
+        "Neg",
+        "NoOp",
+        "NotEqual",
+        "OnesLike",
+        "Placeholder",
+        "Pow",
+        "RealDiv",
+        "Reciprocal",
+        "Relu",
+        "Relu6",
+        "Rint",
+        "Round",
+        "Rsqrt",
+        "Select",
+        "SelectV2",
+        "Selu",
+        "Sigmoid",
+        "Sign",
+        "Sin",
+        "Sinh",
+        "Softplus",
+        "Softsign",
+        "Sqrt",
+        "Square",
+        "SquaredDifference",
+        "StopGradient",
+        "Sub",
+        "Tan",
+        "Tanh",
+        "Xdivy",
+        "Xlog1py",
+        "Xlogy",
+        "ZerosLike",
+    ]
+)
+_CONTROL_FLOW = frozenset(("Case", "If", "StatelessCase", "StatelessIf", "StatelessWhile", "While"))
+
+
+class Traced:
+    """A rule as graphs, traced once for each kind of tensor: R functions can't run on the threads that trace a step.
+
+    Args:
+        name: the class's.
+        update: ``(w, g, s, h) -> (w, slots)``, as the user wrote it.
+        slots: the names of its slots.
+        numbers: the names of the arguments that are numbers, which reach it as scalar tensors.
+    """
+
+    def __init__(self, name: str, update: Callable[..., Any], slots: Sequence[str], numbers: Sequence[str]) -> None:
+        self._name, self.update, self._slots, self._numbers = name, update, list(slots), [*numbers, "t"]
+        self._graphs: dict[Any, Any] = {}
+        self.elementwise = False
+
+    def check(self, flags: Mapping[str, Any]) -> None:
+        """Traces the rule for some shapes and dtypes, twice each, and checks what came of it.
+
+        Raises:
+            TypeError, ValueError: it isn't a pure rule on one tensor.
+        """
+        once, again = (self._trace(tf.float32, [3, 2], flags).graph for _ in range(2))
+        operations = once.get_operations()
+        for operation in operations:
+            if operation.type in _CONTROL_FLOW:
+                raise ValueError(self._branches(operation.type))
+            if operation.op_def.is_stateful and operation.type != "Placeholder":
+                raise ValueError(
+                    f"{self._name}: update has an operation with side effects ({operation.type}), such as printing, random "
+                    "numbers or variables; it may only compute with w, g, s and h"
+                )
+        if once.as_graph_def() != again.as_graph_def():
+            raise ValueError(
+                f"{self._name}: update made other operations when it was called a second time; it is called when a step is "
+                "traced, so all that differs from step to step must be among w, g, s and h"
+            )
+        self._trace(tf.float64, [3, 2], flags)
+        scalars = all(o.type != "Const" or o.outputs[0].shape.rank == 0 for o in operations)
+        self.elementwise = scalars and all(o.type in _ELEMENTWISE for o in operations)
+
+    def prepare(self, shape: Sequence[int], flags: Mapping[str, Any]) -> None:
+        """Traces the rule for variables of this shape, now that we are on the thread of R, if there is one."""
+        for dtype in (tf.float32, tf.float64):
+            self._graph(dtype, shape, flags)
+
+    def __call__(self, w: Tensor, g: Tensor, s: Mapping[str, Tensor], h: Mapping[str, Any]) -> tuple[Tensor, Slots]:
+        """The new weight and slots."""
+        numbers = {name: scalar(h[name], w.dtype) for name in self._numbers}
+        flags = {name: value for name, value in h.items() if name not in numbers}
+        graph = self._graph(w.dtype, w.shape, flags)
+        weight, *slots = graph(w, g, *(s[name] for name in self._slots), *numbers.values())
+        new = [tf.ensure_shape(each, w.shape) for each in (weight, *slots)]
+        return new[0], dict(zip(self._slots, new[1:], strict=True))
+
+    def _graph(self, dtype: Any, shape: Any, flags: Mapping[str, Any]) -> Any:
+        key = dtype, None if self.elementwise else tuple(shape), tuple(sorted(flags.items()))
+        if key not in self._graphs:
+            with tf.init_scope():
+                self._graphs[key] = self._trace(dtype, key[1], flags)
+        return self._graphs[key]
+
+    def _trace(self, dtype: Any, shape: Any, flags: Mapping[str, Any]) -> Any:
+        count = len(self._slots)
+
+        def graph(*tensors: Any) -> list[Any]:
+            w, g, *rest = tensors
+            s = dict(zip(self._slots, rest[:count], strict=True))
+            h = dict(zip(self._numbers, rest[count:], strict=True)) | dict(flags)
+            return self._checked(w, self._call(w, g, s, h))
+
+        specs = [tf.TensorSpec(shape, dtype)] * (2 + count) + [tf.TensorSpec([], dtype)] * len(self._numbers)
+        return tf.function(graph, autograph=False).get_concrete_function(*specs)
+
+    def _call(self, w: Any, g: Any, s: dict[str, Any], h: dict[str, Any]) -> Any:
+        try:
+            return self.update(w, g, SimpleNamespace(**s), SimpleNamespace(**h))
+        except tf.errors.OperatorNotAllowedInGraphError:
+            raise ValueError(self._branches("if")) from None
+        except Exception as error:
+            raise ValueError(
+                f"{self._name}: update(w, g, s, h) raised {type(error).__name__}: {first_line(error)}; it is called with "
+                "tensors that have no values yet, so it may only use operations of TensorFlow"
+            ) from error
+
+    def _branches(self, what: str) -> str:
+        return (
+            f"{self._name}: update has a branch or a loop that depends on the values of tensors ({what}); choose between "
+            "values with tf.where, and repeat a fixed number of times"
+        )
+
+    def _checked(self, w: Any, returned: Any) -> list[Any]:
+        """What update returned, as the weight and the slots in order."""
+        names = listed(self._slots) or "(there are none)"
+        wanted = f"{self._name}: update must return the new weight and a dictionary of the slots {names}"
+        if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+            raise TypeError(f"{wanted}, got {shown(returned)}")
+        weight, slots = returned
+        slots = {} if isinstance(slots, (list, tuple)) and not slots else slots
+        if not isinstance(slots, Mapping):
+            raise TypeError(f"{wanted}, got {shown(slots)} in the place of the slots")
+        if set(slots) != set(self._slots):
+            raise ValueError(f"{wanted}, got {listed(slots) or 'none'}")
+        values = {"the weight": weight, **{f"the slot {name}": slots[name] for name in self._slots}}
+        return [self._fitting(w, what, value) for what, value in values.items()]
+
+    def _fitting(self, w: Any, what: str, value: Any) -> Any:
+        try:
+            tensor = tf.convert_to_tensor(value)
+        except Exception:
+            raise TypeError(f"{self._name}: update must return a tensor as {what}, got {shown(value)}") from None
+        if tensor.dtype != w.dtype:
+            raise TypeError(
+                f"{self._name}: update must return {what} in the dtype of w, {w.dtype.name}, got {tensor.dtype.name}"
+            )
+        if not tensor.shape.is_compatible_with(w.shape):
+            raise ValueError(
+                f"{self._name}: update must return {what} in the shape of w, {w.shape}, got {tensor.shape}"
+            )
+        return tensor
+
+
+def _rule(spec: type[Spec], traced: Traced, slots: tuple[Slot, ...]) -> Rule:
+    """The rule of the engine that calls a traced one."""
+    own = [name for name in spec.__annotations__ if name != "learning_rate"]
+    flags = [name for name in own if isinstance(_kind(spec, name), Flag)]
+
+    def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
+        return {"lr": lr, "t": t}, {}
+
+    def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
+        return traced(w, g, vars(s), {name: getattr(h, name) for name in own} | {"learning_rate": c.lr, "t": c.t})
+
+    def groups(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:
+        traced.prepare(shape, {name: getattr(h, name) for name in flags})
+        return (slots,) if slots else ()
+
+    update.__doc__ = f"{spec.__name__}.\n\n{inspect.getdoc(traced.update) or 'Its rule has no docstring.'}"
+    return Rule(
+        spec,
+        f"own {spec.__name__.lower()}",
+        scalars,
+        update,
+        groups,
+        elementwise=traced.elementwise,
+        single_pass=False,
+        weight_first=lambda h: True,
+    )
+
+
+def _kind(spec: type[Spec], name: str) -> Kind:
+    found: Kind = spec.__dataclass_fields__[name].metadata["kind"]
+    return found
+
+
+def _field(name: str, given: Any) -> Any:
+    """The field of an argument, given as its default, or as a dictionary with that, its range and its meaning."""
+    parts = dict(given) if isinstance(given, Mapping) else {"default": given}
+    unknown = parts.keys() - {"default", "low", "high", "doc"}
+    if unknown or "default" not in parts:
+        raise TypeError(
+            f"{_OWNER}: the argument {name} must be a default, or a dictionary (a named list in R) of default, low, high and "
+            f"doc, got {shown(given)}"
+        )
+    default = parts["default"]
+    low, high = (
+        Number().check(_OWNER, f"{side} of {name}", parts[side]) if side in parts else None for side in ("low", "high")
+    )
+    bounds = ({} if low is None else {"low": low}) | ({} if high is None else {"high": high})
+    doc = Name().check(_OWNER, f"doc of {name}", parts.get("doc", f"The rule's {name}."))
+    kind: Kind
+    if isinstance(default, bool):
+        kind = Flag()
+    elif name == "learning_rate":
+        kind = LearningRate(**{"low": 0.0, **bounds})
+    else:
+        kind = DynamicNumber(**bounds)
+    return argument(kind.check(_OWNER, name, default), kind, doc)
+
+
+def _slots(slots: Any) -> tuple[Slot, ...]:
+    """The slots, given as names that start at 0, or as a dictionary of first values, None for that of the weight."""
+    given = [slots] if isinstance(slots, str) else slots
+    starts = given if isinstance(given, Mapping) else dict.fromkeys(given, 0.0)
+    found = []
+    for name, start in starts.items():
+        Name().check(_OWNER, "a slot's name", name)
+        if not name.isidentifier() or name in ("average", "gradient_accumulator", "weight", "decay"):
+            raise ValueError(
+                f"{_OWNER}: a slot's name must be an identifier that the engine doesn't use itself, got {shown(name)}"
+            )
+        value = None if start is None else Number().check(_OWNER, f"the first value of slot {name}", start)
+        found.append(Slot(name, value))
+    return tuple(found)
+
+
+def r_formals(cls: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The defaults of the arguments of a class as an R function has them, before its dots and after them."""
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    for name, parameter in function_signature(cls.spec_type).parameters.items():
+        if parameter.kind is not parameter.VAR_KEYWORD:
+            (after if parameter.kind is parameter.KEYWORD_ONLY else before)[name] = parameter.default
+    return before, after
+
+
+def new_optimizer_class(
+    classname: str, update: Callable[..., Any], slots: Any = (), doc: str = "", **arguments: Any
+) -> type:
+    """A class of optimizers from a rule of one's own, for the Keras in use.
+
+    The rule is a pure function of one variable's tensors, ``update(w, g, s, h)``, which returns the new weight and a dictionary
+    of the new slots. ``w`` is the weight, ``g`` the gradient, ``s`` has the slots, and ``h`` the arguments and ``t``, the
+    number of the update from 1, as attributes. All are float32 tensors, or float64 for float64 weights; those of ``h`` are
+    scalars, except flags, which are True or False. In R, ``update`` is an R function of the same four, with ``s`` and ``h`` as
+    lists, that returns a list of the weight and, by name, the slots.
+
+    Everything else comes with it: the signature with the common arguments, their checks, configs and files, one compiled
+    program over all variables, weight decay, clipping, averages, accumulation, groups, replicas, and both languages. The class
+    is registered with Keras under its name: a saved model loads where it is defined.
+
+    Args:
+        classname: the name of the class.
+        update: the rule. It is called when a step is traced, so it may only compute with what it is given.
+        slots: names of the slots, state of the weight's shape that starts at 0; or a dictionary of their first values, where
+            None is the weight's value.
+        doc: what the optimizer does, for its documentation.
+        **arguments: the arguments of the optimizer, as defaults (numbers, or True and False), or as dictionaries of
+            ``default``, ``low``, ``high`` and ``doc``. ``learning_rate`` is 0.001 unless it is given.
+
+    Raises:
+        TypeError: a rule that returns something else than tensors of the right dtype, or an argument of the wrong type.
+        ValueError: a rule that returns another shape or other slots, has side effects, or branches that depend on values; a
+            name that is taken.
+
+    Example:
+        >>> def update(w, g, s, h):
+        ...     m = h.momentum * s.m + (1 - h.momentum) * g
+        ...     return w - h.learning_rate * tf.sign(m), {"m": m}
+        >>> Signum = new_optimizer_class("Signum", update, slots=["m"], momentum=0.9)
+        >>> model.compile(Signum(1e-3, weight_decay=0.01), "mse")
+    """
+    Name().check(_OWNER, "classname", classname)
+    if not classname.isidentifier() or classname in (*SPECS, *WRAPPERS, "Optimizer"):
+        raise ValueError(f"{_OWNER}: classname must be an identifier that no optimizer has, got {shown(classname)}")
+    if not callable(update):
+        raise TypeError(f"{_OWNER}: update must be a function of w, g, s and h, got {shown(update)}")
+    taken = [name for name in arguments if name in Spec.__dataclass_fields__ or name == "t"]
+    if taken:
+        raise ValueError(
+            f"{_OWNER}: the argument {taken[0]} is one that all optimizers have, or t; give it another name"
+        )
+    fields = {"learning_rate": learning_rate_field(0.001)}
+    fields |= {name: _field(name, value) for name, value in arguments.items()}
+    spec = dataclasses.make_dataclass(
+        classname,
+        [(name, Any, field) for name, field in fields.items()],
+        bases=(Spec,),
+        frozen=True,
+        kw_only=True,
+        namespace={"__doc__": doc or f"{classname}, an optimizer of one's own.", "title": classname, "in_keras": False},
+    )
+    flags = {name: field.default for name, field in fields.items() if isinstance(field.metadata["kind"], Flag)}
+    made = _slots(slots)
+    traced = Traced(classname, update, [slot.name for slot in made], [name for name in fields if name not in flags])
+    traced.check(flags)
+    module = importlib.import_module("pyadam.tf_keras") if uses_tf_keras() else keras3_classes()
+    base = class_of(module, "Optimizer")
+    register = base._saving.register_keras_serializable()
+    return register(make_class(spec, _rule(spec, traced, made), base, getattr(update, "__module__", "pyadam")))

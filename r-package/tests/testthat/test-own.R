@@ -1,0 +1,98 @@
+# Optimizers whose rule is an R function: the bits of the same rule in Python, training, and errors.
+
+signum <- function(w, g, s, h) {
+  m <- h$momentum * s$m + (1 - h$momentum) * g
+  list(w - h$learning_rate * sign(m) / sqrt(1 + h$t^2), m = m)
+}
+
+in_python <- '
+import pyadam, tensorflow as tf
+def signum(w, g, s, h):
+    m = h.momentum * s.m + (1 - h.momentum) * g
+    return w - h.learning_rate * tf.sign(m) / tf.sqrt(1 + h.t**2), {"m": m}
+Signum = pyadam.new_optimizer_class("SignumOfPython", signum, slots="m", momentum=0.9)
+'
+
+moved_by <- function(optimizer, dtype = "float32", steps = 8) {
+  tensorflow <- reticulate::import("tensorflow")
+  keras <- reticulate::import("keras")
+  weight <- keras$Variable(seq(-1, 1, length.out = 7), dtype = dtype)
+  for (step in seq_len(steps)) {
+    gradient <- tensorflow$constant(sin(step * seq_len(7)), dtype = dtype)
+    optimizer$apply_gradients(list(list(gradient, weight)))
+  }
+  c(weight$numpy(), tensorflow$cast(optimizer$variables[[3]], "float64")$numpy())
+}
+
+test_that("a rule in R has the bits of the same rule in Python", {
+  need_pyadam()
+  optimizer_signum <- new_optimizer_class("SignumOfR", signum, slots = "m", momentum = 0.9)
+  python <- reticulate::py_run_string(in_python)
+  for (dtype in c("float32", "float64")) {
+    for (given in list(list(), list(weight_decay = 0.1, clipnorm = 0.5, use_ema = TRUE))) {
+      ours <- moved_by(do.call(optimizer_signum, c(0.1, given)), dtype)
+      expect_identical(ours, moved_by(do.call(python$Signum, c(0.1, given)), dtype))
+    }
+  }
+})
+
+test_that("it has the arguments of an R function, and trains in fit()", {
+  need_pyadam()
+  optimizer_signum <- new_optimizer_class(
+    "SignumOfR", signum,
+    slots = "m", momentum = list(default = 0.9, low = 0, high = 1)
+  )
+  arguments <- names(formals(optimizer_signum))
+  expect_identical(head(arguments, 3), c("learning_rate", "momentum", "weight_decay"))
+  expect_identical(formals(optimizer_signum)$momentum, 0.9)
+  expect_error(optimizer_signum(momentum = 2), "momentum must be a number in [0, 1]", fixed = TRUE)
+  expect_error(optimizer_signum(momentum = NA), "got NA")
+  keras <- reticulate::import("keras")
+  model <- keras$Sequential(list(keras$Input(list(3L)), keras$layers$Dense(1L)))
+  history <- model |>
+    compile(optimizer = optimizer_signum(0.1), loss = "mse") |>
+    fit(as.matrix(mtcars[, 2:4]) / 100, mtcars$mpg, epochs = 5, verbose = 0)
+  expect_lt(history$metrics$loss[5], history$metrics$loss[1])
+})
+
+test_that("a rule in R works on several replicas, whose threads are not R's", {
+  need_pyadam()
+  code <- '
+    keras <- reticulate::import("keras")
+    optimizer_plain <- new_optimizer_class("Plain", function(w, g, s, h) {
+      list(w - h$learning_rate * g)
+    })
+    optimizer_norm <- new_optimizer_class("Norm", function(w, g, s, h) {
+      list(w - h$learning_rate * g / tf$norm(g))
+    })
+    keras$utils$set_random_seed(1L)
+    for (optimizer in c(optimizer_plain, optimizer_norm)) {
+      with(strategy$scope(), {
+        model <- keras$Sequential(list(keras$Input(list(3L)), keras$layers$Dense(1L)))
+        compile(model, optimizer = optimizer(0.1), loss = "mse")
+      })
+      x <- as.matrix(mtcars[, 2:4]) / 100
+      fit(model, x, mtcars$mpg, epochs = 2, batch_size = 8, verbose = 0)
+      parts <- strategy$experimental_local_results(model$trainable_variables[[1]]$value)
+      cat(identical(parts[[1]]$numpy(), parts[[2]]$numpy()), model$optimizer$iterations$numpy(), "")
+    }
+  '
+  expect_match(fresh_session(c(two_replicas, code)), "TRUE 8 TRUE 8")
+})
+
+test_that("a rule that can't work is refused in Python's words", {
+  need_pyadam()
+  refused <- list(
+    list(function(w, g, s, h) list(w - stats::rnorm(1) * g), "made other operations when it was"),
+    list(function(w, g, s, h) if (g > 0) list(w) else list(g), "raised RuntimeError"),
+    list(function(w, g, s, h) list(w, k = g), "a dictionary of the slots (there are none), got k"),
+    list(function(w, g, s, h) 3, "must return the new weight and a dictionary of the slots"),
+    list(function(w, g, s, h) list(gamma(w)), "gamma() can't be used on tensors"),
+    list(function(w, g, s, h) list(w %% g), "%% can't be used on tensors"),
+    list(3, "update must be a function of w, g, s and h")
+  )
+  for (each in refused) {
+    expect_error(new_optimizer_class("Mine", each[[1]]), each[[2]], fixed = TRUE)
+  }
+  expect_error(new_optimizer_class("Adam", function(w, g, s, h) list(w)), "that no optimizer has")
+})
