@@ -86,8 +86,10 @@ as_tensor <- function(x) {
   x
 }
 
+# S3 methods of groups, in which R defines .Generic.
+# nolint start: object_name_linter, object_usage_linter.
 #' @export
-Ops.pyadam_tensor <- function(e1, e2) { # nolint: object_name_linter.
+Ops.pyadam_tensor <- function(e1, e2) {
   operator <- reticulate::import("operator")
   if (missing(e2)) {
     return(as_tensor(operator[[c("-" = "neg", "+" = "pos")[[.Generic]]]](e1)))
@@ -103,7 +105,7 @@ Ops.pyadam_tensor <- function(e1, e2) { # nolint: object_name_linter.
 }
 
 #' @export
-Math.pyadam_tensor <- function(x, ...) { # nolint: object_name_linter.
+Math.pyadam_tensor <- function(x, ...) {
   name <- if (.Generic == "ceiling") "ceil" else .Generic
   functions <- reticulate::import("tensorflow")$math
   if (!reticulate::py_has_attr(functions, name)) {
@@ -111,3 +113,4 @@ Math.pyadam_tensor <- function(x, ...) { # nolint: object_name_linter.
   }
   as_tensor(functions[[name]](x, ...))
 }
+# nolint end
