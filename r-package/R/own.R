@@ -15,15 +15,15 @@
 #' was trained with it after making it again.
 #'
 #' @param classname Name of the optimizer, a string.
-#' @param update Function of the weight `w`, the gradient `g`, the list `s` of the slots, and the list
-#'   `h` of the arguments and of `t`, the number of the update from 1. Returns a list of the new weight
-#'   and, by name, the new slots. All are float32 tensors, or float64 for float64 weights; those of
+#' @param update Function of the weight `w`, the gradient `g`, the list `s` of the slots, and the
+#'   list `h` of the arguments and of `t`, the number of the update from 1. Returns a list of the new
+#'   weight and, by name, the new slots. All are float32 tensors, or float64 for float64 weights; those of
 #'   `h` are scalars, except flags, which are `TRUE` or `FALSE`.
 #' @param slots Names of the slots, state of the weight's shape that starts at 0; or a named list of
 #'   their first values, where `NULL` stands for the weight's.
 #' @param doc What the optimizer does, for Python's help.
-#' @param ... The arguments of the optimizer, by name, as defaults (numbers, `TRUE` or `FALSE`) or as
-#'   lists of `default`, `low`, `high` and `doc`. `learning_rate` is 0.001 unless it is given.
+#' @param ... The arguments of the optimizer, by name, as defaults (numbers, `TRUE` or `FALSE`) or
+#'   as lists of `default`, `low`, `high` and `doc`. `learning_rate` is 0.001 unless it is given.
 #' @return A function that makes such an optimizer, like [optimizer_adam()].
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
@@ -74,7 +74,7 @@ constructor_of <- function(class, name) {
   constructor
 }
 
-# --- R's operators on tensors ----------------------------------------------------------------------
+# --- R's operators on tensors --------------------------------------------------------------------
 #
 # reticulate has them from 1.37 on. These are Python's own, so a rule has the operations of the same
 # rule in Python.
