@@ -1362,16 +1362,23 @@ def learning_rate_schedule_cosine_decay(
     alpha: Number = 0.0,
     *,
     name: str | None = None,
+    warmup_target: Number | None = None,
+    warmup_steps: Count = 0,
 ) -> LearningRateSchedule:
     """Cosine decay: half a cosine from the initial rate down to alpha of it.
 
     ``initial_learning_rate * (alpha + (1 - alpha) * (1 + cos(pi * min(step / decay_steps, 1))) / 2)``
+
+    With a warm-up the rate first goes in a straight line from the initial rate to warmup_target, in warmup_steps steps; the
+    cosine begins there, and step counts from the end of the warm-up.
 
     Args:
         initial_learning_rate: Rate at step 0. A number in [0, inf).
         decay_steps: Steps until the lowest rate, which then stays. A whole number >= 1.
         alpha: Lowest rate, as a fraction of initial_learning_rate. A number in [0, 1]. Default: 0.0.
         name: Name of the schedule; without one, Keras' own. A string, or None (NULL in R). Default: None.
+        warmup_target: Rate at the end of the warm-up. A number in [0, inf), or None (NULL in R). Default: None.
+        warmup_steps: Steps of the warm-up. A whole number >= 0. Default: 0.
 
     Source: Loshchilov and Hutter (2017), SGDR: Stochastic Gradient Descent with Warm Restarts,
     https://arxiv.org/abs/1608.03983, equation 5.

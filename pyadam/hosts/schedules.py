@@ -56,10 +56,12 @@ class ScheduleSpec:
 
     Attributes:
         r_name: the name of its function, in Python and in R.
+        late: its arguments that R keras 2.11 lacks, which are given by name.
         reference: the paper and equation it comes from.
     """
 
     r_name: ClassVar[str]
+    late: ClassVar[tuple[str, ...]] = ()
     reference: ClassVar[str] = ""
 
     name: str | None = argument(None, optional(Name()), "Name of the schedule; without one, Keras' own.")
@@ -74,7 +76,8 @@ class ScheduleSpec:
     def arguments(cls) -> dict[str, "dataclasses.Field[Any]"]:
         """The arguments in the order of the signature."""
         fields = {field.name: field for field in dataclasses.fields(cls)}
-        return fields | {"name": fields.pop("name")}
+        last = {name: fields.pop(name) for name in ("name", *cls.late)}
+        return fields | last
 
     @classmethod
     def signature(cls) -> inspect.Signature:
@@ -82,7 +85,7 @@ class ScheduleSpec:
         kinds = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
         return inspect.Signature(
             [
-                inspect.Parameter(name, kinds[name == "name"], default=default_of(field))
+                inspect.Parameter(name, kinds[name in ("name", *cls.late)], default=default_of(field))
                 for name, field in cls.arguments().items()
             ]
         )
@@ -113,13 +116,27 @@ class CosineDecay(ScheduleSpec):
     """Cosine decay: half a cosine from the initial rate down to alpha of it.
 
     ``initial_learning_rate * (alpha + (1 - alpha) * (1 + cos(pi * min(step / decay_steps, 1))) / 2)``
+
+    With a warm-up the rate first goes in a straight line from the initial rate to warmup_target, in warmup_steps steps; the
+    cosine begins there, and step counts from the end of the warm-up.
     """
 
     reference = _SGDR + "equation 5."
+    late = ("warmup_target", "warmup_steps")
 
     initial_learning_rate: float = _initial()
     decay_steps: int = argument(REQUIRED, COUNT, "Steps until the lowest rate, which then stays.")
     alpha: float = _alpha()
+    warmup_target: float | None = argument(None, optional(NON_NEGATIVE), "Rate at the end of the warm-up.")
+    warmup_steps: int = argument(0, Count(), "Steps of the warm-up.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.warmup_target is None) != (self.warmup_steps == 0):
+            raise ValueError(
+                f"CosineDecay: warmup_target and warmup_steps must be given together, got warmup_target={self.warmup_target} "
+                f"and warmup_steps={self.warmup_steps}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,15 @@
 #'
 #' `initial_learning_rate * (alpha + (1 - alpha) * (1 + cos(pi * min(step / decay_steps, 1))) / 2)`
 #'
+#' With a warm-up the rate first goes in a straight line from the initial rate to warmup_target, in
+#' warmup_steps steps; the cosine begins there, and step counts from the end of the warm-up.
+#'
 #' @param initial_learning_rate Rate at step 0. Takes a number in `[0, Inf)`.
 #' @param decay_steps Steps until the lowest rate, which then stays. Takes a whole number >= 1.
 #' @param alpha Lowest rate, as a fraction of initial_learning_rate. Takes a number in `[0, 1]`.
 #' @param name Name of the schedule; without one, Keras' own. Takes a string, or `NULL`.
+#' @param warmup_target Rate at the end of the warm-up. Takes a number in `[0, Inf)`, or `NULL`.
+#' @param warmup_steps Steps of the warm-up. Takes a whole number >= 0.
 #' @param ... No further arguments; an unknown name is an error that suggests the closest valid
 #'   one.
 #' @return The schedule, a Python object of the Keras in use, for the argument `learning_rate` of
@@ -24,7 +29,9 @@ learning_rate_schedule_cosine_decay <- function(
   decay_steps,
   alpha = 0,
   ...,
-  name = NULL
+  name = NULL,
+  warmup_target = NULL,
+  warmup_steps = 0L
 ) {
   call_python(
     "learning_rate_schedule_cosine_decay",
