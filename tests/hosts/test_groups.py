@@ -46,6 +46,7 @@ def steps(apply, count=6):
     return values(vs)
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("name", EVERY)
 def test_a_group_has_the_bits_of_an_optimizer_of_its_own(name):
     make, spec = getattr(pyadam, name), SPECS[name]
@@ -193,6 +194,7 @@ GROUPS = {
 }
 
 
+@pytest.mark.sample(1)
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 @pytest.mark.parametrize("file", ["model.keras", "model.h5"])
 @HOSTS
@@ -217,6 +219,7 @@ def nested(groups):
     return model
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "groups",
     [

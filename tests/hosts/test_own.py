@@ -70,6 +70,7 @@ def ends(optimizer, dtype="float32", steps=8):
     return values(vs)
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("arguments", COMMON.values(), ids=COMMON)
 @pytest.mark.parametrize("name", TWINS)
 def test_a_rule_of_ones_own_gives_the_numbers_of_pyadams(name, arguments):
@@ -93,6 +94,7 @@ def test_constants_of_a_shape_make_a_rule_see_the_whole():
     assert not made.spec_rule.elementwise
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16", "float16"])
 def test_dtypes_are_those_of_the_arithmetic(dtype):
     for a, b in zip(ends(Signum(0.01), dtype), ends(Signum(0.01), "float64"), strict=True):
@@ -155,6 +157,7 @@ def test_hyperparameters_follow_functions_and_variables():
     assert v.numpy() == [1.0]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("file", ["model.keras", "model.h5", "model.weights.h5"])
 def test_saved_models_go_on(file, tmp_path):
     keras.backend.clear_session()

@@ -113,6 +113,7 @@ def within(host, names):
     return host.Sequential([host.Input((4,)), *inner, layers.Dense(4)])
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize("names", [(None, None), ("own", "other"), ("same", "same")], ids=str)
 @pytest.mark.parametrize(("host", "module"), [(keras, pyadam), (tf_keras, pyadam.tf_keras)], ids=["keras", "tf_keras"])
