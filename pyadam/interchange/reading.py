@@ -70,8 +70,8 @@ def read(path: Path, form: Format, model: Any, with_optimizer: bool) -> Training
     live = _loaded(keras, path) if form.is_whole else _filled(keras, path, form, model)
     found = Training(form, live, compiled=compile_arguments(live))
     optimizer = getattr(live, "optimizer", None)
-    if optimizer is not None and int(optimizer.iterations) == _UNREAD:
-        optimizer.iterations.assign(0)
+    if optimizer is not None and int(_counter(optimizer)) == _UNREAD:
+        _counter(optimizer).assign(0)
         found.lost.append(
             "the state of the optimizer: the source has none, or that of another class than the model is compiled with"
         )
@@ -124,7 +124,7 @@ def _filled(keras: Any, path: Path, form: Format, model: Any) -> Any:
     for variable in numbers:
         variable.assign(np.full(tuple(variable.shape), np.nan))
     if getattr(live, "optimizer", None) is not None:
-        live.optimizer.iterations.assign(_UNREAD)
+        _counter(live.optimizer).assign(_UNREAD)
     try:
         if form.name == "checkpoint":
             _restored(live, checkpoint_prefix(path))
@@ -138,6 +138,12 @@ def _filled(keras: Any, path: Path, form: Format, model: Any) -> Any:
             f"convert: source {str(path)!r} does not fit the model: it has nothing for {', '.join(left[:6])}"
         )
     return live
+
+
+def _counter(optimizer: Any) -> Any:
+    """The variable that counts the steps; ``iterations`` may be a tensor, of updates."""
+    count = optimizer.iterations
+    return count if hasattr(count, "assign") else getattr(optimizer, "inner_optimizer", optimizer)._iterations
 
 
 def _build_optimizer(model: Any) -> None:

@@ -67,6 +67,11 @@ class Fit:
             ValueError: they can't.
         """
         if not self.replays:
+            if _loses_shuffles(self._dataset()):
+                raise ValueError(
+                    "Resume: the position in this dataset can't be saved: it is shuffled, prefetched and then repeated, and "
+                    "TensorFlow loses count of the shuffles; call repeat() before prefetch()"
+                )
             return
         kind = type(self._adapter()).__name__
         if kind in _IN_PYTHON:
@@ -150,10 +155,18 @@ class Fit:
         self._target, self._folder = {**position, "epoch": epoch, "batch": batch}, folder
 
     def _restore(self, iterator: Any, target: dict[str, Any]) -> None:
-        """Puts an iterator at the saved position."""
+        """Puts an iterator at the saved position.
+
+        One that is restored may shuffle once more, so the number of shuffles comes last; but where a dataset repeats, the
+        iterator alone knows it.
+        """
+        repeats = "_RepeatDataset" in _stages(self._dataset())
+        if repeats:
+            self._restore_shuffles(target)
         if DATA in target["files"]:
             _read_state(iterator, self._folder / DATA)
-        self._restore_shuffles(target)  # last: an iterator that is restored may shuffle once more
+        if not repeats:
+            self._restore_shuffles(target)
 
     def _restore_shuffles(self, target: dict[str, Any]) -> None:
         """Makes the dataset know how often it was shuffled."""
@@ -339,6 +352,19 @@ def _write(iterator: Any, prefix: Path) -> None:
             f"Resume: the position in this dataset can't be saved: {reason} Use arrays, or a tf.data.Dataset without "
             "generators, Python functions and random operations; tf.data's own shuffle() is fine"
         ) from None
+
+
+def _stages(dataset: Any) -> list[str]:
+    """The classes of the stages of a dataset, the last one first."""
+    dataset = getattr(dataset, "_original_dataset", dataset)  # of one that is distributed
+    inputs = dataset._inputs() if hasattr(dataset, "_inputs") else []
+    return [type(dataset).__name__, *(name for each in inputs for name in _stages(each))]
+
+
+def _loses_shuffles(dataset: Any) -> bool:
+    """Whether a dataset is shuffled, prefetched and then repeated: TensorFlow restores another number of shuffles."""
+    order = [name for name in _stages(dataset) if name in ("_RepeatDataset", "_PrefetchDataset", "_ShuffleDataset")]
+    return "repeat prefetch shuffle" in " ".join(name[1:-7].lower() for name in order)
 
 
 def _read_state(iterator: Any, prefix: Path) -> None:

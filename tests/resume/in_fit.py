@@ -99,6 +99,7 @@ DATA: dict[str, Callable[[], dict[str, Any]]] = {
     "arrays in order": lambda: {"x": X, "y": Y, "batch_size": 4, "shuffle": False},
     "dataset": lambda: {"x": dataset()},
     "steps": lambda: {"x": dataset().repeat(), "steps_per_epoch": 7},
+    "steps, prefetched": lambda: {"x": dataset().repeat().prefetch(2), "steps_per_epoch": 7},
     "steps of all": lambda: {"x": dataset(), "steps_per_epoch": 10},
     "unknown length": lambda: {"x": dataset().filter(lambda x, y: tf.reduce_sum(x) > -1000)},
     "several steps": lambda: {"x": dataset()},
@@ -147,6 +148,7 @@ ENDS = [(1, 10), (1, 7)]  # after the last batch of an epoch, before its end: in
 STOPS = {
     "arrays in order": [(1, 9), (2, 8)],
     "steps": [(0, 4), (2, 6), (1, 7)],
+    "steps, prefetched": [(1, 7)],
     "several steps": [(1, 5), (2, 1), (1, 10)],
 }
 for (_name, (_host, _)), _kind in itertools.product(HOSTS.items(), DATA):
@@ -246,6 +248,7 @@ def refused(host: Any) -> Any:
     fit(X, Y, folder=folder)()
     return {
         "Python function": message(fit(numpy_function)),
+        "prefetched before it repeats": message(fit(dataset().prefetch(2).repeat(), steps_per_epoch=7)),
         "random operation": message(fit(X, Y, model=noisy)),
         "not built": message(fit(X, Y, model=unbuilt)),
         "another model": message(fit(X, Y, model=other, folder=folder, epochs=2)),

@@ -14,7 +14,17 @@ from programs import found_by, on_workers
 
 PROGRAM = Path(__file__).with_name("in_fit.py")
 HOSTS = ["keras", "tf_keras"]
-KINDS = ["arrays", "arrays in order", "dataset", "steps", "steps of all", "unknown length", "several steps", "eager"]
+KINDS = [
+    "arrays",
+    "arrays in order",
+    "dataset",
+    "steps",
+    "steps, prefetched",
+    "steps of all",
+    "unknown length",
+    "several steps",
+    "eager",
+]
 KINDS += ["without seed", "more epochs", "stopped early"]
 KINDS += [
     "arrays, replicas",
@@ -23,7 +33,7 @@ KINDS += [
     "several steps, replicas",
     "another number of replicas",
 ]
-QUICK = ["keras stopped early", "tf_keras arrays"]
+QUICK = ["keras stopped early", "keras steps, prefetched", "tf_keras arrays"]
 
 
 @functools.cache
@@ -46,6 +56,7 @@ def test_an_interrupted_training_ends_as_an_unbroken_one(name):
 
 REFUSED = {
     "Python function": "ValueError: Resume: the position in this dataset can't be saved: PyFunc is stateful. Use arrays",
+    "prefetched before it repeats": "ValueError: Resume: the position in this dataset can't be saved: it is shuffled, pre",
     "random operation": "ValueError: Resume: the training draws random numbers whose state can't be saved, in ",
     "not built": "ValueError: Resume: the model must be built before fit(); give it an Input layer, or call model.build(",
     "another model": "ValueError: Resume: variable 1 of the saved model is ",
