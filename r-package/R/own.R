@@ -17,8 +17,8 @@
 #' @param classname Name of the optimizer, a string.
 #' @param update Function of the weight `w`, the gradient `g`, the list `s` of the slots, and the
 #'   list `h` of the arguments and of `t`, the number of the update from 1. Returns a list of the
-#'   new weight and, by name, the new slots. All are float32 tensors, or float64 for float64 weights;
-#'   those of `h` are scalars, except flags, which are `TRUE` or `FALSE`.
+#'   new weight and, by name, the new slots. All are float32 tensors, or float64 for float64
+#'   weights; those of `h` are scalars, except flags, which are `TRUE` or `FALSE`.
 #' @param slots Names of the slots, state of the weight's shape that starts at 0; or a named list of
 #'   their first values, where `NULL` stands for the weight's.
 #' @param doc What the optimizer does, for Python's help.
