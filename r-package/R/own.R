@@ -8,8 +8,8 @@
 #'
 #' The rule is called when a step is traced, with tensors that have no values yet; the traced
 #' operations then run without R. R's operators and functions like [sqrt()], [sign()] and [abs()]
-#' work on them, and so do TensorFlow's functions. The rule may only compute with what it is given: it
-#' can't draw random numbers, print, or branch on values (`tf$where()` chooses between them).
+#' work on them, and so do TensorFlow's functions. The rule may only compute with what it is given:
+#' it can't draw random numbers, print, or branch on values (`tf$where()` chooses between them).
 #'
 #' The optimizer is registered with Keras under its name, so a later session can load a model that
 #' was trained with it after making it again.
