@@ -155,11 +155,6 @@ class Lane:
         """Whether its "gradient" is the next value of its one variable."""
         return self.targets[0].replaced
 
-    @property
-    def group(self) -> int | None:
-        """The group of its targets."""
-        return self.targets[0].group
-
     def rows(self, rows: Sequence[Any]) -> Rows | None:
         """Which rows of its variable a step moves, from those of all targets; None if it moves all."""
         return None

@@ -97,16 +97,16 @@ class Update:
         """
         typed = [lane.typed(g) for lane, g in zip(self._lanes, gradients, strict=True)]
         clips = self._clips(typed, t, hyper.get("other_squares", 0.0))
-        now = self._now(t, hyper)
-        nows = {None: now} | {group: self._now(t, hyper, group) for group in {x.group for x in self._lanes} - {None}}
-        self._advance(now)
+        groups = dict.fromkeys([None, *(lane.targets[0].group for lane in self._lanes)])
+        nows = {group: self._now(t, hyper, group) for group in groups}
+        self._advance(nows[None])
         returned = []
         for lane, mask, given, g, clip in zip(self._lanes, masks, passed, typed, clips, strict=True):
             state = lane.read(lane.captured) | given
             new = (
                 self._replaced(lane, mask, g, state, t)
                 if lane.replaced
-                else self._moved(lane, mask, g, clip, state, nows[lane.group])
+                else self._moved(lane, mask, g, clip, state, nows[lane.targets[0].group])
             )
             lane.write({name: value for name, value in new.items() if name not in given})
             returned.append({name: value for name, value in new.items() if name in given})
@@ -176,7 +176,7 @@ class Update:
 
     def _ordered(self, lane: Lane) -> bool:
         """Whether loops read old state that other loops overwrite, and those have to wait. On a GPU there is one loop."""
-        read_apart = self._rule.weight_first(self._spec.of_group(lane.group)) or lane.separate
+        read_apart = self._rule.weight_first(self._spec.of_group(lane.targets[0].group)) or lane.separate
         own_loops = bool(lane.targets[0].bfloat16_slots) or (read_apart and not self._one_loop)
         return own_loops and "CPU" in lane.targets[0].weight.device
 
