@@ -31,6 +31,8 @@ class Endings:
         """Counts an ending; the words for the case are kept if it is not allowed."""
         self.counts[ending if ending in self.allowed else "other"] += 1
         if ending not in self.allowed:
+            if ending not in self.wrong:  # at once: the process may not come to its end
+                print(f"{ending}: {case}", file=sys.stderr, flush=True)
             self.wrong[ending].append(case)
 
 
