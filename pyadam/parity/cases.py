@@ -124,8 +124,14 @@ TOGETHER: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
         {},
     ),
     (
-        "accumulate, clipvalue, bfloat16 slots, sharded",  # several replicas divide the state
-        {"gradient_accumulation_steps": 4, "clipvalue": 0.1, "slot_dtype": "bfloat16", "shard_state": True},
+        "accumulate, clipvalue, bfloat16 slots, sharded, groups",  # several replicas divide the state
+        {
+            "gradient_accumulation_steps": 4,
+            "clipvalue": 0.1,
+            "slot_dtype": "bfloat16",
+            "shard_state": True,
+            "groups": {"variable_0": {"learning_rate_factor": 0.5}},
+        },
         {"dtypes": ("float32",)},
     ),
 )

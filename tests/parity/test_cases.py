@@ -32,7 +32,7 @@ def test_random_cases_follow_from_the_seed_and_stay_in_range():
     assert random_cases(30, seed=7) == random_cases(30, seed=7)
     assert random_cases(30, seed=7)[:10] == random_cases(10, seed=7)
     assert random_cases(30, seed=7) != random_cases(30, seed=8)
-    cases = random_cases(400, seed=1)
+    cases = random_cases(600, seed=1)
     for case in cases:
         SPECS[case.optimizer](**{name: python_value(value, Clock()) for name, value in case.arguments.items()})
     for optimizer in SPECS:
