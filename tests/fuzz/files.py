@@ -178,6 +178,9 @@ def change(path: Path, form: str, what: str, place: int, number: int) -> str:
     return f"{file.suffix} {what} {place} {number}"
 
 
+OURS = str(Path(pyadam.__file__).parent)  # the folder of a clone may have the same name
+
+
 class Hang(BaseException):
     """Nothing that anybody catches."""
 
@@ -203,7 +206,7 @@ def ending(made: Any, host: str, form: str, path: Path, wanted: list[bytes]) -> 
         return "refused" if str(error) else f"{type(error).__name__} without a word"
     except Exception as error:
         frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
-        if not any("/pyadam/" in name for name in frames):  # Keras and TensorFlow have words of their own
+        if not any(name.startswith(OURS) for name in frames):  # Keras and TensorFlow have words of their own
             return "refused" if bits(made) in (before, wanted) else "half a state"
         if os.environ.get("TRACEBACK"):
             traceback.print_exc()

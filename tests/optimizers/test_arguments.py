@@ -42,7 +42,9 @@ def inside(kind) -> st.SearchStrategy:
     elif isinstance(kind, Name):
         values = st.text(min_size=1, max_size=20).map(re.escape)  # also a valid regular expression
     elif isinstance(kind, Groups):
-        values = st.sampled_from([({"variables": ["a"], "learning_rate": 0.5},), ({"variables": ["b"], "frozen": True},)])
+        values = st.sampled_from(
+            [({"variables": ["a"], "learning_rate": 0.5},), ({"variables": ["b"], "frozen": True},)]
+        )
     elif isinstance(kind, ListOf):
         values = st.lists(inside(kind.item), max_size=3) | inside(kind.item)
     else:
