@@ -251,6 +251,8 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         with self._lock:
             self._prepare(variables)
         self._check_misfit()
+        if self._spec.groups is None:
+            return grads, variables
         targets = [self._engine.targets[self._var_key(v)] for v in variables]
         return [None if self._engine.is_frozen(x) else g for g, x in zip(grads, targets, strict=True)], variables
 

@@ -174,26 +174,32 @@ class Hyperparameters(Contract):
         for key, held in rates.items():
             if key in hyper:
                 hyper[key] = tf.cast(hyper[key], rate_dtype)
-            elif self._is_schedule(held):
-                hyper[key] = self._scheduled(held, rate_dtype)
+            elif key == "learning_rate":
+                hyper[key] = self._own_rate(rate_dtype)
             else:
-                hyper[key] = self._held_rate(rate_dtype) if key == "learning_rate" else scalar(held, rate_dtype)
+                hyper[key] = scalar(native(self._scheduled(held, rate_dtype)), rate_dtype)
+            hyper[key] = tf.ensure_shape(hyper[key], ())
         return hyper
 
-    def _scheduled(self, schedule: Any, dtype: Any) -> Any:
-        """What a schedule gives for this step."""
-        in_float64 = dtype == tf.float64 and _host_of(type(schedule)) == self._host()
-        rate = (_in_float64(schedule) if in_float64 else schedule)(self._iterations)
-        return tf.ensure_shape(scalar(native(rate), dtype), ())
+    def _scheduled(self, rate: Any, dtype: Any) -> Any:
+        """What a learning rate that may be a schedule gives for this step; other rates are returned as they are."""
+        if not self._is_schedule(rate):
+            return rate
+        return (_in_float64(rate) if self._knows_float64(rate, dtype) else rate)(self._iterations)
 
-    def _held_rate(self, dtype: Any) -> Any:
-        """The number that the learning rate is now."""
-        rate = native(self.learning_rate)
+    def _knows_float64(self, rate: Any, dtype: Any) -> bool:
+        """Whether a learning rate is a schedule that can compute in float64, and has to."""
+        return bool(dtype == tf.float64 and self._is_schedule(rate) and _host_of(type(rate)) == self._host())
+
+    def _own_rate(self, dtype: Any) -> Any:
+        """The learning rate of this step, outside of groups: a subclass may override the property that gives it."""
+        held = self._learning_rate
+        rate = self._scheduled(held, dtype) if self._knows_float64(held, dtype) else native(self.learning_rate)
         in_dtype = scalar(rate, dtype)
         if dtype == tf.float64 and isinstance(self._spec.learning_rate, float) and rate.dtype != tf.float64:
             exact = self._exact()
             in_dtype = tf.where(tf.equal(tf.cast(exact, rate.dtype), rate), exact, in_dtype)
-        return tf.ensure_shape(in_dtype, ())
+        return in_dtype
 
     def _hyper_in(self, dtype: Any, group: int | None = None) -> SimpleNamespace:
         """All hyperparameters of a group as they are now, those that may differ from step to step in this dtype."""
