@@ -1,9 +1,12 @@
 """The same small model in either Keras, and ways to train it."""
 
+import textwrap
+
 import keras
 import numpy as np
 import tensorflow as tf
 import tf_keras
+from helpers import assert_same, run_python
 
 X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
 Y = np.random.default_rng(1).normal(size=(32, 2)).astype("float32")
@@ -41,6 +44,33 @@ def fit(model, steps=3):
     """The same steps in ``fit``, which copies the averages into the weights at its end."""
     model.fit(X, Y, batch_size=len(X), epochs=steps, shuffle=False, verbose=0)
     return model
+
+
+def goes_on_in_a_fresh_process(model, folder, before=""):
+    """Saves a model, and checks that two steps elsewhere have the bits of two here; ``before`` is run there first."""
+    model.save(folder / "model.keras")
+    np.savez(folder / "data.npz", x=X, y=Y)
+    load = """
+        import sys
+        import keras, numpy as np, tensorflow as tf
+        import pyadam
+
+        @keras.saving.register_keras_serializable("pyadam-tests")
+        def mean_square(y, prediction):
+            return tf.reduce_mean(tf.square(y - prediction))
+    """
+    go_on = """
+        folder = sys.argv[1]
+        model, data = keras.models.load_model(folder + "/model.keras"), np.load(folder + "/data.npz")
+        for _ in range(2):
+            model.train_on_batch(data["x"], data["y"])
+        np.savez(folder + "/end.npz", *model.get_weights())
+    """
+    done = run_python("".join(map(textwrap.dedent, (load, before, go_on))), str(folder))
+    assert done.returncode == 0, done.stderr
+    train(model, 2)
+    with np.load(folder / "end.npz") as end:
+        assert_same(model.get_weights(), [end[name] for name in end.files])
 
 
 def arrays(model):

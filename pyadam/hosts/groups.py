@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pyadam.hosts.contract import bare_path
-from pyadam.hosts.state import same_variables
+from pyadam.hosts.state import carried_over
 from pyadam.optimizers.groups import VARIABLES, Group
 from pyadam.optimizers.kinds import Number, is_variable, listed, shown
 
@@ -65,12 +65,11 @@ class Membership:
         if not self._groups or not variables:
             return
         paths = [bare_path(v) for v in variables]
-        known = same_variables(list(self._before), paths, (), self._automatic) if self._before else {}
+        known = carried_over(self._before, paths, self._automatic)
         matched: set[Hashable] = set()
         found = {}
         for v, path in zip(variables, paths, strict=True):
-            number = self._before[known[path]] if path in known else self._match(self._key(v), path, matched)
-            found[self._key(v)] = number
+            found[self._key(v)] = known[path] if path in known else self._match(self._key(v), path, matched)
         missing = {member for members in self._groups for member in members} - matched
         if missing and not self.found and not known:
             raise ValueError(

@@ -14,7 +14,7 @@ from pyadam.hosts.contract import bare_path, untracked
 from pyadam.hosts.files import is_dataset
 from pyadam.hosts.given import matched
 from pyadam.hosts.saving import automatic_names
-from pyadam.hosts.state import same_variables
+from pyadam.hosts.state import carried_over
 from pyadam.optimizers import multi
 from pyadam.optimizers.kinds import Inner, Pattern, listed, shown
 from pyadam.optimizers.spec import laid_on
@@ -22,10 +22,12 @@ from pyadam.optimizers.spec import laid_on
 __all__ = ["MultiOptimizer", "OptimizerMap"]
 
 
+_WRAPPERS = (keras.optimizers.LossScaleOptimizer, keras.optimizers.MultiOptimizer)
+
+
 def _fits(optimizer: Any) -> bool:
     """Whether an object is an optimizer of Keras 3 that has variables of its own."""
-    wrappers = (keras.optimizers.LossScaleOptimizer, keras.optimizers.MultiOptimizer)
-    return isinstance(optimizer, keras.optimizers.Optimizer) and not isinstance(optimizer, wrappers)
+    return isinstance(optimizer, keras.optimizers.Optimizer) and not isinstance(optimizer, _WRAPPERS)
 
 
 @keras.saving.register_keras_serializable("pyadam")
@@ -112,30 +114,25 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
     def build(self, variables: Sequence[Any]) -> None:
         """Chooses an optimizer for each of these model variables, and makes its state."""
         self._choose(variables)
-        for number, its in self._parts(variables, variables):
-            self.optimizers[number].build([v for _, v in its])
+        self._for_each(variables, lambda optimizer, its: optimizer.build(its))
         self.built = True
 
     def _choose(self, variables: Sequence[Any]) -> None:
         """Notes the optimizer of each variable that is new."""
         new = [v for v in variables if self._var_key(v) not in self._var_to_optimizer_idx]
         paths = [bare_path(v) for v in new]
-        automatic = automatic_names("keras").__contains__
-        known = same_variables(list(self._before), paths, (), automatic) if self._before else {}
+        known = carried_over(self._before, paths, automatic_names("keras").__contains__)
         for v, path in zip(new, paths, strict=True):
-            number = self._before[known[path]] if path in known else self._number_of(self._optimizer_map(v), v)
+            number = known[path] if path in known else self._number_of(self._optimizer_map(v), v)
             self._trainable_variables_indices[self._var_key(v)] = len(self._trainable_variables)
             self._var_to_optimizer_idx[self._var_key(v)] = number
             self._trainable_variables.append(v)
 
     def _number_of(self, optimizer: Any, variable: Any) -> int:
         """The number of an optimizer, which is noted if it is new."""
-        wrappers = {
-            keras.optimizers.LossScaleOptimizer: "LossScaleOptimizer",
-            keras.optimizers.MultiOptimizer: "MultiOptimizer",
-        }
-        for wrapper, name in wrappers.items():
+        for wrapper in _WRAPPERS:
             if isinstance(optimizer, wrapper):
+                name = wrapper.__name__
                 raise ValueError(f"{name} cannot be used inside an MultiOptimizer. Give it the one that {name} wraps")
         if not _fits(optimizer):
             raise ValueError(

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from pyadam.optimizers.rule import Rule, Scalars, Slots, Tensor, same_slots
-from pyadam.optimizers.shared import beta_1_field, beta_2_field, learning_rate_field, mean_of_squares, running_mean
+from pyadam.optimizers.shared import DECAY_RATE, beta_1_field, learning_rate_field, mean_of_squares, running_mean
 from pyadam.optimizers.spec import NON_NEGATIVE, Spec, argument
 from pyadam.optimizers.tensorflow import tf
 
@@ -26,7 +26,7 @@ class AdaBelief(Spec):
 
     learning_rate: Any = learning_rate_field(0.001)
     beta_1: Any = beta_1_field()
-    beta_2: Any = argument(0.999, beta_2_field().metadata["kind"], "Decay rate of the belief s.")
+    beta_2: Any = argument(0.999, DECAY_RATE, "Decay rate of the belief s.")
     epsilon: float = argument(1e-16, NON_NEGATIVE, "Added to s at each update, and to the root of the corrected s.")
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+from pyadam.optimizers.numerics import scalar
 from pyadam.optimizers.rule import Rule, Scalars, Slots, Tensor
 from pyadam.optimizers.shared import MOMENTS, beta_1_field, beta_2_field, epsilon_field, learning_rate_field, moments
 from pyadam.optimizers.spec import NON_NEGATIVE, Spec, argument
@@ -42,7 +43,8 @@ def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Sca
     longest = 2.0 / (1.0 - h.beta_2) - 1.0
     length = longest - 2.0 * t * power / (1.0 - power)
     rectifies = (length > h.sma_threshold) & (length > 4.0)
-    safe, most = (tf.where(rectifies, x, tf.constant(5.0, tf.float64)) for x in (length, longest + 0.0 * t))
+    five = tf.constant(5.0, tf.float64)
+    safe, most = tf.where(rectifies, length, five), tf.where(rectifies, scalar(longest, tf.float64), five)
     share = tf.sqrt((safe - 4.0) * (safe - 2.0) * most / ((most - 4.0) * (most - 2.0) * safe))
     plain = lr / (1.0 - h.beta_1**t)
     c = {

@@ -81,6 +81,18 @@ def test_what_is_called_can_be_overridden():
     assert {"build", "get_config", "learning_rate"} <= set(calls)
 
 
+@pytest.mark.parametrize("rate", [0.5, keras.optimizers.schedules.PiecewiseConstantDecay([1], [0.5, 0.5])], ids=str)
+def test_an_overridden_learning_rate_is_that_of_the_step(rate):
+    class Halved(pyadam.SGD):
+        @property
+        def learning_rate(self):
+            return super().learning_rate * 0.5
+
+    w = keras.Variable([1.0], dtype="float32")
+    Halved(rate).apply([tf.ones(1)], [w])
+    np.testing.assert_array_equal(w.numpy(), [0.75])
+
+
 LISTS = [  # class, arguments, Keras' lists of state
     ("Adadelta", {}, ["_accumulated_grads", "_accumulated_delta_vars"]),
     ("Adagrad", {}, ["_accumulators"]),

@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 import tf_keras
 from family import EVERY
-from helpers import assert_same, gradients_of, restart, run_python, values, variables
-from models import X, Y, make_model, train
+from helpers import assert_same, gradients_of, restart, values, variables
+from models import goes_on_in_a_fresh_process, make_model, train
 
 import pyadam
 import pyadam.tf_keras
@@ -230,24 +230,7 @@ def nested(groups):
     ids=["pattern", "layer", "layer by layer"],
 )
 def test_a_saved_model_goes_on_with_its_groups_in_a_fresh_process(groups, tmp_path):
-    model = train(nested(groups), 2)
-    model.save(tmp_path / "model.keras")
-    np.savez(tmp_path / "data.npz", x=X, y=Y)
-    train(model, 2)
-    code = """
-        import sys
-        import keras, numpy as np
-        import pyadam
-        folder = sys.argv[1]
-        model, data = keras.models.load_model(folder + "/model.keras"), np.load(folder + "/data.npz")
-        for _ in range(2):
-            model.train_on_batch(data["x"], data["y"])
-        np.savez(folder + "/end.npz", *model.get_weights())
-    """
-    done = run_python(code, str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    with np.load(tmp_path / "end.npz") as end:
-        assert_same(model.get_weights(), [end[name] for name in end.files])
+    goes_on_in_a_fresh_process(train(nested(groups), 2), tmp_path)
 
 
 @HOSTS

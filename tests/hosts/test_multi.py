@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import assert_same, gradients_of, restart, run_python, values, variables
-from models import X, Y, train
+from helpers import assert_same, gradients_of, restart, values, variables
+from models import goes_on_in_a_fresh_process, train
 
 import pyadam
 
@@ -80,24 +80,7 @@ def test_a_saved_model_goes_on_as_if_it_had_not_stopped(kind, tmp_path):
 
 
 def test_a_saved_model_goes_on_in_a_fresh_process(tmp_path):
-    model = train(nested(), 3)
-    model.save(tmp_path / "model.keras")
-    np.savez(tmp_path / "data.npz", x=X, y=Y)
-    code = """
-        import sys
-        import keras, numpy as np
-        import pyadam
-        folder = sys.argv[1]
-        model, data = keras.models.load_model(folder + "/model.keras"), np.load(folder + "/data.npz")
-        for _ in range(2):
-            model.train_on_batch(data["x"], data["y"])
-        np.savez(folder + "/end.npz", *model.get_weights())
-    """
-    done = run_python(code, str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    train(model, 2)
-    with np.load(tmp_path / "end.npz") as end:
-        assert_same(model.get_weights(), [end[name] for name in end.files])
+    goes_on_in_a_fresh_process(train(nested(), 3), tmp_path)
 
 
 def test_the_config_is_json_and_an_optimizer_of_several_keys_stays_one():

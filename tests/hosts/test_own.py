@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 from helpers import assert_same, gradients_of, restart, run_python, values, variables
-from models import X, Y, make_model, train
+from models import goes_on_in_a_fresh_process, make_model, train
 
 import pyadam
 import pyadam.tf_keras
@@ -182,33 +182,14 @@ def test_configs_and_pickles():
 
 
 def test_a_saved_model_loads_in_a_fresh_process_that_defines_the_class(tmp_path):
-    model = train(make_model(Signum(0.01)), 2)
-    model.save(tmp_path / "model.keras")
-    np.savez(tmp_path / "data.npz", x=X, y=Y)
     code = """
-        import sys
-        import keras, numpy as np, tensorflow as tf
-        import pyadam
-
-        @keras.saving.register_keras_serializable("pyadam-tests")
-        def mean_square(y, prediction):
-            return tf.reduce_mean(tf.square(y - prediction))
-
         def signum(w, g, s, h):
             m = h.momentum * s.m + (1 - h.momentum) * g
             return w - h.learning_rate * tf.sign(m), {"m": m}
 
         pyadam.new_optimizer_class("Signum", signum, slots="m", momentum=0.9)
-        folder = sys.argv[1]
-        model, data = keras.models.load_model(folder + "/model.keras"), np.load(folder + "/data.npz")
-        model.train_on_batch(data["x"], data["y"])
-        np.savez(folder + "/end.npz", *model.get_weights())
     """
-    done = run_python(code, str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    train(model, 1)
-    with np.load(tmp_path / "end.npz") as end:
-        assert_same(model.get_weights(), [end[name] for name in end.files])
+    goes_on_in_a_fresh_process(train(make_model(Signum(0.01)), 2), tmp_path, code)
 
 
 def test_tf_keras_has_them_where_it_is_in_use():
