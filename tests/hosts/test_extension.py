@@ -81,7 +81,9 @@ def test_what_is_called_can_be_overridden():
     assert {"build", "get_config", "learning_rate"} <= set(calls)
 
 
-@pytest.mark.parametrize("rate", [0.5, keras.optimizers.schedules.PiecewiseConstantDecay([1], [0.5, 0.5])], ids=str)
+@pytest.mark.parametrize(
+    "rate", [0.5, keras.optimizers.schedules.PiecewiseConstantDecay([1], [0.5, 0.5])], ids=["number", "schedule"]
+)
 def test_an_overridden_learning_rate_is_that_of_the_step(rate):
     class Halved(pyadam.SGD):
         @property
