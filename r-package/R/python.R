@@ -53,6 +53,7 @@ from_pyadam <- function(name) {
 # wrapper's match.call(expand.dots = FALSE), because missing() is also TRUE for an argument that a
 # caller passes on from its own default.
 call_python <- function(name, call, frame, ..., python_function = from_pyadam(name)) {
+  force(python_function) # says what is wrong with Python, before reticulate does
   written <- setdiff(as.character(names(call)), c("", "..."))
   arguments <- c(mget(written, envir = frame), list(...))
   refuse_unnamed(name, arguments)
