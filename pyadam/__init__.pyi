@@ -27,6 +27,7 @@ from pyadam._keras3 import MultiOptimizer as MultiOptimizer
 from pyadam._keras3 import Muon as Muon
 from pyadam._keras3 import Nadam as Nadam
 from pyadam._keras3 import OptimizerMap as OptimizerMap
+from pyadam._keras3 import Prodigy as Prodigy
 from pyadam._keras3 import RAdam as RAdam
 from pyadam._keras3 import RMSprop as RMSprop
 from pyadam._keras3 import ScheduleFreeAdamW as ScheduleFreeAdamW
@@ -62,6 +63,7 @@ __all__ = [
     "Lion",
     "Muon",
     "Nadam",
+    "Prodigy",
     "RAdam",
     "RMSprop",
     "SGD",
@@ -83,6 +85,7 @@ __all__ = [
     "optimizer_lion",
     "optimizer_muon",
     "optimizer_nadam",
+    "optimizer_prodigy",
     "optimizer_radam",
     "optimizer_rmsprop",
     "optimizer_sgd",
@@ -1037,6 +1040,84 @@ def optimizer_nadam(
 
     Source: Dozat (2016), Incorporating Nesterov Momentum into Adam,
     https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ, algorithm 2, with the momentum schedule of section 2.
+    """
+
+def optimizer_prodigy(
+    learning_rate: LearningRate = 1.0,
+    beta_1: DynamicNumber = 0.9,
+    beta_2: DynamicNumber = 0.999,
+    beta_3: DynamicNumber | None = None,
+    epsilon: DynamicNumber = 1e-08,
+    d0: Number = 1e-06,
+    d_coef: Number = 1.0,
+    use_bias_correction: bool = False,
+    safeguard_warmup: bool = False,
+    weight_decay: DynamicNumber | None = None,
+    clipnorm: Number | None = None,
+    clipvalue: Number | None = None,
+    global_clipnorm: Number | None = None,
+    use_ema: bool = False,
+    ema_momentum: DynamicNumber = 0.99,
+    ema_overwrite_frequency: Count | None = None,
+    jit_compile: bool = True,
+    name: str = "Prodigy",
+    *,
+    loss_scale_factor: Number | None = None,
+    gradient_accumulation_steps: Count | None = None,
+    slot_dtype: Literal["bfloat16"] | None = None,
+    shard_state: bool = False,
+    groups: GroupsOf | None = None,
+) -> Prodigy:
+    """Prodigy: Adam whose step size is an estimate of the distance to the solution, made while it trains.
+
+    Leave ``learning_rate`` at 1, or give a schedule that starts or ends there: it multiplies the estimate.
+
+    Args:
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 1.0.
+        beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.9.
+        beta_2: Decay rate of the second moment v. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.999.
+        beta_3: Decay rate of r and s; None for the root of beta_2. A number in [0, 1), a variable that holds one or a
+            function without arguments, or None (NULL in R). Default: None.
+        epsilon: Added to the root of v, times d. A number in [0, inf), a variable that holds one or a function without
+            arguments. Default: 1e-08.
+        d0: The first estimate of the distance; too small a one costs a few steps. A number in (0, inf). Default: 1e-06.
+        d_coef: Factor of each estimate. Smaller ones are more careful. A number in (0, inf). Default: 1.0.
+        use_bias_correction: Whether Adam's bias corrections multiply the step size. True or False. Default: False.
+        safeguard_warmup: Whether s leaves out the learning rate, so that estimates stay small while it warms up. True
+            or False. Default: False.
+        weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
+        use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
+            number in (0, inf), or None (NULL in R). Default: None.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'Prodigy'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
+            "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
+
+    Source: Mishchenko and Defazio (2023), Prodigy: An Expeditiously Adaptive Parameter-Free Learner,
+    https://arxiv.org/abs/2306.06101, algorithm 4 (Adam); r and s without the factor 1 - beta_3, which cancels, and
+    decay, as in its authors' package, prodigyopt.
     """
 
 def optimizer_radam(

@@ -22,6 +22,7 @@ __all__ = [
     "Lion",
     "Muon",
     "Nadam",
+    "Prodigy",
     "RAdam",
     "RMSprop",
     "SGD",
@@ -1152,6 +1153,103 @@ class Nadam(_Optimizer):
         loss_scale_factor: Number | None = None,
         gradient_accumulation_steps: Count | None = None,
         name: str = "nadam",
+        *,
+        jit_compile: bool = True,
+        slot_dtype: Literal["bfloat16"] | None = None,
+        shard_state: bool = False,
+        groups: GroupsOf | None = None,
+    ) -> None: ...
+
+class Prodigy(_Optimizer):
+    """Prodigy: Adam whose step size is an estimate of the distance to the solution, made while it trains.
+
+    Leave ``learning_rate`` at 1, or give a schedule that starts or ends there: it multiplies the estimate.
+
+    Args:
+        learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
+            variable that holds one, a learning-rate schedule or a function without arguments. Default: 1.0.
+        beta_1: Decay rate of the first moment m. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.9.
+        beta_2: Decay rate of the second moment v. A number in [0, 1), a variable that holds one or a function without
+            arguments. Default: 0.999.
+        beta_3: Decay rate of r and s; None for the root of beta_2. A number in [0, 1), a variable that holds one or a
+            function without arguments, or None (NULL in R). Default: None.
+        epsilon: Added to the root of v, times d. A number in [0, inf), a variable that holds one or a function without
+            arguments. Default: 1e-08.
+        d0: The first estimate of the distance; too small a one costs a few steps. A number in (0, inf). Default: 1e-06.
+        d_coef: Factor of each estimate. Smaller ones are more careful. A number in (0, inf). Default: 1.0.
+        use_bias_correction: Whether Adam's bias corrections multiply the step size. True or False. Default: False.
+        safeguard_warmup: Whether s leaves out the learning rate, so that estimates stay small while it warms up. True
+            or False. Default: False.
+        weight_decay: Decoupled decay: weights shrink by learning_rate * weight_decay before each update. A number in
+            [0, inf), a variable that holds one or a function without arguments, or None (NULL in R). Default: None.
+        clipnorm: Maximum Euclidean norm of each variable's gradient; larger gradients are scaled down to it. A number
+            in (0, inf), or None (NULL in R). Default: None.
+        clipvalue: Maximum absolute value of each gradient element; larger ones are clipped to it. A number in (0, inf),
+            or None (NULL in R). Default: None.
+        global_clipnorm: Maximum Euclidean norm of all gradients together; larger gradients are scaled down as one
+            vector. A number in (0, inf), or None (NULL in R). Default: None.
+        use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
+        ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
+            1], a variable that holds one or a function without arguments. Default: 0.99.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
+            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
+            number in (0, inf), or None (NULL in R). Default: None.
+        gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
+            or None (NULL in R). Default: None.
+        name: Name of the optimizer, and prefix of its variable names. A string. Default: 'prodigy'.
+        jit_compile: Whether to compile the step into one program with XLA. True or False. Default: True.
+        slot_dtype: Dtype in which slots are stored, with stochastic rounding; by default, the dtype of the arithmetic.
+            "bfloat16", or None (NULL in R). Default: None.
+        shard_state: Whether each replica of a tf.distribute strategy keeps only its share of the state. True or False.
+            Default: False.
+        groups: Values that arguments have for some variables only, by patterns that match whole components of their
+            paths. Dictionaries of arguments (named lists in R) by pattern, or a sequence of them, each with its
+            patterns, variables or layers as "variables", or None (NULL in R). Default: None.
+
+    Source: Mishchenko and Defazio (2023), Prodigy: An Expeditiously Adaptive Parameter-Free Learner,
+    https://arxiv.org/abs/2306.06101, algorithm 4 (Adam); r and s without the factor 1 - beta_3, which cancels, and
+    decay, as in its authors' package, prodigyopt.
+    """
+
+    beta_1: Attribute[Value, DynamicNumber]
+    """Decay rate of the first moment m."""
+    beta_2: Attribute[Value, DynamicNumber]
+    """Decay rate of the second moment v."""
+    beta_3: Attribute[Value | None, DynamicNumber | None]
+    """Decay rate of r and s; None for the root of beta_2."""
+    epsilon: Attribute[Value, DynamicNumber]
+    """Added to the root of v, times d."""
+    d0: Attribute[float, Number]
+    """The first estimate of the distance; too small a one costs a few steps."""
+    d_coef: Attribute[float, Number]
+    """Factor of each estimate. Smaller ones are more careful."""
+    use_bias_correction: bool
+    """Whether Adam's bias corrections multiply the step size."""
+    safeguard_warmup: bool
+    """Whether s leaves out the learning rate, so that estimates stay small while it warms up."""
+    def __init__(
+        self,
+        learning_rate: LearningRate = 1.0,
+        beta_1: DynamicNumber = 0.9,
+        beta_2: DynamicNumber = 0.999,
+        beta_3: DynamicNumber | None = None,
+        epsilon: DynamicNumber = 1e-08,
+        d0: Number = 1e-06,
+        d_coef: Number = 1.0,
+        use_bias_correction: bool = False,
+        safeguard_warmup: bool = False,
+        weight_decay: DynamicNumber | None = None,
+        clipnorm: Number | None = None,
+        clipvalue: Number | None = None,
+        global_clipnorm: Number | None = None,
+        use_ema: bool = False,
+        ema_momentum: DynamicNumber = 0.99,
+        ema_overwrite_frequency: Count | None = None,
+        loss_scale_factor: Number | None = None,
+        gradient_accumulation_steps: Count | None = None,
+        name: str = "prodigy",
         *,
         jit_compile: bool = True,
         slot_dtype: Literal["bfloat16"] | None = None,

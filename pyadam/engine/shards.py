@@ -23,7 +23,7 @@ from pyadam.engine.reduction import Given, flat, sparse_sums
 from pyadam.engine.replicas import Replicas
 from pyadam.engine.step import Engine
 from pyadam.engine.wire import Call, Wire
-from pyadam.optimizers.numerics import quotient, sum_of_squares
+from pyadam.optimizers.numerics import quotient, settled, sum_of_squares
 
 __all__ = ["Sharded", "Shards", "state_bytes"]
 
@@ -240,6 +240,7 @@ class Shards:
         """The engine of a local replica, over the pieces that it keeps."""
         if local not in self._engines:
             self._engines[local] = Engine(whole.spec, whole.rule, of_replica(whole.iterations, local))
+            self._engines[local].is_part = True
             whole.follow(self._engines[local])
         engine, rank = self._engines[local], self._replicas.rank(local)
         for key, pieces in self.pieces.items():
@@ -324,6 +325,14 @@ class Shards:
 
         squares = own() if every == 1 else tf.cond(tf.equal(number % every, 0), own, lambda: tf.zeros([], tf.float64))
         return tf.reduce_sum(call.gather(squares)) - squares
+
+    def add_sums(self, call: Call, engine: Engine) -> None:
+        """Adds the sums of the rule over all replicas, where the step of this one was an update."""
+        for name in engine.rule.sums:
+            variable = engine.shared[name]
+            own = variable.read_value()
+            updated = tf.equal(engine.iterations % engine.spec.calls_per_update, 0)
+            variable.assign(tf.where(updated, settled(tf.reduce_sum(call.gather(own))), own))
 
     def spread(self, call: Call, local: int, whole: Engine, keys: Sequence[Any]) -> None:
         """Passes on the new weights: each replica assigns the pieces that the others keep."""

@@ -37,6 +37,7 @@ class Engine:
         targets: the model variables that have state, under the optimizer's keys, in the order of their first appearance.
         shared: the rule's scalar variables, by name.
         has_float64: whether some arithmetic is in float64.
+        is_part: whether other replicas have other variables of the optimizer.
     """
 
     def __init__(self, spec: Any, rule: Rule, iterations: Any) -> None:
@@ -46,7 +47,7 @@ class Engine:
         self.shared: dict[str, Any] = {}
         self._elements = 0
         self._replicas: dict[int, Engine] = {}
-        self.has_float64 = False
+        self.has_float64 = self.is_part = False
         self._devices: set[str] = set()
         self.configure(spec)
 
@@ -214,7 +215,7 @@ class Engine:
             # under a mask a weight is computed from updated slots even where the mask keeps the old ones
             lane.separate |= lane.masked and can_separate(self.rule, self.spec) and not lane.targets[0].bfloat16_slots
         one_loop = self.rule.elementwise and self.rule.single_pass and makes_one_loop(devices, self.spec.jit_compile)
-        step = Update(self.spec, self.rule, self.shared, lanes, one_loop)
+        step = Update(self.spec, self.rule, self.shared, lanes, one_loop, self.is_part)
         every = self.spec.calls_per_update
         update = Program(step.update, devices, self.spec.jit_compile)
         accumulate = Program(step.accumulate, devices, self.spec.jit_compile) if every > 1 else None

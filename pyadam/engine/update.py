@@ -20,7 +20,7 @@ from pyadam.engine.compiler import inside_xla
 from pyadam.engine.gradients import clipping
 from pyadam.engine.lanes import Lane, State
 from pyadam.optimizers import Rule, Spec
-from pyadam.optimizers.numerics import quotient, root, rounded, scalar
+from pyadam.optimizers.numerics import quotient, root, rounded, scalar, settled, total
 
 __all__ = ["Update", "can_separate", "hyper_of_group", "of_group"]
 
@@ -66,11 +66,14 @@ class Update:
         lanes: what is updated.
         one_loop: whether XLA makes one loop of values that share no operation. Each new value is then computed from its own
             copy of gradient and state: XLA can't know that the copies are equal.
+        is_part: whether other replicas have other variables, so that the rule's sums are not whole yet.
     """
 
-    def __init__(self, spec: Any, rule: Rule, shared: dict[str, Any], lanes: Sequence[Lane], one_loop: bool) -> None:
+    def __init__(
+        self, spec: Any, rule: Rule, shared: dict[str, Any], lanes: Sequence[Lane], one_loop: bool, is_part: bool
+    ) -> None:
         self._spec, self._rule, self._shared = spec, rule, shared
-        self._lanes, self._one_loop = lanes, one_loop
+        self._lanes, self._one_loop, self._is_part = lanes, one_loop, is_part
 
     # --- the two programs ------------------------------------------------------------------------------------------------
 
@@ -99,8 +102,8 @@ class Update:
         clips = self._clips(typed, t, hyper.get("other_squares", 0.0))
         groups = dict.fromkeys([None, *(lane.targets[0].group for lane in self._lanes)])
         nows = {group: self._now(t, hyper, group) for group in groups}
-        self._advance(nows[None])
-        returned = []
+        self._advance(nows[None].shared)
+        sums, returned = dict.fromkeys(self._rule.sums, scalar(0.0, tf.float64)), []
         for lane, mask, given, g, clip in zip(self._lanes, masks, passed, typed, clips, strict=True):
             state = lane.read(lane.captured) | given
             new = (
@@ -108,8 +111,10 @@ class Update:
                 if lane.replaced
                 else self._moved(lane, mask, g, clip, state, nows[lane.targets[0].group])
             )
+            sums |= {name: sums[name] + total(new.pop(name), t) for name in self._rule.sums if name in new}
             lane.write({name: value for name, value in new.items() if name not in given})
             returned.append({name: value for name, value in new.items() if name in given})
+        self._advance(sums if self._is_part else {name: settled(value) for name, value in sums.items()})
         return returned
 
     # --- unscale, accumulate ---------------------------------------------------------------------------------------------
@@ -202,7 +207,8 @@ class Update:
         if g is not None:
             state = {name: value for name, value in old.items() if name != "average"}
             whole = not self._rule.elementwise
-            new = _where(mask, lambda: self._ruled(lane, g, state, now), state, whole=whole)
+            kept = state | {name: tf.zeros_like(weight) for name in self._rule.sums}
+            new = _where(mask, lambda: self._ruled(lane, g, state, now), kept, whole=whole)
             weight = new["weight"]
         if "average" in old:
             new["average"] = old["average"] + c.rounded(c.ema_gain * (weight - old["average"]))
@@ -225,9 +231,9 @@ class Update:
 
     # --- what all lanes share --------------------------------------------------------------------------------------------
 
-    def _advance(self, now: _Now) -> None:
-        """Assigns the new values of the rule's own scalars."""
-        for name, value in now.shared.items():
+    def _advance(self, new: dict[str, Any]) -> None:
+        """Assigns new values of the rule's own scalars."""
+        for name, value in new.items():
             self._shared[name].assign(tf.cast(value, self._shared[name].dtype))
 
     def _now(self, t: Any, hyper: dict[str, Any], group: int | None = None) -> _Now:

@@ -304,6 +304,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
             targets = engine.targets
             pieces = [p for p, x in targets.items() if p in own or x.average is not None or x.has_accumulated()]
             engine.step([targets[p] for p in pieces], [own.get(p) for p in pieces], hyper)
+        shards.add_sums(call, engine)
         moved = given if self._spec.calls_per_update == 1 and not self._spec.use_ema else whole.targets
         shards.spread(call, local, whole, list(moved))
 

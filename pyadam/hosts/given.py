@@ -23,7 +23,7 @@ def parted(optimizer: Any, grads_and_vars: Iterable[tuple[Any, Any]]) -> tuple[l
         raise TypeError(f"{wanted} {shown(grads_and_vars)}") from None
     grads, variables = [], []
     for pair in every:
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        if not _has_class(pair) or not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise TypeError(f"{wanted} {shown(pair)} among them")
         grads.append(pair[0])
         variables.append(pair[1])

@@ -44,7 +44,8 @@ _PATTERNS = 4  # of missing gradients for which the check is compiled; the other
 
 
 def _all_finite(gradients: Sequence[Any]) -> Any:
-    parts = [as_real(g, compute_dtype(g.dtype)) if g.dtype.is_complex else g for g in gradients]
+    inexact = [g for g in gradients if not g.dtype.is_integer]
+    parts = [as_real(g, compute_dtype(g.dtype)) if g.dtype.is_complex else g for g in inexact]
     return tf.reduce_all([True, *(tf.reduce_all(tf.math.is_finite(g)) for g in parts)])
 
 

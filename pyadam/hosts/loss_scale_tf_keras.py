@@ -15,6 +15,7 @@ from pyadam.hosts.contract import untracked
 from pyadam.hosts.files import mark, marked
 from pyadam.hosts.given import matched, parted
 from pyadam.hosts.loss_scale import LossScale, aggregated, divided
+from pyadam.optimizers.kinds import shown
 
 __all__ = ["LossScaleOptimizer"]
 
@@ -53,6 +54,7 @@ class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]
         scale = tf.identity(self.dynamic_scale)
         return [None if g is None else divided(g, scale) for g in grads]
 
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def apply_gradients(
         self,
         grads_and_vars: Iterable[tuple[Any, Any]],
@@ -85,7 +87,12 @@ class LossScaleOptimizer(LossScale, LossScaleOptimizerV3):  # type: ignore[misc]
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "LossScaleOptimizer":
         """The optimizer of a config, pyadam's or tf_keras' own, with the inner one; state is not part of it."""
         check_config(cls.__name__, config, "inner_optimizer")
-        inner = copy.deepcopy(config["inner_optimizer"])  # tf_keras writes into it
+        try:
+            inner = copy.deepcopy(config["inner_optimizer"])  # tf_keras writes into it
+        except Exception as error:
+            raise ValueError(
+                f"{cls.__name__}: inner_optimizer can't be copied: {shown(config['inner_optimizer'])}"
+            ) from error
         read = functools.partial(tf_keras.optimizers.deserialize, use_legacy_optimizer=False)
         inner = object_of(cls.__name__, "inner_optimizer", inner, tf_keras.saving, custom_objects, read)
         return cls(**{**config, "inner_optimizer": inner})

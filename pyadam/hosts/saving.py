@@ -339,7 +339,7 @@ class Saving(Deferring, Contract):
         groups = config.get("groups")
         if groups is None:
             return cls(**values)
-        if isinstance(groups, list) and all(isinstance(group, Mapping) for group in groups):
+        if issubclass(type(groups), list) and all(issubclass(type(group), dict) for group in groups):
             groups = [made(group) for group in groups]
         optimizer: Any = cls(**values, **{"groups": groups})
         optimizer._membership.remember(config.get("members", {}))

@@ -198,7 +198,7 @@ class Optimizer(BaseOptimizer, tf_keras.optimizers.Optimizer):  # type: ignore[m
 
         They are made anew for the number of updates so far.
         """
-        missing = len(self._rule.shared)
+        missing = 0 if self._rule.sums else len(self._rule.shared)
         if not missing or state.labelled or len(state.entries) != len(self.variables) - missing:
             return state
         values = self._scalars_after(int(state.entries[0].read()) // self._spec.calls_per_update)

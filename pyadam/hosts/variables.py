@@ -165,8 +165,9 @@ class Variables(Contract):
         """Makes the scalars of the rule, once."""
         if self._engine.shared:
             return
+        wide = self._engine.has_float64 or self._rule.sums
         for name, start in self._rule.shared.items():
-            scalar = self._add_scalar(name, start, tf.float64 if self._engine.has_float64 else tf.float32)
+            scalar = self._add_scalar(name, start, tf.float64 if wide else tf.float32)
             self._ledger.enter(scalar, Label(name), (math.inf, 0))  # the last of its variables
             setattr(self, f"_{name}", scalar)  # under the name that checkpoints of either Keras know
             self._engine.shared[name] = self._native(scalar)

@@ -70,7 +70,8 @@ def plain(value: Any) -> Any:
 
 def is_variable(value: Any) -> bool:
     """Whether a value is a variable of TensorFlow or either Keras, which may change between steps."""
-    return hasattr(value, "assign") and hasattr(value, "dtype") and hasattr(value, "shape")
+    held = hasattr(type(value), "value") or hasattr(type(value), "read_value")
+    return held and hasattr(value, "assign") and hasattr(value, "dtype") and hasattr(value, "shape")
 
 
 def is_off(value: Any) -> bool:

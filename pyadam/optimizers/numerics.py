@@ -1,10 +1,11 @@
 """Operations that fix what plain arithmetic leaves to compilers: where to round, and in which order to compute."""
 
+from functools import partial
 from typing import Any
 
 from pyadam.optimizers.tensorflow import tf
 
-__all__ = ["sequenced", "mean", "quotient", "root", "rounded", "scalar", "sum_of_squares"]
+__all__ = ["mean", "quotient", "root", "rounded", "scalar", "sequenced", "settled", "sum_of_squares", "total"]
 
 _NEIGHBORS = 16
 
@@ -54,21 +55,38 @@ def sequenced(t: Any, value: Any) -> Any:
     return tf.cond(t > 0, beyond, lambda: t)
 
 
-def sum_of_squares(x: Any) -> Any:
-    """The sum of squares over all elements, a scalar: in float64, over groups of 16 neighbors and then over the groups.
+def _sum(wide: Any, apart: Any) -> Any:
+    """The sum over a float64 tensor: over groups of 16 neighbors, and then over the groups.
 
-    On CPUs, XLA's own sum over a whole tensor first writes all squares to memory, then sums windows of 32 by 32 element by
-    element. Its order of summation also depends on what else the loop computes. In float64, where the square of a float32
-    number is exact, the order does not affect a float32 result. Taking absolute values changes nothing; it keeps XLA from
-    merging the two sums into one.
+    On CPUs, XLA's own sum over a whole tensor first writes all elements to memory, then sums windows of 32 by 32 element by
+    element. Its order of summation also depends on what else the loop computes. In float64 the order does not affect a float32
+    result. ``apart`` changes nothing of the groups' sums; it keeps XLA from merging the two sums into one.
     """
-    if not x.shape.num_elements():
-        return tf.reduce_sum(x * x)
-    wide = tf.cast(tf.reshape(x, [-1]), tf.float64)
-    squares = wide * wide
+    wide = tf.reshape(wide, [-1])
+    if not wide.shape[0]:
+        return tf.reduce_sum(wide)
     whole = wide.shape[0] - wide.shape[0] % _NEIGHBORS
-    sums = tf.abs(tf.reduce_sum(tf.reshape(squares[:whole], [-1, _NEIGHBORS]), axis=1))
-    return tf.cast(tf.reduce_sum(sums) + tf.reduce_sum(squares[whole:]), x.dtype)
+    sums = apart(tf.reduce_sum(tf.reshape(wide[:whole], [-1, _NEIGHBORS]), axis=1))
+    return tf.reduce_sum(sums) + tf.reduce_sum(wide[whole:])
+
+
+def sum_of_squares(x: Any) -> Any:
+    """The sum of squares over all elements, a scalar. In float64 the square of a float32 number is exact."""
+    wide = tf.cast(x, tf.float64)
+    return tf.cast(_sum(wide * wide, tf.abs), x.dtype)
+
+
+def total(x: Any, t: Any) -> Any:
+    """The sum over all elements, a float64 scalar; ``t`` as in `rounded`."""
+    return _sum(tf.cast(x, tf.float64), partial(rounded, t=t))
+
+
+def settled(value: Any) -> Any:
+    """A float64 sum with the digits of float32: the order in which it was summed leaves no trace.
+
+    That order differs between compilers, and with which variables share memory or a replica.
+    """
+    return tf.cast(tf.cast(value, tf.float32), tf.float64)
 
 
 def mean(x: Any, axis: int, keepdims: bool = False) -> Any:

@@ -69,7 +69,10 @@ class Rule:
             on the old value of one returned after it.
         slots: ``(h, shape, path) -> groups``: the slots of a variable. Saved state holds the first group for all variables,
             then the second, and so on; within a group, each variable's slots are adjacent.
-        shared: names and initial values of scalar variables that belong to the optimizer as a whole.
+        shared: names and initial values of scalar variables that belong to the optimizer as a whole: float64 if there are
+            ``sums`` among them or float64 weights, else float32.
+        sums: those of these scalars that ``update`` returns beside the slots, as tensors of the weight's shape. Each is their
+            sum over all variables that the last update moved, with the digits of float32 (see `numerics.settled`).
         decay: ``(h, s) -> number or None``: the weight decay for a variable with these slots.
         applies_decay: whether ``update`` applies it: ``s.decay`` is learning rate times decay then, or None. Otherwise the
             weight that it sees has shrunk already.
@@ -92,6 +95,7 @@ class Rule:
     update: Callable[[Any, SimpleNamespace, Tensor, Tensor, SimpleNamespace], tuple[Tensor, Slots]]
     slots: SlotsFunction
     shared: Mapping[str, float] = field(default_factory=dict)
+    sums: Sequence[str] = ()
     decay: Callable[[Any, SimpleNamespace], float | None] = _weight_decay
     applies_decay: bool = False
     evaluated: Callable[[Any, Tensor, SimpleNamespace], Tensor] | None = None

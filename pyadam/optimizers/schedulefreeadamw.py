@@ -6,7 +6,7 @@ from typing import Any
 
 from pyadam.optimizers.kinds import Count, DynamicNumber
 from pyadam.optimizers.rule import Rule, Scalars, Slot, Slots, Tensor
-from pyadam.optimizers.shared import beta_2_field, learning_rate_field, mean_of_squares
+from pyadam.optimizers.shared import beta_2_field, learning_rate_field, mean_of_squares, weight_slot
 from pyadam.optimizers.spec import NON_NEGATIVE, Spec, argument
 from pyadam.optimizers.tensorflow import tf
 
@@ -82,8 +82,8 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
 
 
 def slots(h: Any, shape: Any, path: str) -> tuple[tuple[Slot, ...], ...]:
-    """z, which is a weight and never rounded to bfloat16, and v."""
-    return ((Slot("momentum", start=None, dtype="float32" if h.slot_dtype else None), Slot("velocity")),)
+    """z, which is a weight, and v."""
+    return ((weight_slot(h, "momentum"), Slot("velocity")),)
 
 
 def evaluated(h: Any, w: Tensor, s: SimpleNamespace) -> Tensor:

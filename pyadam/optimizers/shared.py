@@ -31,6 +31,7 @@ __all__ = [
     "rho_field",
     "mean_of_squares",
     "running_mean",
+    "weight_slot",
 ]
 
 ANY_NUMBER = DynamicNumber()
@@ -102,6 +103,11 @@ MOMENTS = same_slots(("momentum", "velocity"))
 def momentum_slot(h: Any) -> tuple[tuple[Slot, ...], ...]:
     """The group of slots that holds the previous step, if a fraction of it is added."""
     return ((Slot("momentum"),),) if not is_off(h.momentum) else ()
+
+
+def weight_slot(h: Any, name: str) -> Slot:
+    """A slot that holds a weight: it starts as the variable's own, and is never rounded to bfloat16."""
+    return Slot(name, start=None, dtype="float32" if h.slot_dtype else None)
 
 
 def running_mean(c: SimpleNamespace, gain: Tensor, mean: Tensor, value: Tensor) -> Tensor:

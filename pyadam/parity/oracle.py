@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pyadam.parity.inputs import Gradient, Slices, representable
-from pyadam.parity.papers import PAPERS, nadam, start
+from pyadam.parity.papers import PAPERS, start
 
 __all__ = ["Oracle"]
 
@@ -36,7 +36,8 @@ class Oracle:
 
     `arguments` holds every argument's value; functions and schedules are called with the number of the call, from 1. 16-bit
     weights are rounded to their dtype when they are stored, and accumulated gradients, which cancel, to that of the
-    accumulator; everything else stays in float64. `go_on_from` takes over slots that were stored with stochastic rounding.
+    accumulator; everything else stays in float64. `go_on_from` takes over slots that were stored with stochastic rounding, or
+    all that an amplifying rule reads.
     `total_changes` holds the total change of each weight so far: the sum of its absolute moves, counting decay, rule and
     overwriting separately.
     """
@@ -53,7 +54,7 @@ class Oracle:
         self.sums = [np.zeros_like(w) for w in self.weights]
         self.sum_dtypes = ["float64" if dtype == "float64" else "float32" for dtype in dtypes]
         self.seen: set[int] = set()
-        self.calls, self.updates, self.u_product = 0, 0, 1.0
+        self.calls, self.updates, self.shared = 0, 0, dict(self.paper.shared)
 
     def __call__(self, gradients: list[Gradient]) -> None:
         """One call, with a gradient or None for every weight."""
@@ -100,11 +101,10 @@ class Oracle:
         """Updates the weights; the rows in ``idle``, and their state, are restored afterwards."""
         self.updates += 1
         t = self.updates
-        if self.paper.step is nadam:
-            self.u_product *= h["beta_1"] * (1 - 0.5 * 0.96**t)
+        self.paper.advance(h, t, self.shared)
         new = list(self.weights)
         for j, gradient in clip(h, gradients).items():
-            known = {**self._of_variable(h, j), "u_product": self.u_product}
+            known = {**self._of_variable(h, j), "shared": self.shared}
             lr = known["learning_rate"]
             decay = self.paper.decay(known, self.weights[j].shape) or 0.0
             left = 0.0 if self.paper.decays_itself else lr * decay
@@ -139,7 +139,7 @@ class Oracle:
         if (h["gradient_accumulation_steps"] or 1) > 1:
             state += self.sums
         state += [slots[name] for slots, name in self._places()]
-        return [*state, np.float64(self.u_product)] if self.paper.step is nadam else state
+        return [*state, *(np.float64(self.shared[name]) for name in self.paper.shared)]
 
     def _places(self) -> Iterator[tuple[dict[str, np.ndarray], str]]:
         """The place of each slot, in the order in which Keras 3 keeps them."""
@@ -147,9 +147,12 @@ class Oracle:
         for group in range(max(map(len, groups), default=0)):
             yield from ((slots, name) for slots, own in zip(self.slots, groups, strict=True) for name in own[group])
 
-    def go_on_from(self, state: list[np.ndarray]) -> None:
-        """Replaces the slots with those of `state`, the state that the oracle is compared with."""
+    def go_on_from(self, weights: list[np.ndarray], state: list[np.ndarray]) -> None:
+        """Replaces the slots, and whatever is amplified, with those that the oracle is compared with."""
+        if self.paper.amplifies:
+            self.weights = list(weights)
+            self.shared = dict(zip(self.paper.shared, map(float, state[-len(self.paper.shared) :]), strict=True))
         places = list(self._places())
-        first = len(state) - len(places) - (self.paper.step is nadam)
+        first = len(state) - len(places) - len(self.paper.shared)
         for (slots, name), stored in zip(places, state[first:], strict=False):
             slots[name] = stored

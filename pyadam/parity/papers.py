@@ -1,7 +1,7 @@
 """The optimizers' mathematics again, in float64 NumPy, from the papers alone: no code is shared with pyadam or Keras.
 
 Each function takes the hyperparameters ``h``, the number of the update ``t`` (from 1), the learning rate, one weight, its
-gradient and its state ``s``, which it updates; it returns the new weight.
+gradient and its state ``s``, which it updates; it returns the new weight. ``h["shared"]`` is the state that all weights share.
 
 - Adadelta: Zeiler (2012), algorithm 1
 - AdaBelief: Zhuang et al. (2020), algorithm 2
@@ -18,6 +18,7 @@ gradient and its state ``s``, which it updates; it returns the new weight.
 - Lion: Chen et al. (2023), algorithm 2
 - Muon: Jordan et al. (2024); Liu et al. (2025), equation 4
 - Nadam: Dozat (2016), algorithm 2, with momentum u_t = beta_1 (1 - 0.5 * 0.96^t)
+- Prodigy: Mishchenko and Defazio (2023), algorithm 4, without the factors 1 - beta_3 of r and s
 - RAdam: Liu et al. (2019), algorithm 2
 - RMSprop: Tieleman and Hinton (2012); Graves (2013), equations 38 to 45
 - SGD: Sutskever et al. (2013), equations 1 to 4
@@ -26,7 +27,7 @@ gradient and its state ``s``, which it updates; it returns the new weight.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -49,10 +50,19 @@ def adam(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
     return w - alpha * s["m"] / (np.sqrt(second) + h["epsilon"])
 
 
+def nadam_momentum(h: Hyper, t: int) -> float:
+    momentum: float = h["beta_1"] * (1 - 0.5 * 0.96**t)
+    return momentum
+
+
+def nadam_product(h: Hyper, t: int, shared: dict[str, float]) -> None:
+    """The product of the momenta so far, including this one."""
+    shared["u_product"] *= nadam_momentum(h, t)
+
+
 def nadam(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
-    """``h["u_product"]`` is the product of the momenta so far, including this one."""
-    b1, b2, product = h["beta_1"], h["beta_2"], h["u_product"]
-    now, following = (b1 * (1 - 0.5 * 0.96**k) for k in (t, t + 1))
+    b1, b2, product = h["beta_1"], h["beta_2"], h["shared"]["u_product"]
+    now, following = nadam_momentum(h, t), nadam_momentum(h, t + 1)
     s["m"] = b1 * s["m"] + (1 - b1) * g
     s["v"] = b2 * s["v"] + (1 - b2) * g**2
     look_ahead = following * s["m"] / (1 - product * following) + (1 - now) * g / (1 - product)
@@ -209,6 +219,37 @@ def schedule_free(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> 
     return s["z"] + b1 * (x - s["z"])
 
 
+def prodigy_beta_3(h: Hyper) -> float:
+    return float(np.sqrt(h["beta_2"]) if h["beta_3"] is None else h["beta_3"])
+
+
+def prodigy_distance(h: Hyper, t: int, shared: dict[str, float]) -> None:
+    """d, in units of d0, and r, in units of d^2, from what the update before has summed."""
+    r = float(np.float32(prodigy_beta_3(h) * shared["r"] + shared["approach"]))
+    before = shared["growth"]
+    if shared["extent"] > 0:
+        shared["growth"] = max(before, h["d_coef"] * r / shared["extent"] / h["d0"])
+    shared["turn"] = before / shared["growth"]
+    shared["r"] = r * shared["turn"] ** 2
+    shared["approach"] = shared["extent"] = 0.0
+
+
+def prodigy(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
+    b1, b2, shared = h["beta_1"], h["beta_2"], h["shared"]
+    d = h["d0"] * shared["growth"]
+    correction = np.sqrt(1 - b2**t) / (1 - b1**t) if h["use_bias_correction"] else 1.0
+    gamma = lr * correction
+    s["x0"] = s["x0"] if t > 1 else w
+    before = d * shared["turn"]  # the paper's m, v and s are kept in units of d, d^2 and d^2
+    m = b1 * before * s["m"] + (1 - b1) * d * g
+    v = b2 * before**2 * s["v"] + (1 - b2) * (d * g) ** 2
+    total = prodigy_beta_3(h) * before**2 * s["s"] + d**2 * (1.0 if h["safeguard_warmup"] else gamma) * g
+    s["m"], s["v"], s["s"] = m / d, v / d**2, total / d**2
+    shared["approach"] += gamma * float(np.sum(g * (s["x0"] - w)))
+    shared["extent"] += float(np.sum(np.abs(s["s"])))
+    return w - d * correction * h["decay"] * lr * w - d * gamma * m / (np.sqrt(v) + d * h["epsilon"])
+
+
 Group = tuple[str, ...]
 
 
@@ -232,6 +273,9 @@ class Paper:
         decay: the weight decay of a weight of that shape.
         decays_itself: whether it finds the weight decay as ``h["decay"]``; otherwise its weight has shrunk already.
         lazy: whether rows missing from a sparse gradient stay as they are, weight and state.
+        shared: the first values of the state that all weights share.
+        advance: how it changes before an update.
+        amplifies: whether rounding errors of the weights grow from step to step, so that only single steps can be compared.
     """
 
     step: Callable[..., Array]
@@ -240,6 +284,9 @@ class Paper:
     decay: Callable[[Hyper, tuple[int, ...]], float | None] = lambda h, shape: h["weight_decay"]
     decays_itself: bool = False
     lazy: bool = False
+    shared: Mapping[str, float] = field(default_factory=dict)
+    advance: Callable[[Hyper, int, dict[str, float]], None] = lambda h, t, shared: None
+    amplifies: bool = False
 
 
 def _always(h: Hyper) -> bool:
@@ -262,7 +309,16 @@ PAPERS: dict[str, Paper] = {
     "LazyAdam": replace(_ADAM, lazy=True),
     "Lion": Paper(lion, _same(("m",))),
     "Muon": Paper(muon, lambda h, shape: (("m", "v") if _left_to_adam(h, shape) else ("m",),), decay=muon_decay),
-    "Nadam": Paper(nadam, _same(("m", "v"))),
+    "Nadam": Paper(nadam, _same(("m", "v")), shared={"u_product": 1.0}, advance=nadam_product),
+    "Prodigy": Paper(
+        prodigy,
+        _same(("m", "v", "s", "x0")),
+        {"x0": None},
+        decays_itself=True,
+        shared={"growth": 1.0, "r": 0.0, "approach": 0.0, "extent": 0.0},
+        advance=prodigy_distance,
+        amplifies=True,  # it measures <g, x_0 - x>, where float32 weights have moved by a few ULP at first
+    ),
     "RAdam": Paper(radam, _same(("m", "v"))),
     "RMSprop": Paper(
         rmsprop,

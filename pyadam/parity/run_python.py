@@ -97,6 +97,9 @@ class Session:
             self.step(number, dense)
             moments.append(self.values())
         dtypes = [keras.backend.standardize_dtype(s.dtype) for s in self.optimizer.variables]
+        rule = RULES[SPECS[self.case.optimizer]]
+        if rule.sums:
+            dtypes[-len(rule.shared) :] = ["float32"] * len(rule.shared)  # sums, and what is made of them
         return Run.of(moments, [self.case.dtype(j) for j in range(len(self.weights))], dtypes)
 
 
@@ -135,15 +138,16 @@ def run_keras(case: Case, inputs: Inputs) -> Run:
 def run_oracle(case: Case, inputs: Inputs, run: Run) -> tuple[Run, list[list[np.ndarray]]]:
     """All steps in the oracle, and the total change of each weight up to each moment.
 
-    `run` is what the oracle is compared with. If it rounds its slots stochastically, the oracle starts each step from them.
+    `run` is what the oracle is compared with. If it rounds its slots stochastically, or amplifies rounding, the oracle starts
+    each step from its values.
     """
     values = {name: case.value(name) for name in arguments(SPECS[case.optimizer])}
     weight_dtypes = [case.dtype(j) for j in range(len(case.shapes))]
     oracle = Oracle(case.optimizer, values, inputs.weights, weight_dtypes)
     moments, changes = [(list(oracle.weights), oracle.state())], [list(oracle.total_changes)]
     for number, gradients in enumerate(inputs.gradients):
-        if case.value("slot_dtype"):
-            oracle.go_on_from(run.at(number)[1])
+        if case.value("slot_dtype") or oracle.paper.amplifies:
+            oracle.go_on_from(*run.at(number))
         oracle(gradients)
         moments.append((list(oracle.weights), oracle.state()))
         changes.append(list(oracle.total_changes))

@@ -721,6 +721,69 @@ optimizer_nadam <- function(
   )
 }
 
+#' Prodigy: Adam whose step size is an estimate of the distance to the solution, made while it
+#' trains
+#'
+#' Leave `learning_rate` at 1, or give a schedule that starts or ends there: it multiplies the
+#' estimate.
+#'
+#' @param beta_2 Decay rate of the second moment v. Takes a number in `[0, 1)`, a variable that
+#'   holds one or a function without arguments.
+#' @param beta_3 Decay rate of r and s; None for the root of beta_2. Takes a number in `[0, 1)`, a
+#'   variable that holds one or a function without arguments, or `NULL`.
+#' @param epsilon Added to the root of v, times d. Takes a number in `[0, Inf)`, a variable that
+#'   holds one or a function without arguments.
+#' @param d0 The first estimate of the distance; too small a one costs a few steps. Takes a number
+#'   in `(0, Inf)`.
+#' @param d_coef Factor of each estimate. Smaller ones are more careful. Takes a number in
+#'   `(0, Inf)`.
+#' @param use_bias_correction Whether Adam's bias corrections multiply the step size. Takes `TRUE`
+#'   or `FALSE`.
+#' @param safeguard_warmup Whether s leaves out the learning rate, so that estimates stay small
+#'   while it warms up. Takes `TRUE` or `FALSE`.
+#' @inheritParams optimizer_adabelief
+#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
+#'   a Keras optimizer.
+#' @references Mishchenko and Defazio (2023), Prodigy: An Expeditiously Adaptive Parameter-Free
+#'   Learner, <https://arxiv.org/abs/2306.06101>, algorithm 4 (Adam); r and s without the factor 1
+#'   - beta_3, which cancels, and decay, as in its authors' package, prodigyopt.
+#' @family optimizers
+#' @examplesIf is_pyadam_available()
+#' optimizer_prodigy(learning_rate = 0.01)
+#' optimizer_prodigy(learning_rate = function() 0.01, global_clipnorm = 1)
+#' @export
+optimizer_prodigy <- function(
+  learning_rate = 1,
+  beta_1 = 0.9,
+  beta_2 = 0.999,
+  beta_3 = NULL,
+  epsilon = 1e-08,
+  d0 = 1e-06,
+  d_coef = 1,
+  use_bias_correction = FALSE,
+  safeguard_warmup = FALSE,
+  weight_decay = NULL,
+  clipnorm = NULL,
+  clipvalue = NULL,
+  global_clipnorm = NULL,
+  use_ema = FALSE,
+  ema_momentum = 0.99,
+  ema_overwrite_frequency = NULL,
+  jit_compile = TRUE,
+  name = "Prodigy",
+  ...,
+  loss_scale_factor = NULL,
+  gradient_accumulation_steps = NULL,
+  slot_dtype = NULL,
+  shard_state = FALSE,
+  groups = NULL
+) {
+  call_python(
+    "optimizer_prodigy",
+    match.call(expand.dots = FALSE), environment(), ...
+  )
+}
+
 #' RAdam: Adam with a rectified step size, which needs no warm-up
 #'
 #' @param beta_2 Decay rate of the second moment v. Takes a number in `[0, 1)`, a variable that

@@ -2,8 +2,9 @@
 
 python arguments.py --cases 100000 --seed 0
 
-Allowed are an optimizer, schedule or callback that works (weights may be infinite where a number above a million was given),
-and a TypeError or ValueError that names the argument; anything else is printed with its case, and the exit status is 1.
+Allowed are an optimizer, schedule or callback that works (weights need not be finite where a number above a million was given,
+or an epsilon that is next to 0), and a TypeError or ValueError that names the argument; anything else is printed with its case,
+and the exit status is 1.
 """
 
 import contextlib
@@ -143,18 +144,23 @@ def hostile_values(names: tuple[str, ...]) -> st.SearchStrategy[dict[str, tuple[
 
 
 def main() -> int:
-    endings = Endings("works", "refused", "huge")
+    endings = Endings("works", "refused", "extreme")
     known = st.sampled_from(targets()).flatmap(calls)
 
     def case(drawn: tuple[Target, dict[str, tuple[str, Any]]]) -> None:
         target, chosen = drawn
         given_values = {name: value for name, (_, value) in chosen.items()}
         result = ending(target, given_values, step=endings.counts["cases"] % 4 == 0)
-        huge = any(issubclass(type(v), (float, int)) and abs(v) > 1e6 for v in given_values.values())
+        extreme = any(
+            issubclass(type(v), (float, int)) and (abs(v) > 1e6 or ("epsilon" in name and abs(v) < 1e-19))
+            for name, v in given_values.items()
+        )
         kinds = ", ".join(
             f"{name} = {kind}" + (f" {value!r}" if kind == "number" else "") for name, (kind, value) in chosen.items()
         )
-        endings.add("huge" if result == "not finite" and huge else result, f"{target.host} {target.name}: {kinds}")
+        endings.add(
+            "extreme" if result == "not finite" and extreme else result, f"{target.host} {target.name}: {kinds}"
+        )
 
     return fuzz(endings, case, known)
 

@@ -2,8 +2,9 @@
 
 python gradients.py --cases 20000 --seed 0
 
-Allowed are a step, and a TypeError or ValueError that speaks of the gradient or names the variable, after which weights and
-state have the bits that they had before; anything else is printed with its case, and the exit status is 1.
+Allowed are a step, and a TypeError or ValueError that speaks of the gradient or names the variable (in a graph, TensorFlow's
+InvalidArgumentError where the values of indices are wrong), after which weights and state have the bits that they had before;
+anything else is printed with its case, and the exit status is 1.
 """
 
 import os
@@ -126,6 +127,11 @@ def ending(host: str, name: str, scaled: bool, way: str, make: Any, kind: str, j
         if bits() != before:
             return f"half a step, then {text[:150]}"
         return "refused" if any(word in text for word in WORDS) else f"{type(error).__name__} of nothing: {text[:200]}"
+    except tf.errors.InvalidArgumentError as error:  # a graph finds rows that are none only when it runs
+        if bits() != before:
+            return f"half a step, then {str(error)[:150]}"
+        named = "the indices of the gradient of" in str(error) or "is not in [0" in str(error)
+        return "refused" if named and way == "function" else f"InvalidArgumentError: {str(error)[:200]}"
     except Exception as error:
         if os.environ.get("TRACEBACK"):
             traceback.print_exc()

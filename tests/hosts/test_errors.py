@@ -68,7 +68,7 @@ BAD = [
     ),
     ({"schedule_decay": 0.004}, TypeError, r"unknown argument schedule_decay; the arguments are"),
     ({"alpha": 0.9}, TypeError, r"unknown argument alpha; the arguments are"),
-    ({"beta_3": 0.9}, TypeError, r"unknown argument beta_3, which only Adan has"),
+    ({"beta_3": 0.9}, TypeError, r"unknown argument beta_3, which only Adan and Prodigy have"),
     ({"xyz": 0.9}, TypeError, r"unknown argument xyz; the arguments are learning_rate, beta_1"),
 ]
 
@@ -311,3 +311,27 @@ def test_what_is_no_config_is_refused(cls, config):
 def test_a_config_without_its_optimizer_is_refused(cls):
     with pytest.raises(ValueError, match="LossScaleOptimizer: config must have inner_optimizer, got initial_scale"):
         cls.from_config({"initial_scale": 2.0})
+
+
+class Raising:
+    def __getattribute__(self, name):
+        raise RuntimeError(f"{name} is not for you")
+
+
+class LikeAVariable:
+    dtype, shape = "float32", ()
+
+    def assign(self, value):
+        raise RuntimeError("no assignment")
+
+
+@pytest.mark.parametrize("module", [pyadam, pyadam.tf_keras], ids=["keras", "tf_keras"])
+def test_objects_that_raise_or_only_look_like_variables(module):
+    """All three ended in errors that named no argument, one of them in the middle of a step."""
+    with pytest.raises(TypeError, match="Adam: grads_and_vars must be pairs of gradient and variable, got an object"):
+        module.Adam().apply_gradients([Raising(), Raising()])
+    with pytest.raises(TypeError, match="Adam: groups must be dictionaries of arguments"):
+        module.Adam.from_config({"groups": Raising()})
+    for name in ("learning_rate", "epsilon", "ema_momentum"):
+        with pytest.raises(TypeError, match=f"Adam: {name} must be a number"):
+            module.Adam(**{name: LikeAVariable()})

@@ -379,3 +379,38 @@ def test_exclusions_and_averages_are_those_of_the_inner_optimizer(generation):
     with optimizer.averaged_weights():
         np.testing.assert_allclose(kernel.numpy(), [0.4975])
     assert kernel.numpy()[0] == 0.25
+
+
+# --- what the fuzzers found ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint8"])
+def test_gradients_of_whole_numbers(generation, dtype):
+    """Asked whether they were finite, in tf_keras they were a TypeError that named nothing."""
+    module, host = generation
+    (v,) = variables(host, [1.0, 2.0])
+    optimizer = module.LossScaleOptimizer(module.SGD(0.5), initial_scale=1.0)
+    optimizer.apply_gradients([(tf.ones([2], dtype), v)])
+    assert v.numpy().tolist() == [0.5, 1.5]
+
+
+def test_gradients_that_raise_in_a_graph():
+    """AutoGraph converted the step, and the object's error came through; it is refused by name, and nothing moves."""
+    v = tf.Variable([1.0], name="v")
+    optimizer = pyadam.tf_keras.LossScaleOptimizer(pyadam.tf_keras.SGD(0.5))
+    with pytest.raises(TypeError, match="LossScaleOptimizer: the gradient of v:0 must be a tensor, got"):
+        tf.function(lambda: optimizer.apply_gradients([(Raising(), v)]))()
+    assert v.numpy().tolist() == [1.0]
+
+
+class Raising:
+    def __getattribute__(self, name):
+        raise RuntimeError(f"{name} is not for you")
+
+
+def test_an_inner_optimizer_that_cannot_be_copied():
+    deep = []
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(ValueError, match="LossScaleOptimizer: inner_optimizer can't be copied"):
+        pyadam.tf_keras.LossScaleOptimizer.from_config({"inner_optimizer": deep})
