@@ -24,10 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--replicas", type=int, choices=range(2, 5), default=1, metavar="N", help=replicas)
     parser.add_argument("--no-r", action="store_true", help="leave R out")
+    peers = "instead take the same steps with the optimizers of optax and torch, where they have them"
+    parser.add_argument("--peers", action="store_true", help=peers)
 
 
 def main(args: argparse.Namespace) -> int:
     """Runs the cases and prints the table; 0 if all pass, 1 if one fails, 2 if something needed is missing."""
+    if args.peers:
+        return _peers(args.only)
     from pyadam.parity.cases import random_cases, select, table
     from pyadam.parity.rscript import unavailable
     from pyadam.parity.run import one_thread, reporting, verdicts
@@ -50,3 +54,29 @@ def main(args: argparse.Namespace) -> int:
         print(verdict, flush=True)
     print(f"\n{reporting(args.replicas).summary(found)}")
     return int(any(verdict.faults for verdict in found))
+
+
+def _peers(only: list[str]) -> int:
+    """Asks the other libraries and prints what they say."""
+    from pyadam.parity import peers
+    from pyadam.parity.run import one_thread
+
+    one_thread()
+    chosen = peers.opinions(only)
+    reason = ""
+    if absent := peers.missing():
+        reason = f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} not installed: pip install pyadam-keras[bench]"
+    elif not chosen:
+        reason = f"no other library has {' or '.join(map(repr, only))}"
+    if reason:
+        print(f"pyadam parity: {reason}", file=sys.stderr)
+        return 2
+    print(peers.header(), flush=True)
+    failed = 0
+    for opinion, found in peers.asked(chosen):
+        words = peers.judged(opinion, found)
+        failed += words.startswith("FAILED")
+        shown = found if isinstance(found, str) else f"{found:.1e}"
+        print(f"{opinion.optimizer:<20}{opinion.library:<8}{opinion.call[0]:<34}{shown:>20}  {words}", flush=True)
+    print(f"\nnot asked, because neither library has them: {', '.join(peers.unasked())}")
+    return int(failed > 0)

@@ -153,20 +153,22 @@ class Launcher:
                 places[i] = g
         picked = [lane.rows(rows) for lane in self._lanes]
         gradients = [lane.gradient(dense, each) for lane, each in zip(self._lanes, picked, strict=True)]
-        call = self._iterations + 1
+        gradients, call = _together((gradients, self._iterations + 1))
         if self._accumulate is None:
-            self._whole_update(gradients, picked, call, inputs)
+            call = self._whole_update(gradients, picked, call, inputs)
         else:
-            tf.cond(
-                tf.equal(call % self._every, 0),
-                lambda: self._whole_update(gradients, picked, call // self._every, inputs),
-                lambda: self._accumulate(gradients, call),
-            )
+
+            def update() -> None:
+                self._whole_update(gradients, picked, call // self._every, inputs)
+
+            tf.cond(tf.equal(call % self._every, 0), update, lambda: self._accumulate(gradients, call))
         self._iterations.assign(call)
 
-    def _whole_update(self, gradients: list[Any], picked: list[Rows | None], t: Any, inputs: dict[str, Any]) -> None:
+    def _whole_update(self, gradients: list[Any], picked: list[Rows | None], t: Any, inputs: dict[str, Any]) -> Any:
+        """An update; returns its number, once it can't fail any more."""
         masks = [lane.mask(inputs.get("in_whole")) for lane in self._lanes]
         passed = [lane.read(lane.passed, rows) for lane, rows in zip(self._lanes, picked, strict=True)]
+        gradients, passed, t = _together((gradients, passed, t))
         new = self._update(gradients, masks, passed, t, inputs["hyper"])
         for lane, rows, state in zip(self._lanes, picked, new, strict=True):
             lane.write(state, rows)
@@ -174,6 +176,7 @@ class Launcher:
             if self._accumulate is not None and lane.takes_part:
                 lane.clear_accumulator()
         self._constrain(inputs)
+        return t
 
     def _constrain(self, inputs: dict[str, Any]) -> None:
         for i in sorted({i for lane in self._lanes if lane.takes_part for i in lane.indices}):
@@ -183,3 +186,13 @@ class Launcher:
                 if self._masked:
                     new = tf.where(inputs["taking_part"][i], new, weight)
                 weight.assign(new)
+
+
+def _together(values: Any) -> Any:
+    """A nest of tensors and None, none of which is used before all of them are there.
+
+    In a graph, indices that are no rows are found when it runs; whatever a step changes must wait for all of its gradients.
+    """
+    flat = tf.nest.flatten(values)
+    with tf.control_dependencies([each for each in flat if each is not None]):
+        return tf.nest.pack_sequence_as(values, [None if each is None else tf.identity(each) for each in flat])

@@ -146,5 +146,5 @@ def test_other_options_of_the_user_are_kept():
     assert run_python(code, XLA_FLAGS=given).stdout.strip() == f"{given},xla_cpu_use_multi_output_fusion"
 
 
-def test_all_can_but_those_that_see_a_variable_as_a_whole_and_ftrl():
-    assert set(specs.SPECS) - {name for name, _ in CASES} == {"Adafactor", "Ftrl", "Lamb", "Muon"}
+def test_all_can_but_those_that_see_variables_as_a_whole_and_ftrl():
+    assert set(specs.SPECS) - {name for name, _ in CASES} == {"Adafactor", "Ftrl", "Lamb", "Muon", "Prodigy"}

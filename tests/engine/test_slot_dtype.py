@@ -135,7 +135,7 @@ def test_slots_are_half_as_large_and_nothing_else_changes_its_dtype(name):
         assert (whole.dtype, tuple(whole.shape)) == ("float32" if is_slot else half.dtype, tuple(half.shape))
         slots += is_slot * whole.numpy().nbytes
     assert size[0] - size[1] == slots / 2
-    kept = "momentum" if name == "ScheduleFreeAdamW" else None  # it is a weight
+    kept = {"ScheduleFreeAdamW": "momentum", "Prodigy": "start"}.get(name)  # it is a weight
     expected = {id(v) for x in made[1]._engine.targets.values() for each, v in x.slots.items() if each != kept}
     assert len(expected) == sum(v.dtype == "bfloat16" for v in made[1].variables)
 
