@@ -3,7 +3,7 @@
 python arguments.py --cases 100000 --seed 0
 
 Allowed are an optimizer, schedule or callback that works (weights need not be finite where a number above a million was given,
-or an epsilon that is next to 0), and a TypeError or ValueError that names the argument; anything else is printed with its case,
+a power above 10, or an epsilon that is next to 0), and a TypeError or ValueError that names the argument; anything else is printed with its case,
 and the exit status is 1.
 """
 
@@ -152,7 +152,8 @@ def main() -> int:
         given_values = {name: value for name, (_, value) in chosen.items()}
         result = ending(target, given_values, step=endings.counts["cases"] % 4 == 0)
         extreme = any(
-            issubclass(type(v), (float, int)) and (abs(v) > 1e6 or ("epsilon" in name and abs(v) < 1e-19))
+            issubclass(type(v), (float, int))
+            and (abs(v) > {"learning_rate_power": 10}.get(name, 1e6) or ("epsilon" in name and abs(v) < 1e-19))
             for name, v in given_values.items()
         )
         kinds = ", ".join(

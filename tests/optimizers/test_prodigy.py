@@ -22,7 +22,7 @@ def distance(optimizer):
 
 
 def test_the_distance_is_found():
-    """From a millionth d becomes 1.12, where each weight is 3 away, and the weights 3.46; Adam with the first step size gets nowhere."""
+    """From a millionth d becomes 1.12, where each weight is 3 away, and the weights 3.46; Adam gets nowhere with the first d."""
     optimizer = pyadam.Prodigy()
     v, w = trained(optimizer, 200)
     assert 1.0 < distance(optimizer) < 6.0
