@@ -3,8 +3,8 @@
 python arguments.py --cases 100000 --seed 0
 
 Allowed are an optimizer, schedule or callback that works (weights need not be finite where a number above a million was given,
-a power above 10, or an epsilon that is next to 0), and a TypeError or ValueError that names the argument; anything else is printed with its case,
-and the exit status is 1.
+a power above 10, or an epsilon that is next to 0), and a TypeError or ValueError that names the argument; anything else is
+printed with its case, and the exit status is 1.
 """
 
 import contextlib

@@ -22,7 +22,7 @@ def distance(optimizer):
 
 
 def test_the_distance_is_found():
-    """From a millionth d becomes 1.12, where each weight is 3 away, and the weights 3.46; Adam gets nowhere with the first d."""
+    """From a millionth d becomes 1.12, where each weight is 3 away; Adam with the first d for its rate gets nowhere."""
     optimizer = pyadam.Prodigy()
     v, w = trained(optimizer, 200)
     assert 1.0 < distance(optimizer) < 6.0
