@@ -42,6 +42,8 @@ _ELEMENTWISE = frozenset(
         "Exp",
         "Expm1",
         "Floor",
+        "FloorDiv",
+        "FloorMod",
         "Greater",
         "GreaterEqual",
         "Identity",

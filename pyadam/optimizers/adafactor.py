@@ -65,11 +65,13 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
     if len(w.shape) > 1:
         row = new["row"] = c.rounded(c.keep * s.row) + c.rounded(c.gain * mean(q, -1))
         column = new["column"] = c.rounded(c.keep * s.column) + c.rounded(c.gain * mean(q, -2))
-        v = (row / mean(row, -1, keepdims=True))[..., None] * column[..., None, :]
+        share, column = (row / mean(row, -1, keepdims=True))[..., None], column[..., None, :]
+        new["velocity"] = share * column
+        # where row and column never had a gradient their product is 0 in float32, and that of their roots is not
+        u = g / c.rounded(c.root(share) * c.root(column))
     else:
-        v = c.rounded(c.keep * s.velocity) + c.rounded(c.gain * q)
-    new["velocity"] = v
-    u = g / c.root(v)
+        new["velocity"] = c.rounded(c.keep * s.velocity) + c.rounded(c.gain * q)
+        u = g / c.root(new["velocity"])
     shrunk = tf.maximum(tf.ones([], w.dtype), rms(u) / h.clip_threshold)
     size = tf.maximum(scalar(h.epsilon_2, w.dtype), rms(w))
     return w - c.rounded(c.rho * size / shrunk * u), new

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+from pyadam.optimizers.kinds import SMALLEST
 from pyadam.optimizers.numerics import scalar
 from pyadam.optimizers.rule import Rule, Scalars, Slot, Slots, Tensor
 from pyadam.optimizers.shared import NON_POSITIVE, accumulator_field, learning_rate_field
@@ -39,8 +40,9 @@ class Ftrl(Spec):
 
 
 def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
-    """The inverse learning rate."""
-    return {"steepness": 1.0 / lr}, {}
+    """The inverse learning rate, and whether there is one: a rate of 0, where a schedule ends, moves nothing."""
+    moves = lr >= SMALLEST
+    return {"steepness": 1.0 / tf.where(moves, lr, tf.ones_like(lr)), "moves": tf.cast(moves, tf.float64)}, {}
 
 
 def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
@@ -67,7 +69,9 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
     z = s.linear + (shrunk - c.rounded(c.steepness * grown * w))
     quadratic = c.rounded(c.steepness * (root + h.beta)) + 2.0 * h.l2_regularization_strength
     l1 = scalar(h.l1_regularization_strength, z.dtype)
-    return (tf.clip_by_value(z, -l1, l1) - z) / quadratic, {"accumulator": n, "linear": z}
+    new, moves = (tf.clip_by_value(z, -l1, l1) - z) / quadratic, c.moves > 0.0
+    kept = {"accumulator": tf.where(moves, n, s.accumulator), "linear": tf.where(moves, z, s.linear)}
+    return tf.where(moves, new, w), kept
 
 
 def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:

@@ -14,6 +14,7 @@ from typing import Any
 
 __all__ = [
     "NA",
+    "SMALLEST",
     "Choice",
     "Count",
     "DynamicNumber",
@@ -45,7 +46,7 @@ class _Missing:
 
 NA = _Missing()
 
-_SMALLEST = 2.0**-126  # normal number of float32; processors may take a smaller one for 0
+SMALLEST = 2.0**-126  # normal number of float32; processors may take a smaller one for 0
 
 
 def plain(value: Any) -> Any:
@@ -198,7 +199,7 @@ class Number(Kind):
             (rounded,) = struct.unpack("<f", struct.pack("<f", value))
         except OverflowError:
             raise Because("it is infinite in float32") from None
-        if self.low_open and abs(rounded - self.low) < _SMALLEST:
+        if self.low_open and abs(rounded - self.low) < SMALLEST:
             raise Because(f"it is {self.low:g} in float32")
         return value
 

@@ -305,6 +305,17 @@ def loaded_after_build(module: Any) -> float:
     return float(_steps(optimizer, variable, tf.constant(1.0), 1))
 
 
+def dead_unit(module: Any) -> float:
+    """A weight of 1.0 between an input that is always zero and a unit that is dead, after a step."""
+    variable = keras.Variable(np.ones((2, 2), "float32"))
+    return float(_steps(module.Adafactor(0.1), variable, tf.constant([[1.0, 0.0], [0.0, 0.0]]), 1)[1, 1])
+
+
+def end_of_a_decay(module: Any) -> float:
+    """A weight of 1.0 after a step at a learning rate of 0, as at the end of a cosine decay."""
+    return float(_steps(module.Ftrl(0.0), keras.Variable(1.0), tf.constant(1.0), 1))
+
+
 SQUARING = ("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Nadam", "RMSprop")
 PRODUCT = math.prod(0.9 * (1 - 0.5 * 0.96**t) for t in range(1, 5))
 
@@ -352,4 +363,6 @@ DIFFERENCES = [
     Row(27, "the same with weight_decay=1.0 alone", schedule_free(0.0, weight_decay=1.0), 0.8325, 1e-6, digits=6),
     Row(27, "the same with warmup_steps=2", schedule_free(1.0, warmup_steps=2), 0.86, 1e-6, digits=6),
     Row(27, "the same with 2.0 loaded after the build, 1 step", loaded_after_build, 1.9, 1e-6, digits=6),
+    Row(28, "Adafactor: weight 1.0 of a dead unit and a zero input", dead_unit, 1.0),
+    Row(29, "Ftrl: weight 1.0 after a step at a learning rate of 0", end_of_a_decay, 1.0),
 ]

@@ -122,6 +122,8 @@ def rmsprop(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
 
 
 def ftrl(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
+    if lr == 0:  # the paper has none such: nothing moves
+        return w
     power, l1, l2 = -h["learning_rate_power"], h["l1_regularization_strength"], h["l2_regularization_strength"]
     n = s["n"] + g**2
     sigma = (n**power - s["n"] ** power) / lr

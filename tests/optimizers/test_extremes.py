@@ -68,3 +68,21 @@ def test_large_counts(name, given, start, host, tmp_path):
         tf.train.Checkpoint(optimizer=other).read(saved)
         other.build([v])
         assert int(other._iterations) == start + 4
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_rates_of_zero_and_places_without_gradients(name):
+    """Warm-ups start at 0, decays end there, and pictures have black edges beside dead units: Ftrl and Adafactor had NaN."""
+    rates = iter([0.0, 0.1, 0.0, 0.1])
+    v, w = keras.Variable(np.ones((3, 2), "float32")), keras.Variable(np.ones(2, "float32"))
+    optimizer = getattr(pyadam, name)(lambda: next(rates))
+    optimizer.build([v, w])
+    for _ in range(4):
+        optimizer.apply([tf.constant([[1.0, 0.0], [0.5, 0.0], [0.0, 0.0]]), tf.constant([1.0, 0.0])], [v, w])
+    assert np.isfinite(v.numpy()).all()
+    assert np.isfinite(w.numpy()).all()
+    assert v.numpy()[0, 0] < 1.0
+    if name == "Ftrl":  # which computes each weight from its gradients alone
+        assert v.numpy()[2, 1] == 0.0
+    else:  # some have a weight decay
+        assert 0.99 < v.numpy()[2, 1] <= 1.0
