@@ -7,6 +7,7 @@ steps by 4 ULP; Keras and the oracle by one ULP a step plus a small share of the
 
 import argparse
 import sys
+from pathlib import Path
 
 __all__ = ["add_arguments", "main"]
 
@@ -24,6 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--replicas", type=int, choices=range(2, 5), default=1, metavar="N", help=replicas)
     parser.add_argument("--no-r", action="store_true", help="leave R out")
+    own = (
+        "instead the optimizers that FILE.py makes with new_optimizer_class(), compiled and uncompiled, and those of the same "
+        "names in FILE.R (optimizer_signum for Signum)"
+    )
+    parser.add_argument("--own", type=Path, nargs="+", metavar="FILE", help=own)
     peers = "instead take the same steps with the optimizers of optax and torch, where they have them"
     parser.add_argument("--peers", action="store_true", help=peers)
 
@@ -37,17 +43,30 @@ def main(args: argparse.Namespace) -> int:
     from pyadam.parity.run import one_thread, reporting, verdicts
 
     one_thread()
-    cases = select(table(args.all) + random_cases(args.cases, args.seed), args.only)
+    with_r, r_file = not args.no_r, None
+    every = table(args.all) + random_cases(args.cases, args.seed)
+    if args.own:
+        from pyadam.parity.own import take_up
+
+        python_file, r_file = (*args.own, None)[:2]
+        with_r &= r_file is not None
+        try:
+            names = take_up(python_file, args.replicas)
+        except (OSError, ValueError) as error:
+            print(f"pyadam parity: {error}", file=sys.stderr)
+            return 2
+        every = [case for case in table(args.all) if case.optimizer in names]
+    cases = select(every, args.only)
     if not cases:
         print(f"pyadam parity: no case has {' or '.join(map(repr, args.only))} in its name", file=sys.stderr)
         return 2
-    if not args.no_r and (reason := unavailable()):
+    if with_r and (reason := unavailable()):
         print(f"pyadam parity: {reason}; or leave R out with --no-r", file=sys.stderr)
         return 2
     where = f" on {args.replicas} replicas" if args.replicas > 1 else ""
     print(f"{len(cases)} cases, {cases[0].steps} steps each{where}\n", flush=True)
     found = []
-    for verdict in verdicts(cases, not args.no_r, args.replicas):
+    for verdict in verdicts(cases, with_r, args.replicas, r_file):
         if not found:
             print(reporting(args.replicas).HEADER)
         found.append(verdict)

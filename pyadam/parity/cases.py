@@ -61,7 +61,7 @@ class Case:
 
     def refused(self) -> bool:
         """Whether the optimizer is lazy and its arguments can't be combined with sparse gradients."""
-        lazy = PAPERS[self.optimizer].lazy and self.gradients == "sparse"
+        lazy = self.optimizer in PAPERS and PAPERS[self.optimizer].lazy and self.gradients == "sparse"
         values = SimpleNamespace(**{name: self.value(name) for name in arguments(SPECS[self.optimizer])})
         return lazy and any(conflict.holds(values) for conflict in LAZY_CONFLICTS)
 
@@ -72,6 +72,11 @@ class Case:
     def value(self, argument: str) -> Any:
         """The value of an argument, given or default."""
         return self.arguments.get(argument, arguments(SPECS[self.optimizer])[argument].default)
+
+    @property
+    def has_paper(self) -> bool:
+        """Whether there is an oracle for it: not for a rule of one's own."""
+        return self.optimizer in PAPERS
 
     def without_keras(self) -> str:
         """Why this case is not compared with Keras' own class, or "". Numbers are those of docs/differences.md."""

@@ -37,12 +37,15 @@ def reporting(replicas: int) -> Any:
     return report
 
 
-def verdicts(cases: list[Case], with_r: bool, replicas: int = 1) -> Iterator[Any]:
-    """The verdict on each case, in order. R works on the cases at the same time, in its own process."""
+def verdicts(cases: list[Case], with_r: bool, replicas: int = 1, own: Path | None = None) -> Iterator[Any]:
+    """The verdict on each case, in order. R works on the cases at the same time, in its own process.
+
+    ``own`` is a file of R that makes optimizers of one's own.
+    """
     inputs = [[draw(case, replica) for replica in range(replicas)] for case in cases]
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pyadam-parity-")))
-        r = stack.enter_context(run_r.RRun(cases, inputs, folder)) if with_r else None
+        r = stack.enter_context(run_r.RRun(cases, inputs, folder, own)) if with_r else None
         judge = reporting(replicas).judge  # imports TensorFlow, while R does
         if replicas > 1:
             from pyadam.parity.run_replicas import split_cpu

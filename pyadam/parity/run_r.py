@@ -17,12 +17,16 @@ __all__ = ["RRun", "prepare", "result"]
 RUNNER = Path(__file__).with_name("run_r.R")
 
 
-def script(cases: Iterable[Case], replicas: int, folder: Path) -> str:
-    """The R script that runs the cases on the inputs ``in<index>.npz`` of a folder and writes ``out<index>.npz``."""
+def script(cases: Iterable[Case], replicas: int, folder: Path, own: Path | None = None) -> str:
+    """The R script that runs the cases on the inputs ``in<index>.npz`` of a folder and writes ``out<index>.npz``.
+
+    ``own`` is a file of R that makes optimizers of one's own.
+    """
     lines = [
         "library(pyadam)",
         f"source({quoted(RUNNER)})",
         *([f"use_replicas({replicas})"] if replicas > 1 else []),
+        *([f"source({quoted(own.resolve())})"] if own else []),
         "",
     ]
     for index, case in enumerate(cases):
@@ -32,12 +36,12 @@ def script(cases: Iterable[Case], replicas: int, folder: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def prepare(cases: list[Case], inputs: Sequence[Sequence[Inputs]], folder: Path) -> Path:
+def prepare(cases: list[Case], inputs: Sequence[Sequence[Inputs]], folder: Path, own: Path | None = None) -> Path:
     """Writes the inputs of the cases and the script into an empty folder; returns the script."""
     for index, each in enumerate(inputs):
         save(each, folder / f"in{index}.npz")
     program = folder / "cases.R"
-    program.write_text(script(cases, len(inputs[0]), folder))
+    program.write_text(script(cases, len(inputs[0]), folder, own))
     return program
 
 
@@ -66,11 +70,14 @@ class RRun:
         cases: what to run, in this order.
         inputs: the inputs of each case, for each replica.
         folder: an empty folder for the script, the inputs and the results.
+        own: as for `script`.
     """
 
-    def __init__(self, cases: list[Case], inputs: Sequence[Sequence[Inputs]], folder: Path) -> None:
+    def __init__(
+        self, cases: list[Case], inputs: Sequence[Sequence[Inputs]], folder: Path, own: Path | None = None
+    ) -> None:
         self.folder = folder
-        command = ["Rscript", str(prepare(cases, inputs, folder))]
+        command = ["Rscript", str(prepare(cases, inputs, folder, own))]
         with (folder / "log").open("w") as log:
             self.process = subprocess.Popen(
                 command, env=environment(), cwd=folder, stdout=log, stderr=subprocess.STDOUT

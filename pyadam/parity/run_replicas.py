@@ -19,6 +19,8 @@ __all__ = ["run_on_replicas", "split_cpu", "train_step", "values"]
 def split_cpu(count: int) -> None:
     """Makes the CPU count as several devices. Call it before TensorFlow uses a device."""
     cpu = tf.config.list_physical_devices("CPU")[0]
+    if len(tf.config.get_logical_device_configuration(cpu) or []) == count:
+        return
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
 
 

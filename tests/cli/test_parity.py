@@ -131,3 +131,40 @@ def test_what_is_missing_is_said_in_one_line(monkeypatch, capsys):
 def test_a_pattern_that_no_case_fits(capsys):
     assert cli.main(["parity", "--only", "no such case"]) == 2
     assert "'no such case'" in capsys.readouterr().err
+
+
+# --- optimizers of one's own ---------------------------------------------------------------------------------------------
+
+SIGNUM = [str(Path(__file__).parents[2] / "examples" / f"signum.{language}") for language in ("py", "R")]
+
+
+@pytest.mark.needs_r
+@pytest.mark.parametrize("options", [[], ["--replicas", "2"]])
+def test_a_rule_of_ones_own_has_the_same_bits_in_r(options):
+    printed = lines_of("--own", *SIGNUM, *options)
+    summary = next(line for line in printed if " cases ok" in line)
+    assert summary.split()[:2] == ["Signum", "0"]
+    assert len([line for line in printed if line.startswith("Signum")]) > 4
+
+
+@pytest.mark.needs_r
+def test_another_rule_in_r_is_found_out(tmp_path):
+    other = tmp_path / "other.R"
+    other.write_text(Path(SIGNUM[1]).read_text().replace("sign(m)", "sign(m) * 1.0001"))
+    run = subprocess.run([*COMMAND, "--own", SIGNUM[0], str(other)], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "R and Python differ" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("x = 1", "makes no optimizer with new_optimizer_class()"), (None, "No such file or directory")],
+)
+def test_a_file_without_optimizers(text, words, tmp_path):
+    file = tmp_path / "mine.py"
+    if text:
+        file.write_text(text)
+    run = subprocess.run([*COMMAND, "--own", str(file)], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert words in run.stderr
+    assert "Traceback" not in run.stderr
