@@ -19,7 +19,7 @@ from pyadam.engine.components import (
 from pyadam.engine.components import (
     components as components_of,
 )
-from pyadam.engine.dynamic import Dynamic
+from pyadam.engine.dynamic import Dynamic, belongs_to_r
 from pyadam.engine.gradients import as_real, clip, compute_dtype, gradient_dtype, has_plain_values, typed
 from pyadam.engine.lanes import Target, make_arenas
 from pyadam.engine.part import Part
@@ -44,6 +44,7 @@ __all__ = [
     "Wire",
     "as_real",
     "assign",
+    "belongs_to_r",
     "beside",
     "check_agreement",
     "clip",

@@ -14,10 +14,10 @@ from pyadam.engine.compiler import inside_xla
 from pyadam.engine.components import undistributed
 from pyadam.optimizers.kinds import DynamicNumber, first_line
 
-__all__ = ["Dynamic"]
+__all__ = ["Dynamic", "belongs_to_r"]
 
 
-def _belongs_to_r(function: Any) -> bool:
+def belongs_to_r(function: Any) -> bool:
     """Whether reticulate made the function from an R closure: R may only run on its own thread."""
     return getattr(function, "__module__", None) == "rpytools.call"
 
@@ -56,7 +56,7 @@ class Dynamic:
                 "compile() or tf.function) can't call it at every step; use a number, a variable, a learning-rate schedule, or "
                 "jit_compile=False there"
             )
-        if _belongs_to_r(self.function):
+        if belongs_to_r(self.function):
             return tf.cast(self._captured(), dtype)
         if not self._fetched:
             with tf.init_scope():
