@@ -96,3 +96,35 @@ test_that("a rule that can't work is refused in Python's words", {
   }
   expect_error(new_optimizer_class("Adam", function(w, g, s, h) list(w)), "that no optimizer has")
 })
+
+test_that("on replicas a rule is traced before, or refused", {
+  need_pyadam()
+  # R had ended, without a word: it was called on the thread of a replica
+  code <- c(
+    "library(pyadam)",
+    "tf <- reticulate::import('tensorflow')",
+    "keras <- reticulate::import('keras')",
+    "cpu <- tf$config$list_physical_devices('CPU')[[1]]",
+    "part <- tf$config$LogicalDeviceConfiguration()",
+    "tf$config$set_logical_device_configuration(cpu, list(part, part))",
+    "mean_step <- function(w, g, s, h) list(w - h$learning_rate * tf$reduce_mean(g))",
+    "optimizer_mean <- new_optimizer_class('Mean', mean_step)",
+    "strategy <- tf$distribute$MirroredStrategy(c('CPU:0', 'CPU:1'))",
+    "run <- reticulate::import('pyadam.parity.run_replicas')",
+    "take_step <- function(build) {",
+    "  with(strategy$scope(), {",
+    "    w <- list(keras$Variable(c(1, 2), dtype = 'float32'))",
+    "    optimizer <- optimizer_mean(0.1)",
+    "    if (build) optimizer$build(w)",
+    "  })",
+    "  gradient <- list(tf$constant(c(1, 2), dtype = 'float32'))",
+    "  run$train_step(strategy, optimizer, w)(list(gradient, gradient))",
+    "  cat('weights', run$values(w[[1]], 2L), '')",
+    "}",
+    "try(take_step(FALSE))",
+    "take_step(TRUE)"
+  )
+  printed <- fresh_session(code)
+  expect_match(printed, "Mean: update is an R function, which can't be called while several")
+  expect_match(printed, "weights 0.7 0.7 1.7 1.7")
+})
