@@ -1083,7 +1083,8 @@ def optimizer_prodigy(
             function without arguments, or None (NULL in R). Default: None.
         epsilon: Added to the root of v, times d. A number in [0, inf), a variable that holds one or a function without
             arguments. Default: 1e-08.
-        d0: The first estimate of the distance; too small a one costs a few steps. A number in (0, inf). Default: 1e-06.
+        d0: The first estimate of the distance. A small one costs a few steps; 16-bit weights don't move by less than
+            0.001. A number in (0, inf). Default: 1e-06.
         d_coef: Factor of each estimate. Smaller ones are more careful. A number in (0, inf). Default: 1.0.
         use_bias_correction: Whether Adam's bias corrections multiply the step size. True or False. Default: False.
         safeguard_warmup: Whether s leaves out the learning rate, so that estimates stay small while it warms up. True
@@ -1116,8 +1117,8 @@ def optimizer_prodigy(
             patterns, variables or layers as "variables", or None (NULL in R). Default: None.
 
     Source: Mishchenko and Defazio (2023), Prodigy: An Expeditiously Adaptive Parameter-Free Learner,
-    https://arxiv.org/abs/2306.06101, algorithm 4 (Adam); r and s without the factor 1 - beta_3, which cancels, and
-    decay, as in its authors' package, prodigyopt.
+    https://arxiv.org/abs/2306.06101, algorithm 4 (Adam). As in its authors' package, prodigyopt, decay is decoupled,
+    and r and s lack the factor 1 - beta_3, which cancels.
     """
 
 def optimizer_radam(

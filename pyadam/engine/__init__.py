@@ -21,12 +21,13 @@ from pyadam.engine.components import (
 )
 from pyadam.engine.dynamic import Dynamic, belongs_to_r
 from pyadam.engine.gradients import as_real, clip, compute_dtype, gradient_dtype, has_plain_values, typed
-from pyadam.engine.lanes import Target, make_arenas
+from pyadam.engine.lanes import make_arenas
 from pyadam.engine.part import Part
 from pyadam.engine.reduction import Given, reduced
 from pyadam.engine.replicas import Replicas
 from pyadam.engine.shards import Sharded, Shards, state_bytes
 from pyadam.engine.step import Engine
+from pyadam.engine.target import Target
 from pyadam.engine.update import hyper_of_group, of_group
 from pyadam.engine.wire import Call, Wire
 

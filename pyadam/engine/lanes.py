@@ -1,4 +1,4 @@
-"""Targets and lanes: the variables of a step, and which of them one run of the rule updates together.
+"""Lanes: which of the variables of a step one run of the rule updates together.
 
 A large variable is a lane of its own and is updated in place. Small ones of one kind are concatenated into one lane;
 docs/performance.md says why. Elementwise rules give the same numbers either way, and saved state stays one variable per weight.
@@ -7,7 +7,7 @@ A variable with a sparse gradient has a lane for the rows that it names, and ano
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -15,92 +15,21 @@ import numpy as np
 import tensorflow as tf
 
 from pyadam.engine.arena import Arenas
-from pyadam.engine.components import of_replica
-from pyadam.engine.gradients import as_real, compute_dtype, from_real
+from pyadam.engine.gradients import as_real, from_real
 from pyadam.engine.part import Part
 from pyadam.engine.rounding import random_bits, stochastically_rounded
 from pyadam.engine.rows import Rows, gather, scatter_update
+from pyadam.engine.target import Target
 from pyadam.optimizers.numerics import rounded, sequenced
 from pyadam.optimizers.sparse import Way
 
-__all__ = ["SMALL", "Lane", "Target", "is_small", "make_arenas", "make_lanes"]
+__all__ = ["SMALL", "Lane", "is_small", "make_arenas", "make_lanes"]
 
 SMALL = 4096
 """Elements up to which a variable shares a lane."""
 
 State = dict[str, Any]
 """What a lane's update reads and writes: tensors under "weight", "average" and the names of the slots."""
-
-
-@dataclass(eq=False)
-class Target:
-    """A model variable and the state that the optimizer keeps for it; every state has the weight's shape.
-
-    Attributes:
-        weight: the variable; float16, bfloat16, float32 or float64, or complex where it needs no state.
-        path: its name, for error messages.
-        slots: the rule's state, in the dtype of the arithmetic (float32, or float64 for float64 weights), or in bfloat16.
-        average: the running average of the weight, or None.
-        accumulator: the sum of the gradients since the last update, or None.
-        decayed: whether weight decay applies.
-        replaced: whether the "gradient" is the variable's next value (Keras' ``overwrite_with_gradient``, used by float8).
-        constraint: a function from the new weight to the one that is kept, or None.
-        arenas: where its state lies, if it shares memory with that of others.
-        received: whether it ever got a gradient; with accumulation a missing one counts as zero from then on.
-        first: the number of its first element, counting the elements of all targets.
-        group: the number of its group, whose values some hyperparameters have for it, or None.
-    """
-
-    weight: Any
-    path: str
-    slots: dict[str, Any] = field(default_factory=dict)
-    average: Any = None
-    accumulator: Any = None
-    decayed: bool = True
-    replaced: bool = False
-    constraint: Any = None
-    arenas: Any = None
-    received: bool = False
-    first: int = 0
-    group: int | None = None
-
-    @property
-    def dtype(self) -> Any:
-        """The dtype of the arithmetic."""
-        return compute_dtype(self.weight.dtype)
-
-    @property
-    def bfloat16_slots(self) -> list[str]:
-        """The names of the slots that are stored in bfloat16, with stochastic rounding."""
-        return [name for name, variable in self.slots.items() if variable.dtype == tf.bfloat16]
-
-    def has_accumulated(self) -> bool:
-        """Whether gradients may wait in the accumulator: the variable got one, or a state was loaded that holds some.
-
-        Restoring a checkpoint notifies nobody, so the accumulator itself is read until the variable gets a gradient; in a graph
-        this happens while it is traced.
-        """
-        if self.accumulator is None:
-            return False
-        if not self.received:
-            with tf.init_scope():
-                self.received = bool(tf.reduce_any(tf.not_equal(self.accumulator, 0)))
-        return self.received
-
-    def of_replica(self, local: int) -> "Target":
-        """The same with the components of a local replica in the place of the variables."""
-        return replace(
-            self,
-            weight=of_replica(self.weight, local),
-            slots={name: of_replica(slot, local) for name, slot in self.slots.items()},
-            average=of_replica(self.average, local),
-            accumulator=of_replica(self.accumulator, local),
-        )
-
-    def state(self) -> dict[str, Any]:
-        """The variables that an update reads and writes."""
-        average = {} if self.average is None else {"average": self.average}
-        return {"weight": self.weight, **average, **self.slots}
 
 
 @dataclass(eq=False)
@@ -366,6 +295,7 @@ def make_lanes(
     ways: Sequence[Collection[Way]],
     pack: bool,
     masked: bool = False,
+    resting: bool = False,
 ) -> list[Lane]:
     """The lanes of a step.
 
@@ -375,10 +305,11 @@ def make_lanes(
         ways: how each one's gradient of this call goes into the step; none if it has none, several where that may differ.
         pack: whether small variables may share a lane.
         masked: whether a mask says which variables move.
+        resting: whether variables that don't move are part of the step.
     """
     groups: dict[Any, list[int]] = {}
     for i, (target, takes_part) in enumerate(zip(targets, taking_part, strict=True)):
-        if takes_part or target.average is not None:
+        if takes_part or target.average is not None or (resting and not target.replaced):
             kind = _kind(target) if pack and _lanes_for(ways[i]) == [Lane] else None
             groups.setdefault(i if kind is None else (*kind, takes_part), []).append(i)
     return [

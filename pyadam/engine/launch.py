@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from pyadam.engine.compiler import Program
 from pyadam.engine.gradients import gradient_dtype
-from pyadam.engine.lanes import Lane, Target
+from pyadam.engine.lanes import Lane
 from pyadam.engine.rows import Rows, no_rows, padded
+from pyadam.engine.target import Target
 from pyadam.optimizers.sparse import Way
 
 __all__ = ["Given", "Launcher"]

@@ -17,11 +17,12 @@ import tensorflow as tf
 from pyadam.engine import wire
 from pyadam.engine.components import components, of_replica, plain_variable
 from pyadam.engine.gradients import as_real, checked_rows, compute_dtype, from_real, gradient_dtype
-from pyadam.engine.lanes import SMALL, Target
+from pyadam.engine.lanes import SMALL
 from pyadam.engine.part import Part
 from pyadam.engine.reduction import Given, flat, sparse_sums
 from pyadam.engine.replicas import Replicas
 from pyadam.engine.step import Engine
+from pyadam.engine.target import Target
 from pyadam.engine.wire import Call, Wire
 from pyadam.optimizers.numerics import quotient, settled, sum_of_squares
 

@@ -10,8 +10,9 @@ from pyadam.engine.components import components, of_replica
 from pyadam.engine.debugging import checked, numbers_are_checked, unwatched
 from pyadam.engine.forks import check_not_forked, note_use
 from pyadam.engine.gradients import prepare
-from pyadam.engine.lanes import Target, is_small, make_lanes
+from pyadam.engine.lanes import is_small, make_lanes
 from pyadam.engine.launch import Given, Launcher
+from pyadam.engine.target import Target
 from pyadam.engine.update import Update, can_separate
 from pyadam.optimizers import Rule
 from pyadam.optimizers.kinds import is_off
@@ -114,7 +115,7 @@ class Engine:
                 x.received = True
                 self._seen.setdefault(x, set()).add(way)
             takes_part = way is not None or (x.has_accumulated() and not self.is_frozen(x))
-            if takes_part or x.average is not None:
+            if takes_part or x.average is not None or (self.rule.sums and not x.replaced):
                 given[x] = Given(g, way, takes_part)
         checks = numbers_are_checked() and not inside_xla()
         with unwatched():
@@ -210,7 +211,7 @@ class Engine:
     def _make(self, targets: list[Target], ways: list[Any], taking_part: list[bool], masked: bool) -> Launcher:
         """The launcher for these targets, whose gradients become dense tensors or rows as ``ways`` says."""
         devices = [x.weight.device for x in targets]
-        lanes = make_lanes(targets, taking_part, ways, self.rule.elementwise, masked)
+        lanes = make_lanes(targets, taking_part, ways, self.rule.elementwise, masked, bool(self.rule.sums))
         for lane in lanes:
             # under a mask a weight is computed from updated slots even where the mask keeps the old ones
             lane.separate |= lane.masked and can_separate(self.rule, self.spec) and not lane.targets[0].bfloat16_slots

@@ -207,9 +207,10 @@ class Update:
         if g is not None:
             state = {name: value for name, value in old.items() if name != "average"}
             whole = not self._rule.elementwise
-            kept = state | {name: tf.zeros_like(weight) for name in self._rule.sums}
-            new = _where(mask, lambda: self._ruled(lane, g, state, now), kept, whole=whole)
+            new = _where(mask, lambda: self._ruled(lane, g, state, now), state | self._resting(state), whole=whole)
             weight = new["weight"]
+        else:
+            new = self._resting(old)
         if "average" in old:
             new["average"] = old["average"] + c.rounded(c.ema_gain * (weight - old["average"]))
             every = self._spec.ema_overwrite_frequency
@@ -219,7 +220,9 @@ class Update:
 
     def _ruled(self, lane: Lane, g: Any, old: State, now: _Now) -> State:
         """Decay and rule."""
-        c, w, slots = now.scalars[lane.dtype], old["weight"], SimpleNamespace(**old)
+        c, w = now.scalars[lane.dtype], old["weight"]
+        copies = {name: tf.where(tf.equal(now.t, 1), w, old[name]) for name in lane.targets[0].copies}
+        slots = SimpleNamespace(**(old | copies))
         decay = self._rule.decay(now.float64, slots) if lane.targets[0].decayed else None
         shrinks = None if decay is None else tf.cast(now.float64.learning_rate * decay, w.dtype)
         if self._rule.applies_decay:
@@ -228,6 +231,11 @@ class Update:
             w = w - c.rounded(shrinks * w)
         w, new = self._rule.update(now.typed[lane.dtype], c, w, g, slots)
         return new | {"weight": w}
+
+    def _resting(self, old: State) -> State:
+        """What variables add to the sums of the rule that no update moves."""
+        slots = SimpleNamespace(**old)
+        return {name: rest(slots) if rest else tf.zeros_like(old["weight"]) for name, rest in self._rule.sums.items()}
 
     # --- what all lanes share --------------------------------------------------------------------------------------------
 

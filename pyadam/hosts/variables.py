@@ -160,6 +160,8 @@ class Variables(Contract):
             target.accumulator = variable
         elif not slot.is_placeholder:
             target.slots[slot.name] = variable
+            if slot.start is None:
+                target.copies.append(slot.name)
 
     def _make_shared(self) -> None:
         """Makes the scalars of the rule, once."""

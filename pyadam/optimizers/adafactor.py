@@ -65,10 +65,10 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
     if len(w.shape) > 1:
         row = new["row"] = c.rounded(c.keep * s.row) + c.rounded(c.gain * mean(q, -1))
         column = new["column"] = c.rounded(c.keep * s.column) + c.rounded(c.gain * mean(q, -2))
-        share, column = (row / mean(row, -1, keepdims=True))[..., None], column[..., None, :]
-        new["velocity"] = share * column
-        # where row and column never had a gradient their product is 0 in float32, and that of their roots is not
-        u = g / c.rounded(c.root(share) * c.root(column))
+        whole = mean(row, -1, keepdims=True)
+        new["velocity"] = (row / whole)[..., None] * column[..., None, :]
+        # root by root, as v is 0 in float32 where neither row nor column ever had a gradient
+        u = c.rounded(g / (c.root(row) / c.root(whole))[..., None]) / c.root(column)[..., None, :]
     else:
         new["velocity"] = c.rounded(c.keep * s.velocity) + c.rounded(c.gain * q)
         u = g / c.root(new["velocity"])

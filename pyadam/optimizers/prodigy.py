@@ -35,8 +35,8 @@ class Prodigy(Spec):
     r_name = "optimizer_prodigy"
     reference = (
         "Mishchenko and Defazio (2023), Prodigy: An Expeditiously Adaptive Parameter-Free Learner, "
-        "https://arxiv.org/abs/2306.06101, algorithm 4 (Adam); r and s without the factor 1 - beta_3, which cancels, and "
-        "decay, as in its authors' package, prodigyopt."
+        "https://arxiv.org/abs/2306.06101, algorithm 4 (Adam). As in its authors' package, prodigyopt, decay is decoupled, "
+        "and r and s lack the factor 1 - beta_3, which cancels."
     )
     in_keras = False
     alike = dict.fromkeys(
@@ -48,7 +48,11 @@ class Prodigy(Spec):
     beta_2: Any = beta_2_field()
     beta_3: Any = argument(None, optional(DECAY_RATE), "Decay rate of r and s; None for the root of beta_2.")
     epsilon: float = argument(1e-8, NON_NEGATIVE, "Added to the root of v, times d.")
-    d0: float = argument(1e-6, POSITIVE, "The first estimate of the distance; too small a one costs a few steps.")
+    d0: float = argument(
+        1e-6,
+        POSITIVE,
+        "The first estimate of the distance. A small one costs a few steps; 16-bit weights don't move by less than 0.001.",
+    )
     d_coef: float = argument(1.0, POSITIVE, "Factor of each estimate. Smaller ones are more careful.")
     use_bias_correction: bool = argument(False, Flag(), "Whether Adam's bias corrections multiply the step size.")
     safeguard_warmup: bool = argument(
@@ -59,27 +63,23 @@ class Prodigy(Spec):
 def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Scalars, Scalars]:
     """gamma_t = lr, times Adam's bias corrections if they are used; d <- max(d, d_coef r / |s|_1) before each update.
 
-    All that is kept is in units of d: r / d^2, and the slots m / d, v / d^2 and s / d^2, which are of the size of gradients.
+    All is kept in units of d0: growth is d / d0, and so on; slots are then of the size of gradients, at first.
     """
     kept = tf.sqrt(tf.convert_to_tensor(h.beta_2, tf.float64)) if h.beta_3 is None else h.beta_3
-    r = settled(kept * shared.r + shared.approach)
+    r = settled(kept * shared.r + shared.growth**2 * shared.approach)
     growth = tf.maximum(shared.growth, tf.math.divide_no_nan(h.d_coef * r, h.d0 * shared.extent))
-    turn = shared.growth / growth
     share = tf.sqrt(1.0 - h.beta_2**t) / (1.0 - h.beta_1**t) if h.use_bias_correction else tf.ones_like(t)
-    gamma = share * lr
     c = {
-        "first": 2.0 - tf.minimum(t, 2.0),
         "gain_1": 1.0 - h.beta_1,
         "gain_2": 1.0 - h.beta_2,
-        "turn": turn,
-        "turn_of_squares": turn * turn,
-        "kept": kept * turn * turn,
-        "step": h.d0 * growth * gamma,
+        "kept": kept,
+        "growth": growth,
+        "step": h.d0 * growth * share * lr,
         "shrink": h.d0 * growth * share,
-        "gamma": gamma,
-        "gamma_of_sum": tf.ones_like(t) if h.safeguard_warmup else gamma,
+        "gamma": share * lr,
+        "gain_of_sum": growth**2 * (1.0 if h.safeguard_warmup else share * lr),
     }
-    return c, {"growth": growth, "r": r * turn * turn}
+    return c, {"growth": growth, "r": r}
 
 
 def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
@@ -90,14 +90,14 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
 
     Source: Mishchenko and Defazio (2023), algorithm 4.
     """
-    start = tf.where(c.first > 0.0, w, s.start)  # what the model holds when training begins
-    m = running_mean(c, c.gain_1, c.rounded(c.turn * s.momentum), g)
-    v = mean_of_squares(c, c.gain_2, c.rounded(c.turn_of_squares * s.velocity), c.rounded(g * g))
-    total = c.rounded(c.kept * s.total) + c.rounded(c.gamma_of_sum * g)
-    step = c.step * m / (tf.sqrt(v) + h.epsilon)
+    grown = c.rounded(c.growth * g)
+    m = running_mean(c, c.gain_1, s.momentum, grown)
+    v = mean_of_squares(c, c.gain_2, s.velocity, c.rounded(grown * grown))
+    total = c.rounded(c.kept * s.total) + c.rounded(c.gain_of_sum * g)
+    step = c.step * m / (tf.sqrt(v) + c.growth * h.epsilon)
     new = w if s.decay is None else w - c.rounded(c.shrink * s.decay * w)
-    slots = {"momentum": m, "velocity": v, "total": total, "start": start}
-    return new - step, slots | {"approach": c.gamma * g * (start - w), "extent": tf.abs(total)}
+    slots = {"momentum": m, "velocity": v, "total": total, "start": s.start}
+    return new - step, slots | {"approach": c.gamma * g * (s.start - w), "extent": tf.abs(total)}
 
 
 def slots(h: Any, shape: Any, path: str) -> tuple[tuple[Slot, ...], ...]:
@@ -113,7 +113,7 @@ RULE = Rule(
     slots,
     shared={"growth": 1.0, "r": 0.0, "approach": 0.0, "extent": 0.0},
     applies_decay=True,
-    sums=("approach", "extent"),
+    sums={"approach": None, "extent": lambda s: tf.abs(s.total)},
     magnified=lambda h: 2.0,  # r and |s|
     single_pass=False,
     weight_first=lambda h: True,

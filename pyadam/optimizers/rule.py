@@ -19,7 +19,7 @@ class Slot(NamedTuple):
 
     Attributes:
         name: its name among the rule's slots.
-        start: its initial value; None for that of the weight.
+        start: its initial value; None for that of the weight at the first update.
         shape: its shape, if not the weight's.
         dtype: the dtype in which it is stored, if not that of the arithmetic.
         is_placeholder: whether it is there only because Keras' files contain it; no rule reads it.
@@ -72,7 +72,8 @@ class Rule:
         shared: names and initial values of scalar variables that belong to the optimizer as a whole: float64 if there are
             ``sums`` among them or float64 weights, else float32.
         sums: those of these scalars that ``update`` returns beside the slots, as tensors of the weight's shape. Each is their
-            sum over all variables that the last update moved, with the digits of float32 (see `numerics.settled`).
+            sum over all variables after the last update, with the digits of float32 (see `numerics.settled`). A function
+            ``(s) -> tensor`` says what a variable adds that an update does not move, None that it adds nothing.
         decay: ``(h, s) -> number or None``: the weight decay for a variable with these slots.
         applies_decay: whether ``update`` applies it: ``s.decay`` is learning rate times decay then, or None. Otherwise the
             weight that it sees has shrunk already.
@@ -95,7 +96,7 @@ class Rule:
     update: Callable[[Any, SimpleNamespace, Tensor, Tensor, SimpleNamespace], tuple[Tensor, Slots]]
     slots: SlotsFunction
     shared: Mapping[str, float] = field(default_factory=dict)
-    sums: Sequence[str] = ()
+    sums: Mapping[str, Callable[[SimpleNamespace], Tensor] | None] = field(default_factory=dict)
     decay: Callable[[Any, SimpleNamespace], float | None] = _weight_decay
     applies_decay: bool = False
     evaluated: Callable[[Any, Tensor, SimpleNamespace], Tensor] | None = None

@@ -51,7 +51,6 @@ def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Sca
         squares = warm * (warm + 1.0) * (2.0 * warm + 1.0) / (6.0 * h.warmup_steps**2) + (t - warm)
     gain = share**2 / squares
     c = {
-        "first": 2.0 - tf.minimum(t, 2.0),
         "share": share,
         "lr": lr * share,
         "gain_2": 1.0 - h.beta_2,
@@ -71,14 +70,14 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
     Source: Defazio et al. (2024), algorithm 1, where z' = z - s, x' = (1 - c) x + c z' and y' = (1 - beta_1) z' + beta_1 x';
     x is not kept, since beta_1 x = y - (1 - beta_1) z.
     """
-    z = tf.where(
-        c.first > 0.0, w, s.momentum
-    )  # what the model holds when training begins, whatever it held at the build
     v = mean_of_squares(c, c.gain_2, s.velocity, c.rounded(g * g))
     step = c.lr * g / (tf.sqrt(v * c.correction) + h.epsilon)
     if s.decay is not None:
         step = step + c.rounded(c.share * s.decay * w)
-    return w + c.rounded(c.nearer * (z - w)) - c.rounded(c.taken * step), {"velocity": v, "momentum": z - step}
+    return w + c.rounded(c.nearer * (s.momentum - w)) - c.rounded(c.taken * step), {
+        "velocity": v,
+        "momentum": s.momentum - step,
+    }
 
 
 def slots(h: Any, shape: Any, path: str) -> tuple[tuple[Slot, ...], ...]:

@@ -115,6 +115,7 @@ class Oracle:
                 for name, state in held.items():
                     self.slots[j][name][row] = state[row]
             self.total_changes[j] = self.total_changes[j] + np.abs(decayed - self.weights[j]) + np.abs(new[j] - decayed)
+        self.paper.close(self.shared, self.slots)
         if h["use_ema"]:
             momentum = h["ema_momentum"] if t > 1 else 0.0
             self.averages = [momentum * a + (1 - momentum) * w for a, w in zip(self.averages, new, strict=True)]

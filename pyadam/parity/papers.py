@@ -122,7 +122,7 @@ def rmsprop(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
 
 
 def ftrl(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
-    if lr == 0:  # the paper has none such: nothing moves
+    if lr == 0:  # which the paper does not cover
         return w
     power, l1, l2 = -h["learning_rate_power"], h["l1_regularization_strength"], h["l2_regularization_strength"]
     n = s["n"] + g**2
@@ -226,14 +226,11 @@ def prodigy_beta_3(h: Hyper) -> float:
 
 
 def prodigy_distance(h: Hyper, t: int, shared: dict[str, float]) -> None:
-    """d, in units of d0, and r, in units of d^2, from what the update before has summed."""
-    r = float(np.float32(prodigy_beta_3(h) * shared["r"] + shared["approach"]))
-    before = shared["growth"]
+    """d, in units of d0, and r, in units of d0^2, from what the update before has summed."""
+    shared["r"] = float(np.float32(prodigy_beta_3(h) * shared["r"] + shared["growth"] ** 2 * shared["approach"]))
     if shared["extent"] > 0:
-        shared["growth"] = max(before, h["d_coef"] * r / shared["extent"] / h["d0"])
-    shared["turn"] = before / shared["growth"]
-    shared["r"] = r * shared["turn"] ** 2
-    shared["approach"] = shared["extent"] = 0.0
+        shared["growth"] = max(shared["growth"], h["d_coef"] * shared["r"] / shared["extent"] / h["d0"])
+    shared["approach"] = 0.0
 
 
 def prodigy(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
@@ -242,14 +239,18 @@ def prodigy(h: Hyper, t: int, lr: float, w: Array, g: Array, s: State) -> Array:
     correction = np.sqrt(1 - b2**t) / (1 - b1**t) if h["use_bias_correction"] else 1.0
     gamma = lr * correction
     s["x0"] = s["x0"] if t > 1 else w
-    before = d * shared["turn"]  # the paper's m, v and s are kept in units of d, d^2 and d^2
-    m = b1 * before * s["m"] + (1 - b1) * d * g
-    v = b2 * before**2 * s["v"] + (1 - b2) * (d * g) ** 2
-    total = prodigy_beta_3(h) * before**2 * s["s"] + d**2 * (1.0 if h["safeguard_warmup"] else gamma) * g
-    s["m"], s["v"], s["s"] = m / d, v / d**2, total / d**2
+    unit = h["d0"]  # the paper's m, v and s are kept in units of d0, d0^2 and d0^2
+    m = b1 * unit * s["m"] + (1 - b1) * d * g
+    v = b2 * unit**2 * s["v"] + (1 - b2) * (d * g) ** 2
+    total = prodigy_beta_3(h) * unit**2 * s["s"] + d**2 * (1.0 if h["safeguard_warmup"] else gamma) * g
+    s["m"], s["v"], s["s"] = m / unit, v / unit**2, total / unit**2
     shared["approach"] += gamma * float(np.sum(g * (s["x0"] - w)))
-    shared["extent"] += float(np.sum(np.abs(s["s"])))
     return w - d * correction * h["decay"] * lr * w - d * gamma * m / (np.sqrt(v) + d * h["epsilon"])
+
+
+def prodigy_extent(shared: dict[str, float], states: list[State]) -> None:
+    """|s|_1, over all weights: also those that had no gradient."""
+    shared["extent"] = sum(float(np.sum(np.abs(s["s"]))) for s in states)
 
 
 Group = tuple[str, ...]
@@ -277,6 +278,7 @@ class Paper:
         lazy: whether rows missing from a sparse gradient stay as they are, weight and state.
         shared: the first values of the state that all weights share.
         advance: how it changes before an update.
+        close: how it changes after one, by the states of all weights.
         amplifies: whether rounding errors of the weights grow from step to step, so that only single steps can be compared.
     """
 
@@ -288,6 +290,7 @@ class Paper:
     lazy: bool = False
     shared: Mapping[str, float] = field(default_factory=dict)
     advance: Callable[[Hyper, int, dict[str, float]], None] = lambda h, t, shared: None
+    close: Callable[[dict[str, float], list[State]], None] = lambda shared, states: None
     amplifies: bool = False
 
 
@@ -319,6 +322,7 @@ PAPERS: dict[str, Paper] = {
         decays_itself=True,
         shared={"growth": 1.0, "r": 0.0, "approach": 0.0, "extent": 0.0},
         advance=prodigy_distance,
+        close=prodigy_extent,
         amplifies=True,  # it measures <g, x_0 - x>, where float32 weights have moved by a few ULP at first
     ),
     "RAdam": Paper(radam, _same(("m", "v"))),

@@ -32,7 +32,9 @@ def test_r_and_python_come_to_the_same_bits():
     assert printed[0] == "5 cases, 50 steps each"
     summary = {line.split()[0]: line for line in printed if " cases ok" in line}
     assert summary["Nadam"].split()[1] == "0"
-    assert summary["Nadam"].endswith((" 3 cases ok", " 4 cases ok", " 5 cases ok"))  # some of the random ones may be Nadam's
+    assert summary["Nadam"].endswith(
+        (" 3 cases ok", " 4 cases ok", " 5 cases ok")
+    )  # some of the random ones may be Nadam's
 
 
 @pytest.mark.long

@@ -70,6 +70,18 @@ def test_large_counts(name, given, start, host, tmp_path):
         assert int(other._iterations) == start + 4
 
 
+@pytest.mark.parametrize("size", [1e-10, 1.0, 1e8])
+def test_adafactor_where_nothing_happens(size):
+    """Beside gradients of 1e5, the share of a row underflowed before its root was taken: NaN for all weights."""
+    v = keras.Variable(np.ones((2, 2), "float32"))
+    optimizer = pyadam.Adafactor(0.1)
+    for _ in range(2):
+        optimizer.apply([tf.constant([[size, 0.0], [0.0, 0.0]])], [v])
+    assert np.isfinite(v.numpy()).all()
+    assert v.numpy()[0, 0] < 1.0
+    assert (v.numpy().ravel()[1:] == 1.0).all()
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_rates_of_zero_and_places_without_gradients(name):
     """Warm-ups start at 0, decays end there, and pictures have black edges beside dead units: Ftrl and Adafactor had NaN."""

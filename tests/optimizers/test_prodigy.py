@@ -53,6 +53,19 @@ def test_x_0_is_what_the_model_holds_when_training_begins():
     optimizer, v = pyadam.Prodigy(), keras.Variable([0.0])
     optimizer.build([v])
     v.assign([5.0])
-    optimizer.apply_gradients([(tf.ones(1), v)])
-    optimizer.apply_gradients([(tf.ones(1), v)])
-    assert float(optimizer._growth.numpy()) < 2.0
+    for _ in range(3):
+        optimizer.apply_gradients([(-tf.ones(1), v)])
+    assert distance(optimizer) < 1e-5  # 1.7 with x_0 = 0, which is 5 away against the gradient
+
+
+@pytest.mark.filterwarnings("ignore:Prodigy. Gradients do not exist")
+def test_variables_without_a_gradient_stay_in_the_estimate():
+    """|s| of those that moved alone, and r of all: d jumped from 7 to 5,621."""
+    v, w = keras.Variable(np.zeros(10_000, "float32")), keras.Variable(np.zeros(2, "float32"))
+    optimizer = pyadam.Prodigy()
+    optimizer.build([v, w])
+    for step in range(40):
+        grads = [tf.sign(x.value - 100.0) for x in (v, w)]
+        optimizer.apply([None if 18 <= step < 22 else grads[0], grads[1]], [v, w])
+    assert 1.0 < distance(optimizer) < 200.0
+    assert np.abs(v.numpy()).max() < 1000.0

@@ -1,0 +1,84 @@
+"""Targets: the variables that an engine updates, with their state."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import tensorflow as tf
+
+from pyadam.engine.components import of_replica
+from pyadam.engine.gradients import compute_dtype
+
+__all__ = ["Target"]
+
+
+@dataclass(eq=False)
+class Target:
+    """A model variable and the state that the optimizer keeps for it; every state has the weight's shape.
+
+    Attributes:
+        weight: the variable; float16, bfloat16, float32 or float64, or complex where it needs no state.
+        path: its name, for error messages.
+        slots: the rule's state, in the dtype of the arithmetic (float32, or float64 for float64 weights), or in bfloat16.
+        average: the running average of the weight, or None.
+        accumulator: the sum of the gradients since the last update, or None.
+        decayed: whether weight decay applies.
+        replaced: whether the "gradient" is the variable's next value (Keras' ``overwrite_with_gradient``, used by float8).
+        constraint: a function from the new weight to the one that is kept, or None.
+        arenas: where its state lies, if it shares memory with that of others.
+        received: whether it ever got a gradient; with accumulation a missing one counts as zero from then on.
+        first: the number of its first element, counting the elements of all targets.
+        group: the number of its group, whose values some hyperparameters have for it, or None.
+        copies: the names of the slots that are the weight's value at the first update.
+    """
+
+    weight: Any
+    path: str
+    slots: dict[str, Any] = field(default_factory=dict)
+    average: Any = None
+    accumulator: Any = None
+    decayed: bool = True
+    replaced: bool = False
+    constraint: Any = None
+    arenas: Any = None
+    received: bool = False
+    first: int = 0
+    group: int | None = None
+    copies: list[str] = field(default_factory=list)
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype of the arithmetic."""
+        return compute_dtype(self.weight.dtype)
+
+    @property
+    def bfloat16_slots(self) -> list[str]:
+        """The names of the slots that are stored in bfloat16, with stochastic rounding."""
+        return [name for name, variable in self.slots.items() if variable.dtype == tf.bfloat16]
+
+    def has_accumulated(self) -> bool:
+        """Whether gradients may wait in the accumulator: the variable got one, or a state was loaded that holds some.
+
+        Restoring a checkpoint notifies nobody, so the accumulator itself is read until the variable gets a gradient; in a graph
+        this happens while it is traced.
+        """
+        if self.accumulator is None:
+            return False
+        if not self.received:
+            with tf.init_scope():
+                self.received = bool(tf.reduce_any(tf.not_equal(self.accumulator, 0)))
+        return self.received
+
+    def of_replica(self, local: int) -> "Target":
+        """The same with the components of a local replica in the place of the variables."""
+        return replace(
+            self,
+            weight=of_replica(self.weight, local),
+            slots={name: of_replica(slot, local) for name, slot in self.slots.items()},
+            average=of_replica(self.average, local),
+            accumulator=of_replica(self.accumulator, local),
+        )
+
+    def state(self) -> dict[str, Any]:
+        """The variables that an update reads and writes."""
+        average = {} if self.average is None else {"average": self.average}
+        return {"weight": self.weight, **average, **self.slots}
