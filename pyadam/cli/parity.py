@@ -36,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Runs the cases and prints the table; 0 if all pass, 1 if one fails, 2 if something needed is missing."""
+    if args.peers and (args.own or args.replicas > 1 or args.all or args.cases):
+        print("pyadam parity: --peers goes with --only alone", file=sys.stderr)
+        return 2
     if args.peers:
         return _peers(args.only)
     from pyadam.parity.cases import random_cases, select, table
@@ -48,10 +51,13 @@ def main(args: argparse.Namespace) -> int:
     if args.own:
         from pyadam.parity.own import take_up
 
-        python_file, r_file = (*args.own, None)[:2]
+        by_language = {file.suffix.lower(): file for file in args.own}
+        r_file = by_language.pop(".r", None)
         with_r &= r_file is not None
         try:
-            names = take_up(python_file, args.replicas)
+            if len(by_language) != 1 or len(args.own) > 2:
+                raise ValueError("--own takes a file of Python and, perhaps, one of R (.R)")
+            names = take_up(*by_language.values(), args.replicas)
         except (OSError, ValueError) as error:
             print(f"pyadam parity: {error}", file=sys.stderr)
             return 2
@@ -84,7 +90,8 @@ def _peers(only: list[str]) -> int:
     chosen = peers.opinions(only)
     reason = ""
     if absent := peers.missing():
-        reason = f"{' and '.join(absent)} {'is' if len(absent) == 1 else 'are'} not installed: pip install pyadam-keras[bench]"
+        names = " and ".join(absent) + (" is" if len(absent) == 1 else " are")
+        reason = f"{names} not installed: pip install '.[bench]' in a checkout"
     elif not chosen:
         reason = f"no other library has {' or '.join(map(repr, only))}"
     if reason:
@@ -97,5 +104,5 @@ def _peers(only: list[str]) -> int:
         failed += words.startswith("FAILED")
         shown = found if isinstance(found, str) else f"{found:.1e}"
         print(f"{opinion.optimizer:<20}{opinion.library:<8}{opinion.call[0]:<34}{shown:>20}  {words}", flush=True)
-    print(f"\nnot asked, because neither library has them: {', '.join(peers.unasked())}")
+    print(f"\nwithout a comparable optimizer in either library: {', '.join(peers.unasked())}")
     return int(failed > 0)

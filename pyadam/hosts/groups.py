@@ -37,7 +37,7 @@ class Membership:
             }
             for group in groups
         ]
-        self._shown = {key(v): bare_path(v) for group in groups for v in group[VARIABLES] if is_variable(v)}
+        self._variables = {key(v): v for group in groups for v in group[VARIABLES] if is_variable(v)}
         self._before: dict[str, int | None] = {}
         self.found: dict[Hashable, int | None] = {}
 
@@ -60,7 +60,8 @@ class Membership:
         """Finds the groups of variables, all of them or none.
 
         Raises:
-            ValueError: one is in two groups or, if these are the first ones, some member of a group is none of them.
+            ValueError: one is in two groups or, if these are the first ones, some member of a group is none of them. Variables
+                that aren't trainable now may be.
         """
         if not self._groups or not variables:
             return
@@ -70,13 +71,23 @@ class Membership:
         found = {}
         for v, path in zip(variables, paths, strict=True):
             found[self._key(v)] = known[path] if path in known else self._match(self._key(v), path, matched)
-        missing = {member for members in self._groups for member in members} - matched
-        if missing and not self.found and not known:
+        if not self.found and not known:
+            self._check_missing({member for members in self._groups for member in members} - matched, paths)
+        self.found |= found
+
+    def _check_missing(self, missing: set[Hashable], paths: Sequence[str]) -> None:
+        patterns = {member for member in missing if member not in self._variables}
+        if patterns:
             raise ValueError(
-                f"{self._owner}: no variable's path matches {self._listed(missing)} of groups; a pattern has to match whole "
+                f"{self._owner}: no variable's path matches {self._listed(patterns)} of groups; a pattern has to match whole "
                 f"components of a path, and the paths are {listed(paths)}"
             )
-        self.found |= found
+        strangers = [member for member in missing if self._variables[member].trainable]
+        if strangers:
+            raise ValueError(
+                f"{self._owner}: {self._listed(strangers)} of groups are not the optimizer's variables, whatever their paths; "
+                "name variables or layers of the model that it trains, or patterns"
+            )
 
     def _match(self, key: Hashable, path: str, matched: set[Hashable]) -> int | None:
         parts = path.split("/")
@@ -95,7 +106,8 @@ class Membership:
         return next(iter(found), None)
 
     def _listed(self, members: Iterable[Hashable]) -> str:
-        return listed(sorted(repr(self._shown.get(member, member)) for member in members))
+        shown = (bare_path(self._variables[m]) if m in self._variables else m for m in members)
+        return listed(sorted(map(repr, shown)))
 
 
 def as_patterns(members: Iterable[Any]) -> list[str]:
@@ -107,7 +119,8 @@ def layerwise_decay(model: Any, decay: float = 0.9) -> list[dict[str, Any]]:
     """Groups for fine-tuning: the learning rate falls from layer to layer, from the model's last one to its first.
 
     The last layer with trainable variables has the optimizer's own learning rate, the one before it ``decay`` times that, the
-    next ``decay^2`` times, and so on. Layers of models within the model count one by one.
+    next ``decay^2`` times, and so on. Layers come in the order of ``model.layers``: in a subclassed model, that in which they
+    were made. Layers of models within the model count one by one.
 
     Args:
         model: a built model of either Keras.

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import inspect
+import keyword
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -81,6 +82,8 @@ def _field(name: str, given: Any) -> Any:
 def _slots(slots: Any) -> tuple[Slot, ...]:
     """The slots, given as names that start at 0, or as a dictionary of first values, None for that of the weight."""
     given = [slots] if isinstance(slots, str) else slots
+    if not isinstance(given, (Mapping, Sequence)) or len(set(given)) < len(given):
+        raise TypeError(f"{_OWNER}: slots must be different names, or first values by name, got {shown(slots)}")
     starts = given if isinstance(given, Mapping) else dict.fromkeys(given, 0.0)
     found = []
     for name, start in starts.items():
@@ -145,11 +148,15 @@ def new_optimizer_class(
         raise ValueError(f"{_OWNER}: classname must be an identifier that no optimizer has, got {shown(classname)}")
     if not callable(update):
         raise TypeError(f"{_OWNER}: update must be a function of w, g, s and h, got {shown(update)}")
-    taken = [name for name in arguments if name in Spec.__dataclass_fields__ or name == "t"]
-    if taken:
-        raise ValueError(
-            f"{_OWNER}: the argument {taken[0]} is one that all optimizers have, or t; give it another name"
-        )
+    module = importlib.import_module("pyadam.tf_keras") if uses_tf_keras() else keras3_classes()
+    base = class_of(module, "Optimizer")
+    for name in arguments:
+        if name in Spec.__dataclass_fields__ or name == "t" or (name != "learning_rate" and hasattr(base, name)):
+            raise ValueError(
+                f"{_OWNER}: the argument {name} is one that all optimizers have, or t; give it another name"
+            )
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise ValueError(f"{_OWNER}: an argument's name must be an identifier, got {shown(name)}")
     fields = {"learning_rate": learning_rate_field(0.001)}
     fields |= {name: _field(name, value) for name, value in arguments.items()}
     spec = dataclasses.make_dataclass(
@@ -164,7 +171,5 @@ def new_optimizer_class(
     made = _slots(slots)
     traced = Traced(classname, update, [slot.name for slot in made], [name for name in fields if name not in flags])
     traced.check(flags)
-    module = importlib.import_module("pyadam.tf_keras") if uses_tf_keras() else keras3_classes()
-    base = class_of(module, "Optimizer")
     register = base._saving.register_keras_serializable()
     return register(make_class(spec, _rule(spec, traced, made), base, getattr(update, "__module__", "pyadam")))

@@ -133,8 +133,24 @@ class Traced:
         self._trace(tf.float64, [3, 2], flags)
         scalars = all(o.type != "Const" or o.outputs[0].shape.rank == 0 for o in operations)
         self.elementwise = scalars and all(o.type in _ELEMENTWISE for o in operations)
+        self.elementwise = self.elementwise and self._is_of_any_shape(once, flags)
         if self.elementwise:  # one graph for all shapes, which replicas need not ask R for
             self.prepare([], flags)
+
+    def _is_of_any_shape(self, graph: Any, flags: Mapping[str, Any]) -> bool:
+        """Whether the rule makes the same operations whatever the shape, so that one graph does for all."""
+
+        def made(each: Any) -> list[tuple[str, Any]]:
+            constants = {
+                o.name: o.get_attr("value").SerializeToString() for o in each.get_operations() if o.type == "Const"
+            }
+            return [(o.type, constants.get(o.name)) for o in each.get_operations()]
+
+        try:
+            others = [self._trace(tf.float32, shape, flags).graph for shape in ([5], [], None)]
+        except (TypeError, ValueError):  # it asks for the shape
+            return False
+        return all(made(other) == made(graph) for other in others)
 
     def prepare(self, shape: Sequence[int], flags: Mapping[str, Any]) -> None:
         """Traces the rule for variables of this shape, now that we are on the thread of R, if there is one."""

@@ -19,8 +19,10 @@ OWN: dict[str, Kind] = {"learning_rate_factor": Number(low=0.0), "frozen": Flag(
 class Group(dict):  # type: ignore[type-arg]
     """A group: its variables, as a list of regular expressions and variables, and its arguments. It can't be changed."""
 
-    def __setitem__(self, name: str, value: Any) -> NoReturn:
-        raise TypeError(f"a group can't be changed; assign a new list to optimizer.groups to set {name}")
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("a group can't be changed; assign a new list to optimizer.groups")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Group, (dict(self),)

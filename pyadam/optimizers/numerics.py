@@ -82,7 +82,7 @@ def total(x: Any, t: Any) -> Any:
 
 
 def settled(value: Any) -> Any:
-    """A float64 sum with the digits of float32: the order in which it was summed leaves no trace.
+    """A float64 sum with the digits of float32: the order in which it was summed almost never leaves a trace.
 
     That order differs between compilers, and with which variables share memory or a replica.
     """

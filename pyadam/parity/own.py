@@ -31,7 +31,7 @@ def take_up(file: Path, replicas: int = 1) -> list[str]:
     made = {
         value.spec_type.__name__: value
         for value in runpy.run_path(str(file)).values()
-        if isinstance(value, type) and getattr(value, "spec_type", None) not in (None, *SPECS.values())
+        if isinstance(value, type) and hasattr(value, "spec_rule") and value.spec_type not in SPECS.values()
     }
     if not made:
         raise ValueError(f"{file} makes no optimizer with new_optimizer_class()")

@@ -170,8 +170,15 @@ def asked(chosen: Sequence[Opinion]) -> Iterator[tuple[Opinion, float | str]]:
                     worst = 0.0
                     for j, history in enumerate(run_pyadam(opinion.case, draw(opinion.case)).weights):
                         pairs = zip(found[f"w{j}"], history.values[1:], total_change(history)[1:], strict=True)
-                        worst = max(worst, *(float(np.max(np.abs(a - b) / change)) for a, b, change in pairs))
+                        worst = max(worst, *(_part(a, b, change) for a, b, change in pairs))
                     yield opinion, worst
+
+
+def _part(a: np.ndarray, b: np.ndarray, change: np.ndarray) -> float:
+    """The largest difference as a part of the change; infinite where there is a NaN."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        part = np.where(a == b, 0.0, np.abs(a - b) / change)
+    return float(np.max(np.where(np.isnan(part), np.inf, part)))
 
 
 def judged(opinion: Opinion, found: float | str) -> str:

@@ -7,9 +7,10 @@
 #' clipping, averages, accumulation, groups, saved models, several devices.
 #'
 #' The rule is called when a step is traced, with tensors that have no values yet; the traced
-#' operations then run without R. R's operators and functions like [sqrt()], [sign()] and [abs()]
-#' work on them, and so do TensorFlow's functions. The rule may only compute with what it is given:
-#' it can't draw random numbers, print, or branch on values (`tf$where()` chooses between them).
+#' operations then run without R. R's operators and functions like [sqrt()], [sign()], [sum()] and
+#' [mean()] work on them, and so do TensorFlow's functions. The rule may only compute with what it
+#' is given: it can't draw random numbers, print, or branch on values (`tf$where()` chooses between
+#' them).
 #'
 #' The optimizer is registered with Keras under its name, so a later session can load a model that
 #' was trained with it after making it again.
@@ -112,5 +113,19 @@ Math.pyadam_tensor <- function(x, ...) {
     stop(.Generic, "() can't be used on tensors; use TensorFlow's functions", call. = FALSE)
   }
   as_tensor(functions[[name]](x, ...))
+}
+
+#' @export
+Summary.pyadam_tensor <- function(x, ..., na.rm = FALSE) {
+  names <- c(sum = "reduce_sum", prod = "reduce_prod", max = "reduce_max", min = "reduce_min")
+  if (!.Generic %in% names(names) || ...length() > 0) {
+    stop(.Generic, "() can't be used on tensors; use TensorFlow's functions", call. = FALSE)
+  }
+  as_tensor(reticulate::import("tensorflow")[[names[[.Generic]]]](x))
+}
+
+#' @export
+mean.pyadam_tensor <- function(x, ...) {
+  as_tensor(reticulate::import("tensorflow")$reduce_mean(x))
 }
 # nolint end

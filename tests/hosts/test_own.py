@@ -291,3 +291,43 @@ def test_what_is_no_class_is_refused(arguments, error, words):
     given = {"classname": "Mine", "update": lambda w, g, s, h: (w, {})} | arguments
     with pytest.raises(error, match=r"^new_optimizer_class: " + re.escape(words)):
         pyadam.new_optimizer_class(**given)
+
+
+def test_a_rule_that_asks_for_the_shape_sees_it():
+    """All its operations are elementwise, so one graph of no known shape did for all, without the branch for matrices."""
+
+    def update(w, g, s, h):
+        return (w - tf.sign(g) if w.shape.rank == 2 else w - g / (w.shape[0] if w.shape.rank else 1)), {}
+
+    made = pyadam.new_optimizer_class("ByRank", update)
+    k, b = keras.Variable(np.zeros((3, 2), "float32")), keras.Variable(np.zeros(2, "float32"))
+    made().apply([tf.fill((3, 2), 4.0), tf.fill((2,), 4.0)], [k, b])
+    assert k.numpy()[0].tolist() == [-1.0, -1.0]
+    assert b.numpy().tolist() == [-2.0, -2.0]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"apply": 1.0}, "the argument apply is one that all optimizers have"),
+        ({"variables": 1.0}, "the argument variables is one that all optimizers have"),
+        ({"class": 1.0}, "an argument's name must be an identifier, got 'class'"),
+        ({"slots": 3}, "slots must be different names, or first values by name, got 3"),
+        ({"slots": ["m", "m"]}, "slots must be different names"),
+    ],
+)
+def test_names_that_would_break_later(given, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        pyadam.new_optimizer_class("Broken", lambda w, g, s, h: (w, {}), **given)
+
+
+def test_a_slot_that_starts_as_the_weight_is_that_of_the_first_update():
+    """Weights that are loaded after the build were pulled back to what they had been."""
+    made = pyadam.new_optimizer_class(
+        "Anchored", lambda w, g, s, h: (s.anchor - g, {"anchor": s.anchor}), {"anchor": None}
+    )
+    v, optimizer = keras.Variable([0.0]), made()
+    optimizer.build([v])
+    v.assign([5.0])
+    optimizer.apply([tf.ones(1)], [v])
+    assert v.numpy().tolist() == [4.0]

@@ -128,3 +128,19 @@ test_that("on replicas a rule is traced before, or refused", {
   expect_match(printed, "Mean: update is an R function, which can't be called while several")
   expect_match(printed, "weights 0.7 0.7 1.7 1.7")
 })
+
+test_that("sums and means of tensors are tensors", {
+  need_pyadam()
+  # mean() of R made NA, and all weights NaN
+  rule <- function(w, g, s, h) list(w - h$learning_rate * (mean(g) + sum(g) + max(g) - min(g)))
+  optimizer <- new_optimizer_class("Sums", rule)(0.1)
+  keras <- reticulate::import("keras")
+  tf <- reticulate::import("tensorflow")
+  weight <- keras$Variable(c(1, 2), dtype = "float32")
+  optimizer$apply(list(tf$constant(c(1, 3), dtype = "float32")), list(weight))
+  expect_equal(as.vector(weight$numpy()), c(1, 2) - 0.1 * (2 + 4 + 3 - 1), tolerance = 1e-6)
+  expect_error(
+    new_optimizer_class("Ranges", function(w, g, s, h) list(w - range(g))),
+    "range\\(\\) can't be used on tensors"
+  )
+})
