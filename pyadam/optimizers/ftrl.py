@@ -53,6 +53,8 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
 
     Source: McMahan et al. (2013), algorithm 1, generalized to shrinkage-type L2 and any power.
     """
+    moves = c.moves > 0.0
+    g = tf.where(moves, g, tf.zeros_like(g))
     n, power = s.accumulator + c.rounded(g * g), -h.learning_rate_power
     # computing n'^-p - n^-p directly would cancel for small g
     is_root = not tf.is_tensor(power) and power == 0.5
@@ -66,12 +68,12 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
         growth = tf.math.log1p(g * g / tf.where(seen, s.accumulator, tf.ones_like(n)))
         grown = tf.where(seen, -root * tf.math.expm1(-power * growth), root - 0.0**power)
     shrunk = g + c.rounded(2.0 * h.l2_shrinkage_regularization_strength * w)
+    shrunk = tf.where(moves, shrunk, tf.zeros_like(g))
     z = s.linear + (shrunk - c.rounded(c.steepness * grown * w))
     quadratic = c.rounded(c.steepness * (root + h.beta)) + 2.0 * h.l2_regularization_strength
     l1 = scalar(h.l1_regularization_strength, z.dtype)
-    new, moves = (tf.clip_by_value(z, -l1, l1) - z) / quadratic, c.moves > 0.0
-    kept = {"accumulator": tf.where(moves, n, s.accumulator), "linear": tf.where(moves, z, s.linear)}
-    return tf.where(moves, new, w), kept
+    new = (tf.clip_by_value(z, -l1, l1) - z) / quadratic
+    return tf.where(moves, new, w), {"accumulator": n, "linear": z}
 
 
 def slots(h: Any, shape: Sequence[int], path: str) -> tuple[tuple[Slot, ...], ...]:

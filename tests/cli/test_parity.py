@@ -85,7 +85,7 @@ def test_another_result_in_r_is_a_failure(monkeypatch, capsys):
     class OtherR:
         """A fake R that returns the weights of the first step and no state."""
 
-        def __init__(self, cases, inputs, folder):
+        def __init__(self, cases, inputs, folder, own=None):
             self.inputs = inputs
 
         def __enter__(self):
