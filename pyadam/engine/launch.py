@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from pyadam.engine.compiler import Program
-from pyadam.engine.gradients import gradient_dtype
+from pyadam.engine.gradients import as_real, gradient_dtype
 from pyadam.engine.lanes import Lane
 from pyadam.engine.rows import Rows, no_rows, padded
 from pyadam.engine.target import Target
@@ -167,6 +167,7 @@ class Launcher:
 
     def _whole_update(self, gradients: list[Any], picked: list[Rows | None], t: Any, inputs: dict[str, Any]) -> Any:
         """An update; returns its number, once it can't fail any more."""
+        self._start_copies(t)
         masks = [lane.mask(inputs.get("in_whole")) for lane in self._lanes]
         passed = [lane.read(lane.passed, rows) for lane, rows in zip(self._lanes, picked, strict=True)]
         gradients, passed, t = _together((gradients, passed, t))
@@ -178,6 +179,20 @@ class Launcher:
                 lane.clear_accumulator()
         self._constrain(inputs)
         return t
+
+    def _start_copies(self, t: Any) -> None:
+        """Gives slots that hold a weight its value at the first update: in the program each step would write them anew."""
+        moved = {i for lane in self._lanes if lane.takes_part for i in lane.indices}
+        pairs = [
+            (x.slots[name], x.weight, x.dtype) for i in sorted(moved) for x in (self.targets[i],) for name in x.copies
+        ]
+
+        def start() -> None:
+            for slot, weight, dtype in pairs:
+                slot.assign(as_real(tf.convert_to_tensor(weight), dtype))
+
+        if pairs:
+            tf.cond(tf.equal(t, 1), start, lambda: None)
 
     def _constrain(self, inputs: dict[str, Any]) -> None:
         for i in sorted({i for lane in self._lanes if lane.takes_part for i in lane.indices}):

@@ -20,7 +20,7 @@ from pyadam.engine.compiler import inside_xla
 from pyadam.engine.gradients import clipping
 from pyadam.engine.lanes import Lane, State
 from pyadam.optimizers import Rule, Spec
-from pyadam.optimizers.numerics import quotient, root, rounded, scalar, settled, total
+from pyadam.optimizers.numerics import quotient, root, rounded, scalar, sequenced, settled, total
 
 __all__ = ["Update", "can_separate", "hyper_of_group", "of_group"]
 
@@ -111,7 +111,7 @@ class Update:
                 if lane.replaced
                 else self._moved(lane, mask, g, clip, state, nows[lane.targets[0].group])
             )
-            sums |= {name: sums[name] + total(new.pop(name), t) for name in self._rule.sums if name in new}
+            sums |= {name: sums[name] + new.pop(name) for name in self._rule.sums if name in new}
             lane.write({name: value for name, value in new.items() if name not in given})
             returned.append({name: value for name, value in new.items() if name in given})
         self._advance(sums if self._is_part else {name: settled(value) for name, value in sums.items()})
@@ -177,7 +177,11 @@ class Update:
         copies = [partial(rounded, t=now.t + k) for k in range(len(old))] if separate else [None]
         computed = [self._computed(lane, mask, g, clip, old, now, copy) for copy in copies]
         new = {name: computed[k % len(computed)][name] for k, name in enumerate(computed[0])}
-        return lane.stored(new, now.t, self._ordered(lane) and "weight" in new)
+        sums = {name: total(new.pop(name), now.t) for name in self._rule.sums}
+        ordered = self._ordered(lane) and "weight" in new
+        for value in sums.values() if ordered else ():  # which read the old weight and slots
+            new["weight"] = rounded(new["weight"], sequenced(now.t, value))
+        return lane.stored(new, now.t, ordered) | sums
 
     def _ordered(self, lane: Lane) -> bool:
         """Whether loops read old state that other loops overwrite, and those have to wait. On a GPU there is one loop."""
@@ -226,9 +230,7 @@ class Update:
 
     def _ruled(self, lane: Lane, g: Any, old: State, now: _Now) -> State:
         """Decay and rule."""
-        c, w = now.scalars[lane.dtype], old["weight"]
-        copies = {name: tf.where(tf.equal(now.t, 1), w, old[name]) for name in lane.targets[0].copies}
-        slots = SimpleNamespace(**(old | copies))
+        c, w, slots = now.scalars[lane.dtype], old["weight"], SimpleNamespace(**old)
         decay = self._rule.decay(now.float64, slots) if lane.targets[0].decayed else None
         shrinks = None if decay is None else tf.cast(now.float64.learning_rate * decay, w.dtype)
         if self._rule.applies_decay:

@@ -96,7 +96,7 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
     total = c.rounded(c.kept * s.total) + c.rounded(c.gain_of_sum * g)
     step = c.step * m / (tf.sqrt(v) + c.growth * h.epsilon)
     new = w if s.decay is None else w - c.rounded(c.shrink * s.decay * w)
-    slots = {"momentum": m, "velocity": v, "total": total, "start": s.start}
+    slots = {"momentum": m, "velocity": v, "total": total}
     return new - step, slots | {"approach": c.gamma * g * (s.start - w), "extent": tf.abs(total)}
 
 
