@@ -36,7 +36,7 @@ def groups(shapes):
 
 
 def made(model, given):
-    """A function that takes a step, and the number of its programs."""
+    """A function that takes a step, and the optimizer that takes it."""
     variables = [keras.Variable(w, name=f"v{number}") for number, w in enumerate(model.weights())]
     gradients = [tf.constant(g) for g in model.gradients()]
     optimizer = pyadam.AdamW(1e-3, **given)

@@ -46,8 +46,7 @@ def main(args: argparse.Namespace) -> int:
     from pyadam.parity.run import one_thread, reporting, verdicts
 
     one_thread()
-    with_r, r_file = not args.no_r, None
-    every = table(args.all) + random_cases(args.cases, args.seed)
+    with_r, r_file, names = not args.no_r, None, None
     if args.own:
         from pyadam.parity.own import take_up
 
@@ -61,8 +60,8 @@ def main(args: argparse.Namespace) -> int:
         except (OSError, ValueError) as error:
             print(f"pyadam parity: {error}", file=sys.stderr)
             return 2
-        every = [case for case in table(args.all) if case.optimizer in names]
-    cases = select(every, args.only)
+    every = table(args.all) + random_cases(args.cases, args.seed)
+    cases = select([case for case in every if names is None or case.optimizer in names], args.only)
     if not cases:
         print(f"pyadam parity: no case has {' or '.join(map(repr, args.only))} in its name", file=sys.stderr)
         return 2

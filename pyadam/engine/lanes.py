@@ -295,7 +295,6 @@ def make_lanes(
     ways: Sequence[Collection[Way]],
     pack: bool,
     masked: bool = False,
-    resting: bool = False,
 ) -> list[Lane]:
     """The lanes of a step.
 
@@ -305,11 +304,10 @@ def make_lanes(
         ways: how each one's gradient of this call goes into the step; none if it has none, several where that may differ.
         pack: whether small variables may share a lane.
         masked: whether a mask says which variables move.
-        resting: whether variables that don't move are part of the step.
     """
     groups: dict[Any, list[int]] = {}
     for i, (target, takes_part) in enumerate(zip(targets, taking_part, strict=True)):
-        if takes_part or target.average is not None or (resting and not target.replaced):
+        if takes_part or target.always:
             kind = _kind(target) if pack and _lanes_for(ways[i]) == [Lane] else None
             groups.setdefault(i if kind is None else (*kind, takes_part), []).append(i)
     return [

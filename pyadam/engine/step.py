@@ -115,7 +115,7 @@ class Engine:
                 x.received = True
                 self._seen.setdefault(x, set()).add(way)
             takes_part = way is not None or (x.has_accumulated() and not self.is_frozen(x))
-            if takes_part or x.average is not None or (self.rule.sums and not x.replaced):
+            if takes_part or x.always:
                 given[x] = Given(g, way, takes_part)
         checks = numbers_are_checked() and not inside_xla()
         with unwatched():
@@ -128,7 +128,7 @@ class Engine:
 
     def is_frozen(self, target: Target) -> bool:
         """Whether a target is in a group whose variables stay as they are."""
-        return target.group is not None and bool(self.spec.groups[target.group].frozen)
+        return bool(self.spec.is_frozen(target.group))
 
     def _checked(self, target: Target, given: Given) -> Given:
         """What is given for a target, once its numbers are found to be finite."""
@@ -211,7 +211,7 @@ class Engine:
     def _make(self, targets: list[Target], ways: list[Any], taking_part: list[bool], masked: bool) -> Launcher:
         """The launcher for these targets, whose gradients become dense tensors or rows as ``ways`` says."""
         devices = [x.weight.device for x in targets]
-        lanes = make_lanes(targets, taking_part, ways, self.rule.elementwise, masked, bool(self.rule.sums))
+        lanes = make_lanes(targets, taking_part, ways, self.rule.elementwise, masked)
         for lane in lanes:
             # under a mask a weight is computed from updated slots even where the mask keeps the old ones
             lane.separate |= lane.masked and can_separate(self.rule, self.spec) and not lane.targets[0].bfloat16_slots

@@ -29,6 +29,7 @@ class Target:
         first: the number of its first element, counting the elements of all targets.
         group: the number of its group, whose values some hyperparameters have for it, or None.
         copies: the names of the slots that are the weight's value at the first update.
+        summed: whether the rule sums over it even if it does not move.
     """
 
     weight: Any
@@ -44,6 +45,12 @@ class Target:
     first: int = 0
     group: int | None = None
     copies: list[str] = field(default_factory=list)
+    summed: bool = False
+
+    @property
+    def always(self) -> bool:
+        """Whether a step includes it without a gradient, too."""
+        return self.average is not None or self.summed
 
     @property
     def dtype(self) -> Any:

@@ -215,7 +215,7 @@ class Update:
             weight = new["weight"]
         else:
             new = self._resting(old)
-        if "average" in old and self._is_frozen(lane):
+        if "average" in old and self._spec.is_frozen(lane.targets[0].group):
             new["average"] = tf.identity(weight)  # whatever was assigned to it
         elif "average" in old:
             new["average"] = old["average"] + c.rounded(c.ema_gain * (weight - old["average"]))
@@ -223,10 +223,6 @@ class Update:
             if every is not None:
                 new["weight"] = tf.where(tf.equal(now.t % every, 0), new["average"], weight)
         return new
-
-    def _is_frozen(self, lane: Lane) -> bool:
-        group = lane.targets[0].group
-        return group is not None and bool(self._spec.groups[group].frozen)
 
     def _ruled(self, lane: Lane, g: Any, old: State, now: _Now) -> State:
         """Decay and rule."""

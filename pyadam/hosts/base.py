@@ -278,10 +278,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         given = {self._var_key(v): g for g, v in zip(grads, variables, strict=True)}
         engine = self._engine.of_replica(local)
         targets = engine.targets
-        every = bool(self._rule.sums)
-        keys = [
-            key for key, x in targets.items() if key in given or every or x.average is not None or x.has_accumulated()
-        ]
+        keys = [key for key, x in targets.items() if key in given or x.always or x.has_accumulated()]
         hyper = self._current_hyper(call)  # may wait for other replicas, so without the lock
         with self._lock:
             engine.step([targets[key] for key in keys], [given.get(key) for key in keys], hyper)
@@ -305,10 +302,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
             hyper["other_squares"] = shards.other_squares(call, engine, own)
         with self._lock:  # never while a replica waits for another
             targets = engine.targets
-            every = bool(self._rule.sums)
-            pieces = [
-                p for p, x in targets.items() if p in own or every or x.average is not None or x.has_accumulated()
-            ]
+            pieces = [p for p, x in targets.items() if p in own or x.always or x.has_accumulated()]
             engine.step([targets[p] for p in pieces], [own.get(p) for p in pieces], hyper)
         shards.add_sums(call, engine)
         moved = given if self._spec.calls_per_update == 1 and not self._spec.use_ema else whole.targets

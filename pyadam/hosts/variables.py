@@ -208,13 +208,15 @@ class Variables(Contract):
         )
 
     def _target(self, variable: Any) -> Target:
+        replaced = self._overwrite_variable_with_gradient(variable)
         return Target(
             weight=self._native(variable),
             path=path(variable),
             decayed=not self._exclusions.match(self._var_key(variable), path(variable)),
-            replaced=self._overwrite_variable_with_gradient(variable),
+            replaced=replaced,
             constraint=getattr(variable, "constraint", None),
             group=self._group_of(variable),
+            summed=bool(self._rule.sums) and not replaced,
         )
 
     def _members(self, spec: Spec) -> Membership:

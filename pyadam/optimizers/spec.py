@@ -166,6 +166,10 @@ class Spec:
         """The arguments for the variables of a group; None for those that are in none."""
         return self if index is None else self._of_groups[index]
 
+    def is_frozen(self, index: int | None) -> bool:
+        """Whether the variables of a group stay as they are; None for those that are in none."""
+        return index is not None and bool(self.groups[index].frozen)
+
     @property
     def each(self) -> tuple["Spec", ...]:
         """The arguments outside of groups, and those of each group."""

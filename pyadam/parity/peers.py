@@ -147,7 +147,7 @@ def asked(chosen: Sequence[Opinion]) -> Iterator[tuple[Opinion, float | str]]:
 
     A library runs in a process of its own, since torch and TensorFlow do not always share one.
     """
-    from pyadam.parity.compare import total_change
+    from pyadam.parity.compare import excess, total_change
     from pyadam.parity.run_python import run_pyadam
 
     with tempfile.TemporaryDirectory(prefix="pyadam-peers-") as folder:
@@ -169,16 +169,9 @@ def asked(chosen: Sequence[Opinion]) -> Iterator[tuple[Opinion, float | str]]:
                         continue
                     worst = 0.0
                     for j, history in enumerate(run_pyadam(opinion.case, draw(opinion.case)).weights):
-                        pairs = zip(found[f"w{j}"], history.values[1:], total_change(history)[1:], strict=True)
-                        worst = max(worst, *(_part(a, b, change) for a, b, change in pairs))
+                        theirs = [history.values[0], *found[f"w{j}"]]
+                        worst = max(worst, excess(history.values, theirs, total_change(history)))
                     yield opinion, worst
-
-
-def _part(a: np.ndarray, b: np.ndarray, change: np.ndarray) -> float:
-    """The largest difference as a part of the change; infinite where there is a NaN."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        part = np.where(a == b, 0.0, np.abs(a - b) / change)
-    return float(np.max(np.where(np.isnan(part), np.inf, part)))
 
 
 def judged(opinion: Opinion, found: float | str) -> str:

@@ -5,6 +5,7 @@ import pytest
 from helpers import run_python
 
 from pyadam.parity import peers
+from pyadam.parity.compare import excess
 
 HERE = not peers.missing()
 
@@ -38,9 +39,9 @@ def test_verdicts(differs, found, words):
 
 def test_no_number_is_no_agreement():
     one = np.ones(2)
-    assert peers._part(one, np.array([1.0, np.nan]), one) == np.inf
-    assert peers._part(one, one + 0.5, np.array([1.0, 0.0])) == np.inf
-    assert peers._part(one, one, np.zeros(2)) == 0.0
+    assert excess([one, one], [one, np.array([1.0, np.nan])], [one, one]) == np.inf
+    assert excess([one, one], [one, one + 0.5], [one, np.array([1.0, 0.0])]) == np.inf
+    assert excess([one, one], [one, one], [one, np.zeros(2)]) == 0.0
 
 
 def test_every_optimizer_is_asked_about_or_named():
