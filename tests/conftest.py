@@ -1,9 +1,11 @@
 """What all tests share: a quiet TensorFlow, a fixed number of threads, and R if it is installed."""
 
+import collections
 import hashlib
 import itertools
 import os
 import sys
+from collections.abc import Callable
 
 import pytest
 from hypothesis import settings
@@ -18,6 +20,7 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 
+COUNTED = "counted"
 LONGEST = ("upstream", "test_workers", "test_replicas", "test_resume", "test_convert", "test_fuzz")  # they start first
 
 
@@ -36,6 +39,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in quick[quick[0].get_closest_marker("sample").args[0] :] if quick else ():
             item.add_marker("long")
     items.sort(key=lambda item: not any(part in item.nodeid for part in LONGEST))
+
+
+@pytest.fixture
+def count(record_property: Callable[[str, object], None]) -> Callable[[str, str, int], None]:
+    """Adds to a row of a table: ``count(table, row, 1)``. The tables of all tests are printed at the end."""
+    return lambda table, row, number=1: record_property(COUNTED, (table, row, number))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what tests counted."""
+    tables: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
+        for name, (table, row, number) in getattr(report, "user_properties", ()):
+            if name == COUNTED and report.when == "call":
+                tables[table][row] += number
+    for table, rows in sorted(tables.items()):
+        terminalreporter.section(table)
+        for row, number in sorted(rows.items()):
+            terminalreporter.line(f"{number:7d}  {row}")
 
 
 @pytest.fixture(scope="session")

@@ -61,20 +61,19 @@ def measured(program, count):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("count", [10_000, 100_000])
-def test_steps(count):
+@pytest.mark.parametrize("steps", [10_000, 100_000])
+def test_steps(steps, count):
     """MB after so many steps."""
-    for way, (theirs, ours) in zip(("eager", "in a function"), measured(STEPS, count), strict=True):
-        print(f"{count} steps, {way}: Keras {theirs:.1f} MB, pyadam {ours:.1f} MB")
+    for way, (theirs, ours) in zip(("eager", "in a function"), measured(STEPS, steps), strict=True):
+        count("memory", f"MB after {steps} steps, {way}: Keras {theirs:.1f}, pyadam {ours:.1f}")
         assert ours < max(2, theirs + 2)
 
 
 @pytest.mark.long
-def test_calls_of_compile():
+def test_calls_of_compile(count):
     """MB for each call, with the `fit` after it: TensorFlow keeps some of what it traced, whoever's optimizer it is."""
     keras3, ours3, before, ours = measured(COMPILES, 50)
-    print(
-        f"50 calls of compile, MB each: Keras 3 {keras3:.2f}, pyadam {ours3:.2f}; tf_keras {before:.2f}, pyadam {ours:.2f}"
-    )
+    count("memory", f"MB for each of 50 calls of compile: Keras 3 {keras3:.2f}, pyadam {ours3:.2f}")
+    count("memory", f"MB for each of 50 calls of compile: tf_keras {before:.2f}, pyadam {ours:.2f}")
     assert ours3 < keras3 + 1
     assert ours < before + 1

@@ -12,10 +12,12 @@ CASES = {"arguments": (200, 100_000), "gradients": (40, 5_000), "files": (60, 10
 
 @pytest.mark.parametrize("many", [False, pytest.param(True, marks=pytest.mark.long)])
 @pytest.mark.parametrize("program", CASES)
-def test_hostile_input(program, many):
+def test_hostile_input(program, many, count):
     cases = CASES[program][many]
     command = [sys.executable, str(Path(__file__).with_name(f"{program}.py")), "--cases", str(cases), "--seed", "0"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
-    print(run.stdout)
     assert run.returncode == 0, run.stdout + run.stderr[-2000:]
-    assert json.loads(run.stdout.splitlines()[-1])["cases"] >= cases
+    endings = json.loads(run.stdout.splitlines()[-1])
+    assert endings.pop("cases") >= cases
+    for ending, number in endings.items():
+        count("how hostile input ends", f"{program}: {ending}", number)

@@ -24,7 +24,7 @@ UNPROTECTED = {"h5": ("zeros", "one bit")}
     ("host", "kind", "region"),
     [*QUICK, *(pytest.param(host, kind, 512, marks=pytest.mark.long) for host, kind in KINDS)],
 )
-def test_damage_in_any_region(host, kind, region, tmp_path):
+def test_damage_in_any_region(host, kind, region, tmp_path, count):
     run = subprocess.run(
         [sys.executable, str(PROGRAM), host, kind, str(region), str(tmp_path)],
         capture_output=True,
@@ -33,10 +33,11 @@ def test_damage_in_any_region(host, kind, region, tmp_path):
     )
     assert run.returncode == 0, run.stderr[-3000:]
     found = json.loads(run.stdout)
-    print(host, kind, found)
     for damage, endings in found.items():
         allowed = {"refused", "whole"} | ({"other"} if damage in UNPROTECTED.get(kind, ()) else set())
         assert set(endings) <= allowed, (damage, endings)
+        for ending, number in endings.items():
+            count("how damaged files load", f"{host}, {kind}, {damage}: {ending}", number)
     assert found["cut off"].keys() == {"refused"}
     assert found["another file"].keys() == {"refused"}
 

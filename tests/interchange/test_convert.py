@@ -57,17 +57,20 @@ def goes_on(make_optimizer, ours, source, target, tmp_path):
 @pytest.mark.parametrize("target", TARGETS, ids="-".join)
 @pytest.mark.parametrize("source", SOURCES, ids="-".join)
 @pytest.mark.parametrize("ours", [True, False], ids=["pyadam", "Keras"])
-def test_any_format_into_any_other(ours, source, target, tmp_path):
+def test_any_format_into_any_other(ours, source, target, tmp_path, count):
     if not ours and target == ("keras", "m.h5"):
         pytest.skip("from .h5 Keras 3 itself trains none of its optimizers on: refused, see below")
     goes_on(lambda k, classes: classes.Adam(0.05), ours, source, target, tmp_path)
+    whose = "pyadam's" if ours else "Keras'"
+    count("converted, and trained on to the same bits", f"{source[0]} -> {target[0]}, {whose} Adam, pairs of formats")
 
 
 @pytest.mark.sample(2)
 @pytest.mark.parametrize("pair", OTHERS, ids="-".join)
 @pytest.mark.parametrize("name", [name for name in EVERY if name != "Adam"])
-def test_any_optimizer(name, pair, tmp_path):
+def test_any_optimizer(name, pair, tmp_path, count):
     goes_on(lambda k, classes: getattr(classes, name)(0.05), True, pair[:2], pair[2:], tmp_path)
+    count("converted, and trained on to the same bits", f"{pair[0]} -> {pair[2]}, other optimizers")
 
 
 @pytest.mark.sample(2)

@@ -70,8 +70,14 @@ def test_what_cannot_be_resumed_is_refused(what, host):
     assert found(f"{host} refused")[f"{host} refused"][what].startswith(REFUSED[what])
 
 
-def training(host, folder, seconds=None):
-    """What came out of a training in a process of its own, or None: it is killed so many seconds after its first step."""
+def training(host, folder, kill=None):
+    """What came out of a training in a process of its own, or None: it was killed.
+
+    Args:
+        host: which Keras.
+        folder: where its snapshots are.
+        kill: after how many snapshots it is killed, and how many seconds later.
+    """
     process = subprocess.Popen(
         [sys.executable, str(PROGRAM), "train", host, str(folder)],
         stdout=subprocess.PIPE,
@@ -81,10 +87,12 @@ def training(host, folder, seconds=None):
     )
     try:
         assert process.stdout.readline() == "begin\n"
-        if seconds is not None:
-            start = set(folder.glob("epoch-*"))
-            while process.poll() is None and set(folder.glob("epoch-*")) == start:
+        if kill is not None:
+            snapshots, seconds = kill
+            seen = start = set(folder.glob("epoch-*"))
+            while process.poll() is None and len(seen - start) < snapshots:
                 time.sleep(0.001)
+                seen = seen | set(folder.glob("epoch-*"))
             time.sleep(seconds)
             process.kill()
         output = process.communicate(timeout=300)[0]
@@ -102,11 +110,15 @@ def unbroken(host, folder):
 @pytest.mark.parametrize(
     ("seed", "kills"), [(0, 2), *(pytest.param(seed, 5, marks=pytest.mark.long) for seed in range(1, 6))]
 )
-def test_a_training_that_is_killed_again_and_again_ends_as_an_unbroken_one(host, seed, kills, tmp_path_factory):
-    """At random moments, most of which are in the middle of writing: there is a snapshot after each batch."""
+def test_a_training_that_is_killed_again_and_again_ends_as_an_unbroken_one(host, seed, kills, tmp_path_factory, count):
+    """At random moments, some of which are in the middle of writing: there is a snapshot after each of 40 batches."""
     draw, folder = random.Random(seed), tmp_path_factory.mktemp("killed")
     for _ in range(kills):
-        training(host, folder, seconds=draw.uniform(0, 0.6))
+        assert training(host, folder, kill=(draw.randint(1, 5), draw.uniform(0, 0.05))) is None, (
+            "the kill came too late"
+        )
+        moment = "in the middle of writing" if list(folder.glob("unfinished-*")) else "between two snapshots"
+        count("killed, and resumed to the same bits", f"{host}: {moment}")
     assert training(host, folder) == unbroken(host, tmp_path_factory.getbasetemp() / f"whole-{host}")
     assert not list(folder.glob("unfinished-*"))
 
