@@ -147,8 +147,8 @@ def optimizer_adabelief(
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -207,8 +207,8 @@ def optimizer_adadelta(
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -275,8 +275,8 @@ def optimizer_adafactor(
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -334,8 +334,8 @@ def optimizer_adagrad(
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -399,8 +399,8 @@ def optimizer_adam(
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -465,8 +465,8 @@ def optimizer_adam_w(
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -528,8 +528,8 @@ def optimizer_adamax(
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -594,8 +594,8 @@ def optimizer_adan(
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -666,8 +666,8 @@ def optimizer_ftrl(
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -729,8 +729,8 @@ def optimizer_lamb(
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -804,8 +804,8 @@ def optimizer_lazy_adam(
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -865,8 +865,8 @@ def optimizer_lion(
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -941,8 +941,8 @@ def optimizer_muon(
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -1022,8 +1022,8 @@ def optimizer_nadam(
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -1100,8 +1100,8 @@ def optimizer_prodigy(
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -1167,8 +1167,8 @@ def optimizer_radam(
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -1233,8 +1233,8 @@ def optimizer_rmsprop(
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: 100.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: 100.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -1293,8 +1293,8 @@ def optimizer_sgd(
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -1363,8 +1363,8 @@ def optimizer_schedule_free_adam_w(
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,

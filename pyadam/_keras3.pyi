@@ -52,7 +52,7 @@ class _Optimizer(Optimizer):
     ema_momentum: Attribute[Value, DynamicNumber]
     """Decay rate of the average: average = momentum * average + (1 - momentum) * weight."""
     ema_overwrite_frequency: Attribute[int | None, Count | None]
-    """Number of updates after which the weights are overwritten by their averages; if None, only at the end of fit."""
+    """Number of updates after which the weights are overwritten by their averages; by default, only at the end of fit."""
     loss_scale_factor: Attribute[float | None, Number | None]
     """Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow."""
     gradient_accumulation_steps: Attribute[int | None, Count | None]
@@ -89,8 +89,8 @@ class AdaBelief(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -159,8 +159,8 @@ class Adadelta(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -231,8 +231,8 @@ class Adafactor(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -306,8 +306,8 @@ class Adagrad(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -376,8 +376,8 @@ class Adam(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -453,8 +453,8 @@ class AdamW(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -528,8 +528,8 @@ class Adamax(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -602,8 +602,8 @@ class Adan(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -683,8 +683,8 @@ class Ftrl(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -764,8 +764,8 @@ class Lamb(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -847,8 +847,8 @@ class LazyAdam(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -921,8 +921,8 @@ class Lion(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -992,8 +992,8 @@ class Muon(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -1115,8 +1115,8 @@ class Nadam(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -1197,8 +1197,8 @@ class Prodigy(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -1287,8 +1287,8 @@ class RAdam(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -1364,8 +1364,8 @@ class RMSprop(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -1436,8 +1436,8 @@ class SGD(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -1510,8 +1510,8 @@ class ScheduleFreeAdamW(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,

@@ -48,7 +48,7 @@ class _Optimizer(Optimizer):
     ema_momentum: Attribute[Value, DynamicNumber]
     """Decay rate of the average: average = momentum * average + (1 - momentum) * weight."""
     ema_overwrite_frequency: Attribute[int | None, Count | None]
-    """Number of updates after which the weights are overwritten by their averages; if None, only at the end of fit."""
+    """Number of updates after which the weights are overwritten by their averages; by default, only at the end of fit."""
     loss_scale_factor: Attribute[float | None, Number | None]
     """Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow."""
     gradient_accumulation_steps: Attribute[int | None, Count | None]
@@ -85,8 +85,8 @@ class AdaBelief(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -155,8 +155,8 @@ class Adadelta(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -227,8 +227,8 @@ class Adafactor(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -302,8 +302,8 @@ class Adagrad(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -372,8 +372,8 @@ class Adam(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -449,8 +449,8 @@ class AdamW(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -524,8 +524,8 @@ class Adamax(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -598,8 +598,8 @@ class Adan(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -679,8 +679,8 @@ class Ftrl(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -760,8 +760,8 @@ class Lamb(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -843,8 +843,8 @@ class LazyAdam(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -917,8 +917,8 @@ class Lion(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -988,8 +988,8 @@ class Muon(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -1111,8 +1111,8 @@ class Nadam(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -1193,8 +1193,8 @@ class Prodigy(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -1283,8 +1283,8 @@ class RAdam(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -1360,8 +1360,8 @@ class RMSprop(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -1432,8 +1432,8 @@ class SGD(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,
@@ -1506,8 +1506,8 @@ class ScheduleFreeAdamW(_Optimizer):
         use_ema: Whether to keep an exponential moving average of the weights. True or False. Default: False.
         ema_momentum: Decay rate of the average: average = momentum * average + (1 - momentum) * weight. A number in [0,
             1], a variable that holds one or a function without arguments. Default: 0.99.
-        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; if None,
-            only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
+        ema_overwrite_frequency: Number of updates after which the weights are overwritten by their averages; by
+            default, only at the end of fit. A whole number >= 1, or None (NULL in R). Default: None.
         loss_scale_factor: Factor that multiplies the loss and divides the gradients, to avoid 16-bit underflow. A
             number in (0, inf), or None (NULL in R). Default: None.
         gradient_accumulation_steps: Number of calls whose gradients are averaged into one update. A whole number >= 1,

@@ -23,7 +23,7 @@ from pyadam.engine.dynamic import Dynamic, belongs_to_r
 from pyadam.engine.gradients import as_real, clip, compute_dtype, gradient_dtype, has_plain_values, typed
 from pyadam.engine.lanes import make_arenas
 from pyadam.engine.part import Part
-from pyadam.engine.reduction import Given, reduced
+from pyadam.engine.reduction import LocalGradient, reduced
 from pyadam.engine.replicas import Replicas
 from pyadam.engine.shards import Sharded, Shards, state_bytes
 from pyadam.engine.step import Engine
@@ -35,7 +35,7 @@ __all__ = [
     "Call",
     "Dynamic",
     "Engine",
-    "Given",
+    "LocalGradient",
     "Part",
     "Program",
     "Replicas",

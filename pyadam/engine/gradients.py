@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from pyadam.engine.rows import merged
-from pyadam.optimizers.numerics import scalar, sum_of_squares
+from pyadam.optimizers.numerics import quotient, scalar, sum_of_squares
 from pyadam.optimizers.sparse import Way
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "has_plain_values",
     "prepare",
     "typed",
+    "unscaled",
 ]
 
 
@@ -178,6 +179,11 @@ def checked_rows(owner: str, path: str, weight: Any, indices: Any, way: Way = Wa
     low, high = tf.reduce_min(indices), tf.reduce_max(indices)
     with tf.control_dependencies([tf.debugging.Assert((low >= 0) & (high < rows), [words, low, "to", high])]):
         return tf.identity(indices)
+
+
+def unscaled(spec: Any, gradient: Any, number: Any) -> Any:
+    """The gradient divided by the ``loss_scale_factor`` of a spec, if it has one, in the step of this number."""
+    return gradient if spec.loss_scale_factor is None else quotient(gradient, spec.loss_scale_factor, number)
 
 
 def clipping(

@@ -38,7 +38,7 @@ class Lane:
 
     Attributes:
         indices: their places among the targets of the step.
-        targets: the targets; all alike in dtype, decay, group, and taking part or not.
+        targets: the targets; all alike in dtype, device, decay, group, arena, and taking part or not.
         takes_part: whether they have a gradient; without one only their averages advance.
         masked: whether a mask decides that instead, target by target.
         separate: whether each new value is computed in a loop of its own, from old values alone.

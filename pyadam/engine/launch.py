@@ -1,4 +1,4 @@
-"""How a step is launched: a function traced once that accumulates or updates, counts the call, and applies constraints."""
+"""How a step is launched: a traced function that accumulates or updates, counts the call, and applies constraints."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -33,7 +33,7 @@ class Given(NamedTuple):
 
 
 class Launcher:
-    """A step over some targets, traced once.
+    """A step over some targets, traced once for each combination of gradients' dtypes and numbers of rows.
 
     Without masks the same targets must have gradients at every call. With masks any gradient may be missing: zeros stand in for
     a dense one and an empty set of rows for a sparse one, and the mask keeps the values that must not move.
@@ -81,6 +81,7 @@ class Launcher:
         rows, sizes = self._rows_of(gradients, many)
         inputs = {"dense": self._dense_of(gradients, many), "rows": rows, "hyper": hyper}
         if self._masked:
+            # a sparse gradient of a masked variable moves its rows only: the variable takes part, but not as a whole
             inputs["taking_part"] = tf.constant([x.takes_part for x in given])
             inputs["in_whole"] = tf.constant([x.takes_part and x.way is not Way.ROWS for x in given])
         key = sizes, tuple(value.dtype for value in tf.nest.flatten(inputs))

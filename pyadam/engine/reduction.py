@@ -9,10 +9,10 @@ import tensorflow as tf
 from pyadam.engine.gradients import as_real, compute_dtype, from_real, gradient_dtype
 from pyadam.engine.wire import Call
 
-__all__ = ["Given", "flat", "reduced", "sparse_sums"]
+__all__ = ["LocalGradient", "flat", "reduced", "sparse_sums"]
 
 
-class Given(NamedTuple):
+class LocalGradient(NamedTuple):
     """A gradient of one replica.
 
     Attributes:
@@ -26,7 +26,7 @@ class Given(NamedTuple):
     replaced: bool = False
 
 
-def reduced(call: Call, given: Sequence[Given]) -> list[Any]:
+def reduced(call: Call, given: Sequence[LocalGradient]) -> list[Any]:
     """The sum of each gradient over all replicas: dense ones as tensors, sparse ones with the rows of all replicas in order."""
     found = [x.gradient for x in given]
     sparse = [i for i, x in enumerate(given) if isinstance(x.gradient, tf.IndexedSlices)]
@@ -40,7 +40,7 @@ def reduced(call: Call, given: Sequence[Given]) -> list[Any]:
     return found
 
 
-def _dense(call: Call, given: Sequence[Given], replaced: bool) -> list[Any]:
+def _dense(call: Call, given: Sequence[LocalGradient], replaced: bool) -> list[Any]:
     """The sums, or the largest values, of dense gradients."""
     typed = [tf.cast(x.gradient, gradient_dtype(x.weight.dtype)) for x in given]
     real = [as_real(g, compute_dtype(g.dtype)) for g in typed]
@@ -70,7 +70,7 @@ def _in_shape_of(model: Any, vector: Any) -> Any:
     return tf.ensure_shape(tf.reshape(vector, tf.shape(model)), model.shape)
 
 
-def sparse_sums(call: Call, given: Sequence[Given]) -> list[Any]:
+def sparse_sums(call: Call, given: Sequence[LocalGradient]) -> list[Any]:
     """Sparse gradients with the rows of all replicas. How many each has is sent first."""
     if not given:
         return []
@@ -90,7 +90,7 @@ def sparse_sums(call: Call, given: Sequence[Given]) -> list[Any]:
     ]
 
 
-def _with_rows_of_the_weight(given: Given) -> Any:
+def _with_rows_of_the_weight(given: LocalGradient) -> Any:
     """A sparse gradient whose rows have a known shape, that of the weight's."""
     g = given.gradient
     values = tf.ensure_shape(g.values, [*g.indices.shape, *given.weight.shape[1:]])

@@ -16,10 +16,10 @@ import tensorflow as tf
 
 from pyadam.engine import wire
 from pyadam.engine.components import components, of_replica, plain_variable
-from pyadam.engine.gradients import as_real, checked_rows, compute_dtype, from_real, gradient_dtype
+from pyadam.engine.gradients import as_real, checked_rows, compute_dtype, from_real, gradient_dtype, unscaled
 from pyadam.engine.lanes import SMALL
 from pyadam.engine.part import Part
-from pyadam.engine.reduction import Given, flat, sparse_sums
+from pyadam.engine.reduction import LocalGradient, flat, sparse_sums
 from pyadam.engine.replicas import Replicas
 from pyadam.engine.step import Engine
 from pyadam.engine.target import Target
@@ -231,10 +231,10 @@ class Shards:
         except tf.errors.DeadlineExceededError as error:
             raise RuntimeError(
                 f"{self._replicas.owner}: its state is divided among the workers, so all of them have to read or save it at "
-                f"the same time; another worker did not within {wire.PATIENCE:.0f} seconds"
+                f"the same time; another worker failed to do so within {wire.PATIENCE:.0f} seconds"
             ) from error
-        every = call.gather(tf.pad(wide, [[0, most - own.shape[0]]]))
-        parts = [part for joined, row in zip(tf.unstack(every), shapes, strict=True) for part in _split(joined, row)]
+        gathered = call.gather(tf.pad(wide, [[0, most - own.shape[0]]]))
+        parts = [part for joined, row in zip(tf.unstack(gathered), shapes, strict=True) for part in _split(joined, row)]
         return [tf.cast(part, variable.dtype) for part in parts]  # pieces are in the order of their owners
 
     def engine(self, local: int, whole: Engine) -> Engine:
@@ -283,10 +283,10 @@ class Shards:
         replaced = [key for key in given if whole.targets[key].replaced]
         largest = {key: tf.reduce_max(call.gather(tf.convert_to_tensor(given[key])), axis=0) for key in replaced}
         sparse = [key for key, g in given.items() if isinstance(g, tf.IndexedSlices) and key not in replaced]
-        sums = sparse_sums(call, [Given(whole.targets[key].weight, given[key]) for key in sparse])
+        sums = sparse_sums(call, [LocalGradient(whole.targets[key].weight, given[key]) for key in sparse])
         found: dict[Piece, Any] = {}
         for key, g in zip(sparse, sums, strict=True):
-            x = whole.targets[key]  # once cut, a row that is none of the variable's would not be seen
+            x = whole.targets[key]  # once cut, an index out of range would go unnoticed
             g = tf.IndexedSlices(g.values, checked_rows(whole.owner, x.path, x.weight, g.indices), g.dense_shape)
             found |= {p: p.of(g) for p in mine if p.key == key}
         found |= {p: largest[p.key] for p in mine if p.key in largest}
@@ -319,7 +319,7 @@ class Shards:
                 if (piece in given or x.has_accumulated()) and not (x.replaced or engine.is_frozen(x)):
                     g = tf.zeros(x.weight.shape, x.dtype) if piece not in given else tf.convert_to_tensor(given[piece])
                     g = as_real(g, x.dtype)
-                    g = g if spec.loss_scale_factor is None else quotient(g, spec.loss_scale_factor, number)
+                    g = unscaled(spec, g, number)
                     g = g if every == 1 else quotient(x.accumulator + g, every, number)
                     total = total + sum_of_squares(tf.cast(g, tf.float64))
             return total
@@ -345,12 +345,12 @@ class Shards:
             real = compute_dtype(dtype)
             sizes = [sum(_elements(p, some[p.key]) for p in row) for row in rows]
             own = _end_to_end([as_real(p.of(some[p.key].read_value()), real) for p in rows[rank]], real)
-            every = call.gather(tf.pad(own, [[0, max(sizes) - sizes[rank]]]))
+            gathered = call.gather(tf.pad(own, [[0, max(sizes) - sizes[rank]]]))
             for replica, row in enumerate(rows):
                 if replica == rank:
                     continue
                 shapes = [tf.TensorShape([*p.shape_in(some[p.key].shape), *[2] * dtype.is_complex]) for p in row]
-                for piece, part in zip(row, _split(every[replica], shapes), strict=True):
+                for piece, part in zip(row, _split(gathered[replica], shapes), strict=True):
                     weight = some[piece.key]
                     (weight if piece.end is None else RowsOf(weight, piece)).assign(from_real(part, weight.dtype))
 

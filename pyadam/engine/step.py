@@ -161,10 +161,10 @@ class Engine:
         """
         devices = frozenset(x.weight.device for x in given)
         has_norm = self.spec.global_clipnorm is not None
-        every = not has_norm or any(g.takes_part and _widens_norm(x) for x, g in given.items())
+        wide = not has_norm or any(g.takes_part and _widens_norm(x) for x, g in given.items())
         members = [x for x in self.targets.values() if x.weight.device in devices]
-        ways = [self._seen.get(x, {Way.DENSE}).copy() if every or not _widens_norm(x) else set() for x in members]
-        key = devices, every, inside_xla()
+        ways = [self._seen.get(x, {Way.DENSE}).copy() if wide or not _widens_norm(x) else set() for x in members]
+        key = devices, wide, inside_xla()
         made = self._common.get(key)
         if made is None or (made.targets, made.ways) != (members, ways):  # a target, or a way of its gradient, is new
             made = self._common[key] = self._make(members, ways, list(map(bool, ways)), True)

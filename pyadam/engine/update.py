@@ -2,7 +2,8 @@
 
     merge duplicate rows -> unscale -> accumulate -> clip -> decay -> RULE -> average -> constraint
 
-Everything from ``unscale`` to ``average`` is one program over all variables and defined here. `gradients` merges rows before
+Everything from ``unscale`` to ``average`` is one program over all variables and defined here; with accumulation, the calls
+that only add their gradients have another, shorter one. `gradients` merges rows before
 it, and `launch` applies constraints after it.
 """
 
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from pyadam.engine.compiler import inside_xla
-from pyadam.engine.gradients import clipping
+from pyadam.engine.gradients import clipping, unscaled
 from pyadam.engine.lanes import Lane, State
 from pyadam.optimizers import Rule, Spec
 from pyadam.optimizers.numerics import quotient, root, rounded, scalar, sequenced, settled, total
@@ -123,21 +124,18 @@ class Update:
         """The gradient of an update: unscaled, the mean over the calls since the last one."""
         every = self._spec.calls_per_update
         if every == 1:
-            return gradient if lane.replaced else self._unscaled(gradient, t)
-        total = lane.read_accumulator() if gradient is None else self._accumulated(lane, gradient, t)
-        return tf.identity(total) if lane.replaced else quotient(total, every, t)
+            return gradient if lane.replaced else unscaled(self._spec, gradient, t)
+        summed = lane.read_accumulator() if gradient is None else self._accumulated(lane, gradient, t)
+        return tf.identity(summed) if lane.replaced else quotient(summed, every, t)
 
     def _accumulated(self, lane: Lane, gradient: Any, t: Any) -> Any:
         """The accumulator with this call's unscaled gradient in it."""
         if lane.replaced:
             return tf.maximum(lane.read_accumulator(), gradient)
-        return lane.read_accumulator() + self._unscaled(gradient, t)
-
-    def _unscaled(self, g: Any, t: Any) -> Any:
-        return g if self._spec.loss_scale_factor is None else quotient(g, self._spec.loss_scale_factor, t)
+        return lane.read_accumulator() + unscaled(self._spec, gradient, t)
 
     def _replaced(self, lane: Lane, mask: Any, gradient: Any, state: State, t: Any) -> State:
-        """Assigns a ``replaced`` variable: its "gradient" is its next value."""
+        """The new state of a ``replaced`` variable, whose "gradient" is its next value."""
         return _where(mask, lambda: {"weight": self._mean(lane, gradient, t)}, {"weight": state["weight"]})
 
     # --- clip ------------------------------------------------------------------------------------------------------------
@@ -154,7 +152,7 @@ class Update:
         return [_Clip(means[lane], limits[lane]) if lane in means else None for lane in self._lanes]
 
     def _clipping(self, lanes: list[Lane], gradients: Sequence[Any], other_squares: Any) -> list[Callable[[Any], Any]]:
-        """How lanes' gradients are clipped; a norm of its own is each variable's, not the lane's."""
+        """How lanes' gradients are clipped; ``clipnorm`` is a limit for each variable, not for the lane."""
         spec = self._spec
         if spec.clipnorm is None and (spec.global_clipnorm is None or all(x.dtype == tf.float32 for x in lanes)):
             return clipping(gradients, None, spec.clipvalue, spec.global_clipnorm, other_squares)
@@ -237,7 +235,7 @@ class Update:
         return new | {"weight": w}
 
     def _resting(self, old: State) -> State:
-        """What variables add to the sums of the rule that no update moves."""
+        """What variables that no update moves add to the sums of the rule."""
         slots = SimpleNamespace(**old)
         return {name: rest(slots) if rest else tf.zeros_like(old["weight"]) for name, rest in self._rule.sums.items()}
 

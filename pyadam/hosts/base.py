@@ -14,10 +14,8 @@ import tensorflow as tf
 from pyadam.engine import (
     Call,
     Engine,
-    Given,
+    LocalGradient,
     Replicas,
-    Shards,
-    Wire,
     clip,
     component,
     native,
@@ -52,9 +50,6 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
 
     _built_explicitly: bool
     _lock: Any  # of the thread that takes a step
-    _wire: Wire | None  # between replicas, if there are several
-    _number: int  # among the optimizers on the wire
-    _shards: Shards | None  # who keeps which state, if it is divided
     _known_missing: set[Any]
     _said: set[str]
 
@@ -100,9 +95,9 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         default = {p.name: p.default for p in class_signature(self.spec_type).parameters.values()}
         values = {name: plain(getattr(self._spec, name)) for name in arguments(self.spec_type)}
         values["learning_rate"] = self._rate_for_config()
-        shown = ", ".join(f"{name}={value!r}" for name, value in values.items() if value != default[name])
+        changed = ", ".join(f"{name}={value!r}" for name, value in values.items() if value != default[name])
         module = f"{home(self)}." if type(self).__module__.startswith("pyadam.") else ""  # else a class of the user
-        return f"{module}{type(self).__name__}({shown})"
+        return f"{module}{type(self).__name__}({changed})"
 
     def __format__(self, spec: str) -> str:
         return introduced(self) if in_refusal() else format(repr(self), spec)
@@ -127,7 +122,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         if self.built:
             raise ValueError(
                 f"{type(self).__name__}: exclude_from_weight_decay() must be called before the optimizer is built, "
-                "that is before the first step"
+                "that is, before build() or the first step"
             )
         for v in var_list or ():
             if not is_variable(v):
@@ -189,7 +184,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         )
         known, names = self._ledger.paths, [bare_path(v) for v in variables]
         in_layers = any("/" in name for name in names)  # variables outside of layers have the same default name
-        if in_layers and not _of_one_model(known, names) and self._same_variables(known, names):
+        if in_layers and not _of_one_model(known, names) and self._of_a_model_made_again(known, names):
             raise ValueError(words)
         self._say(words)
 
@@ -211,7 +206,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         Raises:
             TypeError: a gradient for a variable of integers or the like, or of complex numbers or an unknown shape where state
                 is kept for each variable. Without gradient they are left out.
-            ValueError: no gradient at all, another number of gradients than variables, a gradient of the wrong shape, a
+            ValueError: no gradient at all, a different number of gradients and variables, a gradient of the wrong shape, a
                 variable given twice or unknown, or no variables before ``build``.
         """
         grads, variables = matched(self, grads, trainable_variables)
@@ -241,7 +236,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         for g, v in zip(grads, variables, strict=True):
             weight, next_value = self._native(v), self._overwrite_variable_with_gradient(v)
             given.append(
-                Given(weight, None if g is None else typed(type(self).__name__, path(v), weight, g), next_value)
+                LocalGradient(weight, None if g is None else typed(type(self).__name__, path(v), weight, g), next_value)
             )
         return reduced(call, given)
 

@@ -90,6 +90,7 @@ class Saving(Deferring, Contract):
 
     def _kinds(self) -> tuple[set[str], set[str]]:
         """The kinds of state that each of the model's variables has, and those that some have."""
+        # a rule's slots may depend on the shape, and on whether the variable is an embedding: Muon has Adam's for some
         always = {"average"} if self._spec.use_ema else set()
         always |= {"gradient_accumulator"} if self._spec.calls_per_update > 1 else set()
         probes: Iterable[tuple[tuple[int, ...], str]] = [((), ""), ((2,), ""), ((2, 2), ""), ((2, 2), "embedding")]
@@ -112,7 +113,9 @@ class Saving(Deferring, Contract):
     # --- taking a state --------------------------------------------------------------------------------------------------
 
     def _fit(self, state: SavedState) -> dict[int, Any]:
-        """The variable for each entry of a state, by the entry's id. Entries without one get a variable that keeps them.
+        """The variable for each entry of a state, by the entry's id.
+
+        Entries without one get a variable that keeps them, and variables for which nothing was saved start afresh.
 
         Raises:
             ValueError: the state does not fit; nothing is changed then.
@@ -142,7 +145,7 @@ class Saving(Deferring, Contract):
     def _automatic_names(self) -> frozenset[str]:
         return automatic_names(self._host())
 
-    def _same_variables(self, known: Sequence[str], here: Sequence[str]) -> bool:
+    def _of_a_model_made_again(self, known: Sequence[str], here: Sequence[str]) -> bool:
         """Whether these paths are those of a model made a second time."""
         return bool(same_variables(known, here, (), self._automatic_names().__contains__))
 
@@ -171,8 +174,8 @@ class Saving(Deferring, Contract):
                     broken.append(entry.label or f"variable {number}")
         if broken:
             self._say(
-                f"{type(self).__name__}: the saved state has infinite numbers or NaN in {listed(broken)}, so training may not "
-                "go on from it; compile with a new optimizer to start fresh"
+                f"{type(self).__name__}: the saved state has infinite numbers or NaN in {listed(broken)}, so training may fail "
+                "to continue from it; compile with a new optimizer to start fresh"
             )
 
     def _completed(self, state: SavedState) -> SavedState:
@@ -241,9 +244,7 @@ class Saving(Deferring, Contract):
         """
         owner = type(self).__name__
         if not self.built:
-            raise ValueError(
-                f"{owner}: You are calling set_weights() before the optimizer is built: call build(variables) first"
-            )
+            raise ValueError(f"{owner}: set_weights() needs a built optimizer: call build(variables) first")
         if weights and files.is_dataset(weights[0]):  # Keras reads an ``.h5`` file
             names = {label: path(v) for label, v in self._labelled().items()}
             self._load(files.read_names(owner, weights, self._label_of_name, names))

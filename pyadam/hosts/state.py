@@ -175,7 +175,8 @@ def same_variables(
 ) -> dict[str, str]:
     """Pairs our paths with saved ones; returns the saved path of each of ours that has one.
 
-    Equal paths name the same variable, with two complications. Depending on how a model was built, its paths begin with its
+    Equal paths name the same variable, and so do the same places in two lists whose paths are alike one by one (`alike`). There
+    are two complications. Depending on how a model was built, its paths begin with its
     name, or with those of models within it, or they don't. And Keras numbers layers throughout a process: ``dense/kernel``
     becomes ``dense_2/kernel`` if other layers were made before. A number is trusted if the saved model has all of our layers
     or, where its layers are unknown, if one list of paths contains the other. Otherwise, if the lists agree except for such
@@ -374,10 +375,10 @@ def check_values(owner: str, state: SavedState, rate: bool) -> None:
     Args:
         owner: the optimizer's class, for messages.
         state: the saved state, with values.
-        rate: whether its second variable is a learning rate, if it does not say.
+        rate: whether its second variable is a learning rate, if the state has no labels.
 
     Raises:
-        ValueError: an iteration or a learning rate that can't be, or complex numbers.
+        ValueError: an iteration or a learning rate that is impossible, or complex numbers.
     """
     for number, entry in enumerate(state.entries):
         kind = entry.label.kind if entry.label else {0: "iteration", 1: "learning_rate"}.get(number, "")

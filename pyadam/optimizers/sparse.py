@@ -83,7 +83,7 @@ POLICY: tuple[Policy, ...] = (
     Policy(
         lambda s: s.separate_loops and s.few_rows,
         Way.ALL_ROWS,
-        "At most a quarter of the rows have a gradient, and each new value can have its own loop.",
+        f"At most {FEW:.0%} of the rows have a gradient, and each new value can have its own loop.",
     ),
     Policy(lambda s: True, Way.DENSE, "Otherwise."),
 )

@@ -116,7 +116,7 @@ class Spec:
     ema_overwrite_frequency: int | None = argument(
         None,
         optional(Count(at_least=1)),
-        "Number of updates after which the weights are overwritten by their averages; if None, only at the end of fit.",
+        "Number of updates after which the weights are overwritten by their averages; by default, only at the end of fit.",
     )
     loss_scale_factor: float | None = argument(
         None,

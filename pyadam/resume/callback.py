@@ -12,7 +12,7 @@ import tensorflow as tf
 from pyadam.engine import Replicas, check_agreement, components_of, mirrors, native
 from pyadam.optimizers.kinds import Choice, Count, Kind, Name, first_line, is_variable, listed
 from pyadam.resume import others, randomness
-from pyadam.resume.fitting import Fit, running_fit
+from pyadam.resume.fitting import RunningFit, running_fit
 from pyadam.resume.snapshots import Snapshot, Snapshots
 
 __all__ = ["Resume"]
@@ -130,7 +130,7 @@ class _Training:
         snapshots: the folder.
     """
 
-    def __init__(self, settings: Resume, model: Any, fit: Fit, snapshots: Snapshots) -> None:
+    def __init__(self, settings: Resume, model: Any, fit: RunningFit, snapshots: Snapshots) -> None:
         self._settings, self._model, self.fit, self._snapshots = settings, model, fit, snapshots
         self.found: Snapshot | None = None
         self._callbacks: list[Any] = fit.callbacks

@@ -14,17 +14,14 @@ import tensorflow as tf
 
 from pyadam.resume.randomness import global_seed
 
-__all__ = ["Fit", "running_fit"]
+__all__ = ["RunningFit", "running_fit"]
 
 DATA, FRESH = "data", "fresh"  # the names of checkpoints of iterators
-_IN_PYTHON = (
-    "GeneratorDataAdapter",
-    "KerasSequenceAdapter",
-    "PyDatasetAdapter",
-)  # what both Kerases read such data with
+# both Kerases' adapters for data that Python code makes
+_IN_PYTHON = ("GeneratorDataAdapter", "KerasSequenceAdapter", "PyDatasetAdapter")
 
 
-class Fit:
+class RunningFit:
     """A running ``fit``.
 
     Args:
@@ -213,7 +210,7 @@ class Fit:
         raise NotImplementedError
 
 
-class Keras3Fit(Fit):
+class Keras3Fit(RunningFit):
     """A ``fit`` of Keras 3: an iterator for each epoch or, with ``steps_per_epoch``, one that goes on until its end."""
 
     def __init__(self, container: Any, data: Any, model: Any) -> None:
@@ -278,7 +275,7 @@ class Keras3Fit(Fit):
                     _read(iterator, end - begin + 1)
 
 
-class TfKerasFit(Fit):
+class TfKerasFit(RunningFit):
     """A ``fit`` of tf_keras: an iterator for each epoch or, for arrays, one for all."""
 
     def __init__(self, container: Any, data: Any, model: Any) -> None:
@@ -297,7 +294,7 @@ class TfKerasFit(Fit):
             return epoch, batch
 
         self._model._maybe_load_initial_counters_from_ckpt = counters
-        self._data._inferred_steps = position["batches"]  # an end that nobody expects takes another call of the step
+        self._data._inferred_steps = position["batches"]  # an unknown length costs an extra call of the step
 
     def _size(self) -> int | None:
         size: int | None = self._adapter().get_size()
@@ -381,7 +378,7 @@ def _read(iterator: Any, count: int | None) -> None:
         count = None if count is None else count - 1
 
 
-def running_fit(model: Any) -> Fit:
+def running_fit(model: Any) -> RunningFit:
     """The ``fit`` of a model that has just called a callback.
 
     Raises:
@@ -394,7 +391,7 @@ def running_fit(model: Any) -> Fit:
         container = own if container is None and type(own).__name__ == "CallbackList" else container
         for name, kind in kinds.items():
             if own is not None and own is model and name in frame.f_locals:
-                found: Fit = kind(container, frame.f_locals[name], model)
+                found: RunningFit = kind(container, frame.f_locals[name], model)
                 return found
         frame = frame.f_back
     raise RuntimeError("Resume: this callback works in the fit() of a model of Keras 3 or tf_keras, and nowhere else")

@@ -26,7 +26,7 @@
 #' @param ema_momentum Decay rate of the average: average = momentum * average + (1 - momentum) *
 #'   weight. Takes a number in `[0, 1]`, a variable that holds one or a function without arguments.
 #' @param ema_overwrite_frequency Number of updates after which the weights are overwritten by
-#'   their averages; if None, only at the end of fit. Takes a whole number >= 1, or `NULL`.
+#'   their averages; by default, only at the end of fit. Takes a whole number >= 1, or `NULL`.
 #' @param jit_compile Whether to compile the step into one program with XLA. Takes `TRUE` or
 #'   `FALSE`.
 #' @param name Name of the optimizer, and prefix of its variable names. Takes a string.

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from pyadam import specs
-from pyadam.parity import peers
 from pyadam.parity.rscript import environment, quoted
 
 ROOT = Path(__file__).parents[2]
@@ -85,14 +84,9 @@ def test_r(page, number, tmp_path):
     run(["Rscript", "page.R"], tmp_path)
 
 
-def test_the_counts_and_the_table_of_the_family_are_those_of_today():
+def test_the_table_of_the_family_has_every_optimizer():
     listed = re.findall(r"^\| ([A-Z]\w+)[ ,|]", (ROOT / "docs" / "family.md").read_text(), re.MULTILINE)
     assert listed == list(specs.SPECS)
-    assert len(specs.SPECS) == 19
-    assert "\nNineteen of them" in (ROOT / "README.md").read_text()
-    asked = {opinion.optimizer for opinion in peers.OPINIONS}
-    numerics = " ".join((ROOT / "docs" / "numerics.md").read_text().split())
-    assert f"{len(asked)} of pyadam's optimizers, {len(peers.OPINIONS)} pairs" in numerics
 
 
 def test_every_snippet_is_found():
