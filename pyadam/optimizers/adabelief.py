@@ -1,4 +1,18 @@
-"""AdaBelief: Adam that divides by how far gradients are from their running mean."""
+r"""AdaBelief: Adam that divides by how far gradients are from their running mean.
+
+$$
+\begin{aligned}
+m &\leftarrow m + (1 - \beta_1)(g - m) \\
+s &\leftarrow s + (1 - \beta_2)\left((g - m)^2 - s\right) + \epsilon \\
+w &\leftarrow w - \eta \, \frac{m / (1 - \beta_1^t)}{\sqrt{s / (1 - \beta_2^t)} + \epsilon}
+\end{aligned}
+$$
+
+$s$ is the variance of gradients around their mean, where Adam's $v$ is the mean of their squares.
+
+Where gradients keep their size and sign, $s$ is small and the step long; where they alternate, it is Adam's.
+$\epsilon$ matters more than in Adam: where gradients don't change at all, $s$ consists of it alone.
+"""
 
 from dataclasses import dataclass
 from types import SimpleNamespace

@@ -1,4 +1,20 @@
-"""Adadelta: step sizes from running means of squared gradients and squared steps."""
+r"""Adadelta: step sizes from running means of squared gradients and squared steps.
+
+$$
+\begin{aligned}
+a &\leftarrow \rho a + (1 - \rho) g^2 \\
+d &= -\frac{\sqrt{b + \epsilon}}{\sqrt{a + \epsilon}} \, g \\
+b &\leftarrow \rho b + (1 - \rho) d^2 \\
+w &\leftarrow w + \eta d
+\end{aligned}
+$$
+
+The paper has no learning rate: $\eta = 1$.
+
+Steps have the unit of the weight, so that the paper needs no rate. The default of 0.001 is Keras' and makes very
+small steps: give `learning_rate=1.0` for the paper's. The first steps are $\sqrt{\epsilon / (1 - \rho)}$ long, 0.0014
+with the defaults, times the learning rate; they grow from there.
+"""
 
 from dataclasses import dataclass
 from types import SimpleNamespace

@@ -1,4 +1,24 @@
-"""Adafactor: a factored second moment for matrices."""
+r"""Adafactor: a factored second moment for matrices.
+
+$$
+\begin{aligned}
+\beta_t &= 1 - t^{\text{beta\_2\_decay}}, \qquad \rho_t = \min\left(\eta, \tfrac{1}{\sqrt{t}}\right),
+\qquad q = g^2 + \epsilon_1 \\
+r &\leftarrow \beta_t r + (1 - \beta_t) \operatorname{mean}_{\text{row}}(q), \qquad
+c \leftarrow \beta_t c + (1 - \beta_t) \operatorname{mean}_{\text{column}}(q), \qquad
+v = \frac{r \, c^{\top}}{\operatorname{mean}(r)} \\
+u &= \frac{g}{\sqrt{v}}, \qquad w \leftarrow w - \rho_t \max(\epsilon_2, \operatorname{rms}(w)) \,
+\frac{u}{\max(1, \operatorname{rms}(u) / \text{clip\_threshold})}
+\end{aligned}
+$$
+
+Vectors keep $v$ itself. With `relative_step=False` or a schedule, $\rho_t$ is the learning rate.
+
+Steps are relative to the size of each variable, and there is no momentum. In the paper a matrix of $n \times m$
+weights needs $n + m$ numbers of state; here, and in Keras, $v$ is stored in full beside them, because Keras' files
+have it, so it saves half of Adam's state and not more. The update needs means over the whole variable, so it takes
+several passes over memory.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,20 @@
-"""Adam, with AMSGrad as an option."""
+r"""Adam, with AMSGrad as an option.
+
+$$
+\begin{aligned}
+m &\leftarrow m + (1 - \beta_1)(g - m) \\
+v &\leftarrow v + (1 - \beta_2)(g^2 - v) \\
+w &\leftarrow w - \eta \, \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t} \, \frac{m}{\sqrt{v} + \epsilon}
+\end{aligned}
+$$
+
+With `amsgrad`, the root is that of $\hat{v} \leftarrow \max(\hat{v}, v)$, so that no element's step grows again when
+its gradients become small.
+
+A step is at most about as long as the learning rate, whatever the scale of the gradients, so one rate serves models
+of many kinds. Where embeddings are large and batches touch few of their rows, LazyAdam costs less; where memory is
+short, see Adafactor, Lion and `slot_dtype`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,18 @@
-"""Adamax: Adam with the infinity norm instead of the second moment."""
+r"""Adamax: Adam with the infinity norm instead of the second moment.
+
+$$
+\begin{aligned}
+m &\leftarrow m + (1 - \beta_1)(g - m) \\
+u &\leftarrow \max(\beta_2 u, |g|) \\
+w &\leftarrow w - \frac{\eta}{1 - \beta_1^t} \, \frac{m}{u + \epsilon}
+\end{aligned}
+$$
+
+$u$ is the largest recent gradient, which fades by $\beta_2$ at each step.
+
+One large gradient shortens an element's steps at once, where Adam averages it away; between such gradients $u$ only
+fades.
+"""
 
 from dataclasses import dataclass
 from types import SimpleNamespace

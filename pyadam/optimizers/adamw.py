@@ -1,4 +1,20 @@
-"""AdamW: Adam with decoupled weight decay on by default."""
+r"""AdamW: Adam with decoupled weight decay on by default.
+
+$$
+\begin{aligned}
+w &\leftarrow w - \eta \lambda w \\
+m &\leftarrow m + (1 - \beta_1)(g - m) \\
+v &\leftarrow v + (1 - \beta_2)(g^2 - v) \\
+w &\leftarrow w - \eta \, \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t} \, \frac{m}{\sqrt{v} + \epsilon}
+\end{aligned}
+$$
+
+$\lambda$ is `weight_decay`. The decay does not pass through $m$ and $v$, as an L2 penalty in the loss does, so all
+weights shrink at the same rate, also those with large gradients.
+
+It is Adam with another default: `Adam(weight_decay=0.004)` takes the same steps, to the bit. Biases and the scales of
+normalization layers are usually left out, by `exclude_from_weight_decay()` before the first step or by `groups`.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,4 +1,18 @@
-"""Adan: Adam with Nesterov momentum computed from differences of gradients."""
+r"""Adan: Adam with Nesterov momentum computed from differences of gradients.
+
+$$
+\begin{aligned}
+m &\leftarrow m + (1 - \beta_1)(g - m) \\
+d &\leftarrow d + (1 - \beta_2)(g - g' - d) \\
+v &\leftarrow v + (1 - \beta_3)\left((g + \beta_2 (g - g'))^2 - v\right) \\
+w &\leftarrow w - \eta \, \frac{m / (1 - \beta_1^t) + \beta_2 \, d / (1 - \beta_2^t)}{\sqrt{v / (1 - \beta_3^t)} + \epsilon}
+\end{aligned}
+$$
+
+$g'$ is the gradient of the step before; at the first step it is $g$.
+
+The differences of gradients stand for Nesterov's look-ahead, which no second evaluation of the loss is needed for.
+"""
 
 from dataclasses import dataclass
 from types import SimpleNamespace

@@ -1,4 +1,20 @@
-"""Ftrl: follow the regularized leader, per coordinate."""
+r"""Ftrl: follow the regularized leader, per coordinate.
+
+$$
+\begin{aligned}
+n' &= n + g^2 \\
+z &\leftarrow z + g + 2 \lambda_s w - \frac{n'^{-p} - n^{-p}}{\eta} \, w \\
+w &\leftarrow \frac{\operatorname{clip}(z, -\lambda_1, \lambda_1) - z}{n'^{-p} / \eta + 2 \lambda_2 + \beta / \eta}, \qquad
+n \leftarrow n'
+\end{aligned}
+$$
+
+$p$ is `learning_rate_power`, $\lambda_1$, $\lambda_2$ and $\lambda_s$ are the strengths of L1, L2 and shrinkage.
+
+It is for sparse linear models, such as the prediction of clicks from millions of features: a weight is exactly 0
+while $|z| \le \lambda_1$. It is computed anew from $z$ and $n$ at every step: where gradients are small, most of its
+initial value is gone after the first one, so it is no choice for deep networks.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

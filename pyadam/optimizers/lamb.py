@@ -1,4 +1,19 @@
-"""Lamb: Adam with steps scaled to each variable's norm."""
+r"""Lamb: Adam with steps scaled to each variable's norm.
+
+$$
+\begin{aligned}
+m &\leftarrow m + (1 - \beta_1)(g - m) \\
+v &\leftarrow v + (1 - \beta_2)(g^2 - v) \\
+r &= \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon} \\
+w &\leftarrow w - \eta \, \frac{\lVert w \rVert}{\lVert r \rVert} \, r
+\end{aligned}
+$$
+
+The norms are those of each variable; where one is 0, the ratio is 1.
+
+Each variable moves by the same share $\eta$ of its own norm. It was made for batches of thousands, where one learning
+rate for all layers makes some diverge. Variables that start at zero take Adam's steps first.
+"""
 
 from dataclasses import dataclass
 from types import SimpleNamespace

@@ -1,4 +1,18 @@
-"""LazyAdam: Adam that updates only the embedding rows that have a gradient."""
+r"""LazyAdam: Adam that updates only the embedding rows that have a gradient.
+
+$$
+\begin{aligned}
+m &\leftarrow m + (1 - \beta_1)(g - m) \\
+v &\leftarrow v + (1 - \beta_2)(g^2 - v) \\
+w &\leftarrow w - \eta \, \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t} \, \frac{m}{\sqrt{v} + \epsilon}
+\qquad \text{in the rows that have a gradient}
+\end{aligned}
+$$
+
+It is for large embeddings of which a batch touches little: the cost of a step grows with the rows that have a
+gradient, not with the table. Rows that are rarely looked up keep the momentum of their last gradient, so it is not
+Adam, and rates found for Adam may need another look. For dense gradients take Adam, whose steps are the same.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,4 +1,16 @@
-"""Lion: sign updates from an interpolation between momentum and gradient."""
+r"""Lion: sign updates from an interpolation between momentum and gradient.
+
+$$
+\begin{aligned}
+w &\leftarrow w - \eta \, \operatorname{sign}(\beta_1 m + (1 - \beta_1) g) \\
+m &\leftarrow \beta_2 m + (1 - \beta_2) g
+\end{aligned}
+$$
+
+Every element moves by exactly $\eta$, so the learning rate alone says how far a step goes: its authors take a third
+to a tenth of AdamW's rate, and as many times its weight decay. Without decay, or a rate that falls, weights keep
+moving to and fro.
+"""
 
 from dataclasses import dataclass
 from types import SimpleNamespace

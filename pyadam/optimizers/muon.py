@@ -1,4 +1,21 @@
-"""Muon: orthogonalized momentum for matrices, Adam for everything else."""
+r"""Muon: orthogonalized momentum for matrices, Adam for everything else.
+
+$$
+\begin{aligned}
+m &\leftarrow \mu m + g, \qquad x = g + \mu m \ \text{(Nesterov) or } m, \qquad
+x \leftarrow \frac{x}{\lVert x \rVert + 10^{-7}} \\
+x &\leftarrow a x + (b A + c A^2) \, x \ \text{ with } A = x x^{\top}, \qquad \text{ns\_steps times} \\
+w &\leftarrow w - \eta \, \text{rms\_rate} \, \sqrt{\max(\text{rows}, \text{columns})} \; x
+\end{aligned}
+$$
+
+The iteration drives all singular values of the momentum towards 1. Biases, embeddings, tensors of other ranks and
+what `exclude_layers` names are updated by Adam.
+
+It is for the matrices of hidden layers: dense kernels and the projections of attention. Exclude the output layer by
+`exclude_layers`, as its authors advise. Kernels of convolutions have rank 4 and are left to Adam. A step costs
+several matrix products, 15 with the defaults; a product of large matrices is far more work than Adam's update.
+"""
 
 import re
 from collections.abc import Sequence

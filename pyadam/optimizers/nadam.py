@@ -1,4 +1,20 @@
-"""Nadam: Adam with Nesterov momentum on Dozat's schedule."""
+r"""Nadam: Adam with Nesterov momentum on Dozat's schedule.
+
+$$
+\begin{aligned}
+\mu_t &= \beta_1 \left(1 - \tfrac{1}{2} \, 0.96^t\right), \qquad u_t = \mu_1 \cdots \mu_t \\
+m &\leftarrow m + (1 - \beta_1)(g - m) \\
+v &\leftarrow v + (1 - \beta_2)(g^2 - v) \\
+\hat{m} &= \frac{\mu_{t+1} \, m}{1 - u_{t+1}} + \frac{(1 - \mu_t) \, g}{1 - u_t} \\
+w &\leftarrow w - \eta \, \frac{\hat{m}}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
+\end{aligned}
+$$
+
+The momentum $\mu_t$ grows from about half of $\beta_1$ to all of it, at a pace that is fixed in the number of steps.
+
+Adam with momentum that looks ahead, as Nesterov's does. Because of the schedule inside, a training that is resumed
+needs its step count and the product of momenta; files and checkpoints have both.
+"""
 
 from dataclasses import dataclass
 from types import SimpleNamespace

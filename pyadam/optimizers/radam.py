@@ -1,4 +1,23 @@
-"""RAdam: Adam that waits with its second moment until its variance is bounded."""
+r"""RAdam: Adam that waits with its second moment until its variance is bounded.
+
+$$
+\begin{aligned}
+\rho &= \frac{2}{1 - \beta_2} - 1, \qquad \rho_t = \rho - \frac{2 t \beta_2^t}{1 - \beta_2^t}, \qquad
+r_t = \sqrt{\frac{(\rho_t - 4)(\rho_t - 2) \, \rho}{(\rho - 4)(\rho - 2) \, \rho_t}} \\
+m &\leftarrow m + (1 - \beta_1)(g - m) \\
+v &\leftarrow v + (1 - \beta_2)(g^2 - v) \\
+w &\leftarrow w - \eta \, r_t \, \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t} \, \frac{m}{\sqrt{v} + \epsilon}
+\qquad \text{if } \rho_t > \text{sma\_threshold} \\
+w &\leftarrow w - \eta \, \frac{m}{1 - \beta_1^t} \qquad \text{otherwise}
+\end{aligned}
+$$
+
+$\rho_t$ says how many gradients $v$ is a mean of. With the default $\beta_2$ the first five steps are taken without
+it.
+
+It replaces Adam's warm-up of the learning rate by a factor that follows from $\beta_2$. Later it is Adam: $r_t$ tends
+to 1. The first steps are as long as SGD's with momentum, so gradients that are large at the start need clipping.
+"""
 
 from dataclasses import dataclass
 from types import SimpleNamespace

@@ -1,4 +1,19 @@
-"""RMSprop: the gradient divided by the root of a running mean of its square."""
+r"""RMSprop: the gradient divided by the root of a running mean of its square.
+
+$$
+\begin{aligned}
+v &\leftarrow \rho v + (1 - \rho) g^2 \\
+d &= \eta \, \frac{g}{\sqrt{v + \epsilon}} \qquad \text{centered: } \eta \, \frac{g}{\sqrt{v - m^2 + \epsilon}}
+\text{ with } m \leftarrow \rho m + (1 - \rho) g \\
+w &\leftarrow w - d \qquad \text{with momentum } \mu: \ p \leftarrow \mu p + d, \quad w \leftarrow w - p
+\end{aligned}
+$$
+
+$\epsilon$ is under the root, as in Keras; torch and optax add it to the root.
+
+Adam without bias corrections and, by default, without momentum: the first steps are about three times as long as
+later ones.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

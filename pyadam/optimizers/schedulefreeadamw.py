@@ -1,4 +1,23 @@
-"""ScheduleFreeAdamW: AdamW without a schedule, whose averaged weights are those to evaluate."""
+r"""ScheduleFreeAdamW: AdamW without a schedule, whose averaged weights are those to evaluate.
+
+$$
+\begin{aligned}
+\gamma_t &= \eta \min\left(1, \frac{t}{\text{warmup\_steps}}\right), \qquad
+c_t = \frac{\gamma_t^2}{\gamma_1^2 + \cdots + \gamma_t^2} \\
+v &\leftarrow v + (1 - \beta_2)(g^2 - v) \\
+s &= \gamma_t \left(\frac{g}{\sqrt{v / (1 - \beta_2^t)} + \epsilon} + \lambda y\right) \\
+y &\leftarrow y + c_t (z - y) - (1 - \beta_1 + \beta_1 c_t) \, s, \qquad z \leftarrow z - s
+\end{aligned}
+$$
+
+$y$ are the weights in the model, $z$ is a slot, $\lambda$ is `weight_decay`. The weights to evaluate and to save are
+$x = (y - (1 - \beta_1) z) / \beta_1$, a weighted mean of all $z$.
+
+It replaces a schedule that needs to know the length of the training: whenever it stops, $x$ is averaged. Evaluate
+within `optimizer.averaged_weights()`; the metrics of `fit` are those of $y$. Give it a constant rate. Layers with
+running statistics, such as BatchNormalization, have seen activations at $y$; their statistics fit $x$ after some
+forward passes in training mode at $x$.
+"""
 
 from dataclasses import dataclass
 from types import SimpleNamespace

@@ -1,4 +1,19 @@
-"""SGD: gradient descent with optional momentum."""
+r"""SGD: gradient descent with optional momentum.
+
+$$
+\begin{aligned}
+w &\leftarrow w - \eta g \qquad \text{without momentum} \\
+m &\leftarrow \mu m - \eta g, \qquad w \leftarrow w + m \qquad \text{with momentum } \mu \\
+m &\leftarrow \mu m - \eta g, \qquad w \leftarrow w + \mu m - \eta g \qquad \text{with Nesterov's}
+\end{aligned}
+$$
+
+The learning rate is part of the momentum, as in Keras: after a change of the rate, earlier gradients keep theirs. In
+torch it is not.
+
+Steps are as long as the gradients, so the learning rate depends on the model and the loss. It is the only one that
+updates complex weights, if it has no momentum, averages or accumulation.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
