@@ -66,10 +66,10 @@ bench: ## time a step of pyadam and of its alternatives; ARGS="--models bert --c
 
 performance: ## all that the documentation shows of the bench, measured anew (hours)
 	@tools/setup.sh bench
-	pyadam bench --json benchmarks/results/models.json --plot docs/models.svg
-	pyadam bench --models resnet --columns all --json benchmarks/results/columns.json --plot docs/columns.svg
+	pyadam bench --json benchmarks/results/models.json
+	pyadam bench --models resnet --columns all --json benchmarks/results/columns.json
 	pyadam bench --fit --r --json benchmarks/results/fit.json
-	pyadam bench --growth --json benchmarks/results/growth.json --plot docs/growth.svg
+	pyadam bench --growth --json benchmarks/results/growth.json
 	python tools/performance.py
 
 docs: ## the documentation, into docs/_build

@@ -1,8 +1,13 @@
-"""How Sphinx builds the documentation: `make docs`."""
+"""How Sphinx builds the documentation: `make docs`. Nothing is fetched: formulas are MathML, which browsers typeset."""
 
 import os
+import shutil
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from docutils import nodes
+from latex2mathml.converter import convert
 
 from pyadam import __version__, specs
 
@@ -10,15 +15,48 @@ project = "pyadam"
 author = "the pyadam authors"
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"pyadam {__version__}"
+html_static_path = ["_static"]
+html_css_files = ["pyadam.css"]
+html_math_renderer = "mathml"
+copybutton_prompt_text = "$ "
+copybutton_exclude = ".linenos, .gp, .go"
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+
+
+def in_text(self, node):
+    self.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def displayed(self, node):
+    self.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>')
+    raise nodes.SkipNode
+
+
+def write_markdown(app, error):
+    """The source of each page beside its HTML, and a list of them for language models."""
+    if error or app.builder.name != "html":
+        return
+    lines = [
+        f"# {project}",
+        "",
+        "> Optimizers for Keras, from Python and from R: the same names, defaults and bits.",
+        "",
+    ]
+    for page in sorted(app.env.found_docs):
+        target = Path(app.outdir, f"{page}.md")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(app.env.doc2path(page), target)
+        lines.append(f"- [{app.env.titles[page].astext()}]({page}.md)")
+    Path(app.outdir, "llms.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def setup(app):
@@ -34,3 +72,5 @@ def setup(app):
 
     app.connect("autodoc-skip-member", skip)
     app.connect("autodoc-process-docstring", escape)
+    app.connect("build-finished", write_markdown)
+    app.add_html_math_renderer("mathml", (in_text, None), (displayed, None))

@@ -20,7 +20,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import in_python  # noqa: E402
+import in_docs  # noqa: E402
 import in_r  # noqa: E402
 import in_stubs  # noqa: E402
 from functions import OPTIMIZERS, SCHEDULES  # noqa: E402
@@ -52,11 +52,10 @@ def from_specs() -> dict[Path, str | None]:
         R_PACKAGE / "R" / "schedules.R": in_r.functions("hosts/schedules.py", SCHEDULES),
         DESCRIPTION: re.sub(r"(?m)^Version: .*$", f"Version: {pyadam.__version__}", read(DESCRIPTION) or ""),
         R_PACKAGE / "tests" / "testthat" / "signatures.txt": read(Path("tests/signatures.txt")),
-        Path("docs/reference/signatures.md"): in_python.signatures(),
-        Path("docs/reference/sparse.md"): in_python.sparse(),
         Path("pyadam/__init__.pyi"): in_stubs.package(),
         Path("pyadam/_keras3.pyi"): in_stubs.classes("keras3"),
         Path("pyadam/_tf_keras.pyi"): in_stubs.classes("tf_keras"),
+        **in_docs.pages(),
     }
 
 

@@ -1,13 +1,14 @@
 """The functions as R code with roxygen2's documentation."""
 
-import json
 import re
 import textwrap
 from collections.abc import Iterator
 from inspect import Parameter
-from typing import Any
 
 from functions import NOTE, Function, with_links
+from r_code import value
+
+from pyadam.specs import SPECS
 
 UNBROKEN = "\N{NO-BREAK SPACE}"  # lines don't break here
 
@@ -61,22 +62,6 @@ def formals(f: Function) -> Iterator[str]:
     yield from (text for p, text in every.items() if p.kind is Parameter.KEYWORD_ONLY)
 
 
-def value(value: Any) -> str:
-    """A default in R syntax."""
-    match value:
-        case None:
-            return "NULL"
-        case bool():
-            return str(value).upper()
-        case int():
-            return f"{value}L"
-        case float():
-            return repr(value).removesuffix(".0")
-        case str():
-            return json.dumps(value)
-    raise TypeError(f"no way to write {value!r} in R")
-
-
 def meaning(f: Function, name: str) -> str:
     """The meaning and accepted values of an argument, in R's terms."""
     takes = f.takes(name).replace("True or False", "`TRUE` or `FALSE`").replace("None (NULL in R)", "`NULL`")
@@ -104,12 +89,20 @@ def roxygen(text: str) -> str:
     return "".join(f"#' {line}\n" for line in lines).replace(UNBROKEN, " ") + ("" if tag else "#'\n")
 
 
+def home(f: Function) -> str:
+    """Where the documentation describes the arguments of a function."""
+    if f.family == "schedules":
+        return f"schedules.md#{f.title.lower()}"
+    return f"optimizers/{f.title.lower()}.md" if f.spec.__name__ in SPECS else f"wrappers.md#{f.title.lower()}"
+
+
 # --- the page of the R functions ----------------------------------------------------------------------------------------------
 
 
 def reference(pages: dict[str, str], listed: list[Function]) -> str:
     """Title and call of each man page, by its name, and a link to its arguments."""
     tables = {f.name: f.title for f in listed}
+    links = {f.name: home(f) for f in listed}
     head = 'The R functions and how they are called. `help(package = "pyadam")` has a page for each, with examples.'
     parts = [f"<!-- {NOTE.format('optimizers/, pyadam/hosts/schedules.py and r-package/R/')} -->", "# R API", head]
     for name, page in pages.items():
@@ -118,5 +111,5 @@ def reference(pages: dict[str, str], listed: list[Function]) -> str:
             title = re.findall(r"(?s)\n\\title\{(.*?)\}\n", page)[0].replace("\n", " ")
             parts += [f"## {name}", f"{title}.", f"```r\n{call}\n```"]
             if name in tables:
-                parts += [f"Arguments: [{tables[name]}](signatures.md#{tables[name].lower()})"]
+                parts += [f"Arguments: [{tables[name]}]({links[name]})"]
     return "\n\n".join(parts) + "\n"

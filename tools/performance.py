@@ -1,21 +1,25 @@
 """Writes what `pyadam bench` measured into the documentation: `make performance` runs it.
 
-    python tools/performance.py            # from benchmarks/results/*.json into docs/performance.md and README.md
-    python tools/performance.py --check    # fails if the numbers in these files differ
+    python tools/performance.py            # from benchmarks/results/*.json into docs/performance.md and README.md, and pictures
+    python tools/performance.py --check    # fails if these have other numbers, or pictures were drawn from other ones
 
 Measured parts are between the lines `<!-- bench: NAME -->` and `<!-- end -->`. Without results a part stays as it is.
 """
 
+import functools
 import re
 import sys
 from pathlib import Path
 
+from pyadam.bench import plots
 from pyadam.bench.results import load
 from pyadam.bench.table import details, overview, subject
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = [ROOT / "docs" / "performance.md", ROOT / "README.md"]
+DOCS = ROOT / "docs"
+PAGES = [DOCS / "performance.md", ROOT / "README.md"]
+GLANCED_AT = ("small", "resnet", "bert", "embedding")
 
 SHOWN = {  # value: the line above its table
     "ms": "Milliseconds a step:",
@@ -47,7 +51,7 @@ def dense(file):
 
 
 def models(file):
-    picture = "![Speed and ratio of each peer on each model](models.svg)"
+    picture = "![Time of a step of each peer on each model](models.svg)"
     shown = dense(file)
     peers = max((cell.results for cell in shown), key=len)
     turns = [len(cell.results[name].turns) for cell in shown for name in cell.results]
@@ -62,7 +66,7 @@ def rows(file):
 
 def columns(file):
     shown = cells(file)
-    picture = "![Speed and ratio of each peer with each optimizer](columns.svg)"
+    picture = "![Time of a step of each peer with each optimizer](columns.svg)"
     return [subject(shown[0]) + ".", picture, *tables(shown, ["ms", "ratio", "share of the floor"])]
 
 
@@ -76,8 +80,8 @@ def fit(file):
 
 
 def summary(file):
-    picture = "![Speed and ratio of each peer on each model](docs/models.svg)"
-    return [machine(file), *tables(dense(file), ["ratio"]), picture]
+    picture = "![Time of a step of some peers on four models](docs/glance.svg)"
+    return [machine(file), picture, *tables(dense(file), ["ratio"])]
 
 
 PARTS = {  # name: its sources, and the function that renders it
@@ -103,15 +107,37 @@ def written(text):
     )
 
 
+def pictures():
+    """The cells that each picture shows, and what draws it."""
+    at_a_glance = [cell for cell in dense("models.json") if cell.model in GLANCED_AT]
+    growing = load(RESULTS / "growth.json")[0]
+    return {
+        "models.svg": (dense("models.json"), plots.draw_bench),
+        "glance.svg": (at_a_glance, functools.partial(plots.draw_bench, peers=plots.SHORT)),
+        "columns.svg": (cells("columns.json"), plots.draw_bench),
+        "growth.svg": (
+            [cell for some in growing.values() for cell in some],
+            lambda _, file: plots.draw_growth(growing, file),
+        ),
+    }
+
+
 def stale():
-    """The pages whose numbers differ from the results."""
-    return [page.name for page in PAGES if written(page.read_text()) != page.read_text()]
+    """The pages whose numbers differ from the results, and the pictures of other results."""
+    pages = [page.name for page in PAGES if written(page.read_text()) != page.read_text()]
+    return pages + [name for name, (shown, _) in pictures().items() if plots.digest(shown) not in read(DOCS / name)]
+
+
+def read(file):
+    return file.read_text() if file.exists() else ""
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--check"]:
         if found := stale():
-            sys.exit(f"numbers differ from benchmarks/results: {', '.join(found)}; run python tools/performance.py")
+            sys.exit(f"other numbers than in benchmarks/results: {', '.join(found)}; run python tools/performance.py")
     else:
         for page in PAGES:
             page.write_text(written(page.read_text()))
+        for name, (shown, draw) in pictures().items():
+            draw(shown, DOCS / name)

@@ -1,5 +1,10 @@
-"""The plots: how fast each peer is, and how the cost of a step grows."""
+"""The plots: how fast each peer is, and how the cost of a step grows.
 
+They have no background and gray text, so that they can be read on white pages and on black ones, and lines and bars have their
+names beside them.
+"""
+
+import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,115 +13,136 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from pyadam.bench.columns import COLUMNS
 from pyadam.bench.growth import AXES
 from pyadam.bench.measure import Cell
 from pyadam.bench.models import find
 from pyadam.bench.peers import FLOOR, PEERS, REFERENCE
-from pyadam.bench.table import moved, spread
+from pyadam.bench.table import spread
 
-__all__ = ["draw_bench", "draw_growth"]
+__all__ = ["SHORT", "draw_bench", "draw_growth"]
 
+_GRAY, _OURS, _OTHERS = "#808080", "#d7301f", "#4c8fbf"
 _STYLE: dict[str, Any] = {
-    "figure.dpi": 150,
+    "axes.edgecolor": _GRAY,
     "axes.grid": True,
-    "grid.alpha": 0.3,
+    "axes.labelcolor": _GRAY,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": _GRAY,
+    "axes.titlesize": 9,
     "axes.axisbelow": True,
-    "font.size": 9,
+    "font.size": 8,
+    "grid.alpha": 0.25,
+    "savefig.transparent": True,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "pyadam",
+    "text.color": _GRAY,
+    "xtick.color": _GRAY,
+    "ytick.color": _GRAY,
 }
+_OF_OURS = (REFERENCE, "single-pass", "pyadam-jit")
+SHORT = (REFERENCE, "single-pass", "keras", "keras-jit", "torch-fused", "optax")  # the peers of a picture at a glance
 
 
-_LOOKS: dict[
-    str, dict[str, Any]
-] = {  # ours red, Keras blue, TensorFlow orange, torch green, optax purple, the floor black
-    REFERENCE: {"color": "#b2182b", "marker": "D"},
-    "single-pass": {"color": "#ef3b2c", "marker": "*"},
-    "pyadam-jit": {"color": "#fb9a99", "marker": "D"},
-    "keras": {"color": "#08306b", "marker": "o"},
-    "keras-jit": {"color": "#4292c6", "marker": "o"},
-    "tf_keras": {"color": "#4292c6", "marker": "v"},
-    "legacy": {"color": "#9ecae1", "marker": "v"},
-    "tf-fused": {"color": "#f28e2b", "marker": "X"},
-    "torch-fused": {"color": "#006d2c", "marker": "s"},
-    "torch-foreach": {"color": "#74c476", "marker": "s"},
-    "torch-sparse": {"color": "#41ab5d", "marker": "P"},
-    "optax": {"color": "#6a51a3", "marker": "^"},
-    FLOOR: {"color": "black", "marker": "|"},
-}
-
-
-def draw_bench(cells: Iterable[Cell], file: Path) -> None:
-    """Plots bytes per second, and time as a multiple of pyadam's, with their spread; a row per model and optimizer."""
-    rows = [cell for cell in cells if cell.results and moved(cell) is not None]
-    names = [name for name in PEERS if any(name in cell.results for cell in rows)]
+def draw_bench(cells: Iterable[Cell], file: Path, peers: Iterable[str] = PEERS, columns: int = 4) -> None:
+    """Bars of the time of a step as a multiple of pyadam's, to both sides of 1: a panel for each model or optimizer."""
+    shown = [cell for cell in cells if any(result.ratios for result in cell.results.values())]
+    names = [name for name in peers if any(name in cell.results for cell in shown)]
+    rows, across = -(-len(shown) // columns), min(columns, len(shown))
     with plt.rc_context(_STYLE):
-        figure, (rate, ratio) = plt.subplots(
-            1, 2, figsize=(11, 1.6 + 0.5 * len(rows)), sharey=True, layout="constrained"
+        size = (1.8 + 2.1 * across, 0.5 + rows * (0.55 + 0.17 * len(names)))
+        figure, grid = plt.subplots(
+            rows, across, figsize=size, sharey=True, sharex=True, squeeze=False, layout="constrained"
         )
-        for name in names:
-            found = [(y, cell, cell.results[name]) for y, cell in enumerate(rows) if name in cell.results]
-            size = {"ms": 16, "mew": 2.5} if name == FLOOR else {"ms": 6}
-            style = {"linestyle": "", "label": PEERS[name].title} | _LOOKS[name] | size
-            gigabytes = [[(moved(cell) or 0) / seconds / 1e9 for seconds in r.turns] for _, cell, r in found]
-            _dots(rate, [y for y, *_ in found], gigabytes, style)
-            with_ratio = [(y, r.ratios) for y, _, r in found if r.ratios]
-            _dots(ratio, [y for y, _ in with_ratio], [values for _, values in with_ratio], style)
-        rate.set_yticks(range(len(rows)), [_label(cell, rows) for cell in rows])
-        rate.invert_yaxis()
-        rate.set_xscale("log")
-        rate.set_xlabel("GB/s that a step has to move, over its time (more is better)")
-        ratio.set_xscale("log")
-        ratio.axvline(1, color=_LOOKS[REFERENCE]["color"], linewidth=1)
-        ratio.set_xlabel("time of a step, pyadam = 1 (to the right: slower than pyadam)")
-        handles, labels = rate.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
-        _save(figure, file)
+        for panel in grid.flat[len(shown) :]:
+            panel.set_axis_off()
+        for panel, cell in zip(grid.flat, shown, strict=False):
+            _bars(panel, cell, names)
+            panel.set_title(_label(cell, shown))
+        figure.supxlabel(
+            "time of a step as a multiple of pyadam's: left of 1 is faster, right slower", fontsize=8, color=_GRAY
+        )
+        _save(figure, file, shown)
 
 
-def _dots(axes: Any, places: list[int], values: list[list[float]], style: dict[str, Any]) -> None:
-    """Draws a mark at the median of each list of values, and a line over the interquartile range."""
-    if values:
-        middle = [sorted(each)[len(each) // 2] for each in values]
-        ends = [spread(each) for each in values]
-        errors = [[max(0.0, m - low) for m, (low, _) in zip(middle, ends, strict=True)]]
-        errors.append([max(0.0, high - m) for m, (_, high) in zip(middle, ends, strict=True)])
-        axes.errorbar(middle, places, xerr=errors, elinewidth=1, **style)
+def _bars(panel: Any, cell: Cell, names: list[str]) -> None:
+    """The median of each peer's ratios, and its interquartile range; what was not measured has no bar."""
+    for y, name in enumerate(names):
+        ratios = cell.results[name].ratios if name in cell.results else []
+        ratios = ratios or ([1.0] if name == REFERENCE else [])
+        if not ratios:
+            continue
+        middle, (low, high) = sorted(ratios)[len(ratios) // 2], spread(ratios)
+        color = _OURS if name in _OF_OURS else _GRAY if name == FLOOR else _OTHERS
+        panel.barh(y, middle - 1, left=1, color=color, alpha=0.9, height=0.7)
+        panel.plot([low, high], [y, y], color=_GRAY, linewidth=2)
+        side, at = ("right", min(middle, low)) if middle < 1 else ("left", max(middle, high))
+        offset = {"textcoords": "offset points", "xytext": (-4 if side == "right" else 4, 0)}
+        panel.annotate(f"{middle:.2f}", (at, y), ha=side, va="center", **offset)
+    panel.axvline(1, color=_OURS, linewidth=0.8)
+    panel.set_yticks(range(len(names)), [PEERS[name].title for name in names])
+    panel.set_ylim(len(names) - 0.4, -0.6)
+    panel.set_xscale("log")
+    panel.margins(x=0.3)
+    panel.xaxis.set_major_locator(LogLocator(subs=(1.0,)))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    panel.xaxis.set_minor_locator(NullLocator())
+    panel.grid(axis="y", visible=False)
 
 
-def _label(cell: Cell, rows: list[Cell]) -> str:
+def _label(cell: Cell, shown: list[Cell]) -> str:
+    """What tells a panel from the others."""
     model, column = find(cell.model).title, COLUMNS[cell.column].title
-    return (
-        model
-        if len({c.column for c in rows}) == 1
-        else column
-        if len({c.model for c in rows}) == 1
-        else f"{model}\n{column}"
-    )
+    if len({c.column for c in shown}) == 1:
+        return model
+    return column if len({c.model for c in shown}) == 1 else f"{model}\n{column}"
 
 
 def draw_growth(sections: Mapping[str, list[Cell]], file: Path) -> None:
-    """Plots milliseconds against parameters, tensors and threads."""
+    """Milliseconds against parameters, tensors and threads; each line is named at its end, ours in red."""
     with plt.rc_context(_STYLE):
         figure, panels = plt.subplots(
-            1, len(sections), figsize=(4 * len(sections), 3.8), squeeze=False, layout="constrained"
+            1, len(sections), figsize=(4.2 * len(sections), 4), squeeze=False, layout="constrained"
         )
         for panel, (title, cells) in zip(panels[0], sections.items(), strict=True):
+            ends = {}
             for name in PEERS:
                 points = [(AXES[title].place(c), 1e3 * c.results[name].seconds) for c in cells if name in c.results]
                 if points:
-                    mark = _LOOKS[name] | ({"marker": "_"} if name == FLOOR else {})
-                    panel.plot(*zip(*points, strict=True), **mark, ms=4, linewidth=1.2, label=PEERS[name].title)
+                    color = _OURS if name in _OF_OURS else _GRAY if name == FLOOR else _OTHERS
+                    panel.plot(*zip(*points, strict=True), "o-", color=color, ms=3, linewidth=1.2)
+                    ends[name] = (*points[-1], color)
             panel.set_xscale("log", base=2)
             panel.set_yscale("log")
             panel.set_xlabel(AXES[title].label)
+            _name_lines(panel, ends)
         panels[0][0].set_ylabel("ms a step, Adam")
-        handles, labels = panels[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-        _save(figure, file)
+        _save(figure, file, [cell for cells in sections.values() for cell in cells])
 
 
-def _save(figure: Any, file: Path) -> None:
+def _name_lines(panel: Any, ends: Mapping[str, tuple[float, float, str]]) -> None:
+    """Puts the names of lines right of their ends, one above the other where they are close."""
+    if not ends:
+        return
+    low, high = panel.get_ylim()
+    step = (high / low) ** 0.05
+    at = 0.0
+    for name, (x, y, color) in sorted(ends.items(), key=lambda item: item[1][1]):
+        at = max(y, at * step)
+        place = {"textcoords": "data", "xytext": (x * 1.5, at), "va": "center", "annotation_clip": False}
+        panel.annotate(PEERS[name].title, (x, y), color=color, fontsize=7, **place)
+
+
+def digest(cells: Iterable[Cell]) -> str:
+    """What a picture says it was drawn from."""
+    return hashlib.sha256(repr(list(cells)).encode()).hexdigest()[:16]
+
+
+def _save(figure: Any, file: Path, cells: Iterable[Cell]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file)
+    metadata = {"Date": None, "Description": f"drawn from {digest(cells)}"} if file.suffix == ".svg" else None
+    figure.savefig(file, metadata=metadata, bbox_inches="tight")
     plt.close(figure)

@@ -15,7 +15,7 @@ $\epsilon$ matters more than in Adam: where gradients don't change at all, $s$ c
 """
 
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from pyadam.optimizers.rule import Rule, Scalars, Slots, Tensor, same_slots
@@ -36,6 +36,7 @@ class AdaBelief(Spec):
         "Zhuang et al. (2020), AdaBelief Optimizer: Adapting Stepsizes by the Belief in Observed Gradients, "
         "https://arxiv.org/abs/2010.07468, algorithm 2."
     )
+    example = MappingProxyType({"learning_rate": 0.001})
     in_keras = False
 
     learning_rate: Any = learning_rate_field(0.001)

@@ -17,7 +17,7 @@ with the defaults, times the learning rate; they grow from there.
 """
 
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from pyadam.optimizers.rule import Rule, Slots, Tensor, same_slots
@@ -37,6 +37,7 @@ class Adadelta(Spec):
     reference = (
         "Zeiler (2012), ADADELTA: An Adaptive Learning Rate Method, https://arxiv.org/abs/1212.5701, algorithm 1."
     )
+    example = MappingProxyType({"learning_rate": 1.0})
 
     learning_rate: Any = learning_rate_field(0.001)
     rho: float = rho_field(0.95)

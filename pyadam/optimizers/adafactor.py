@@ -22,7 +22,7 @@ several passes over memory.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from pyadam.optimizers.kinds import DynamicNumber, Flag
@@ -45,6 +45,7 @@ class Adafactor(Spec):
         "Shazeer and Stern (2018), Adafactor: Adaptive Learning Rates with Sublinear Memory Cost, "
         "https://arxiv.org/abs/1804.04235, algorithms 4 and 5."
     )
+    example = MappingProxyType({"learning_rate": 0.01, "relative_step": False})
 
     learning_rate: Any = learning_rate_field(0.001)
     beta_2_decay: float = argument(-0.8, NON_POSITIVE, "Exponent in the decay rate beta_t = 1 - t^beta_2_decay.")

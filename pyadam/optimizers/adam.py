@@ -18,7 +18,7 @@ short, see Adafactor, Lion and `slot_dtype`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from pyadam.optimizers.rule import Rule, Scalars, Slot, Slots, Tensor
@@ -48,6 +48,7 @@ class Adam(Spec):
         KINGMA_BA + "section 2, the efficient form before 2.1. AMSGrad: Reddi, Kale and Kumar (2018), "
         "https://arxiv.org/abs/1904.09237, algorithm 2."
     )
+    example = MappingProxyType({"learning_rate": 0.001})
 
     learning_rate: Any = learning_rate_field(0.001)
     beta_1: Any = beta_1_field()

@@ -17,6 +17,7 @@ normalization layers are usually left out, by `exclude_from_weight_decay()` befo
 """
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from pyadam.optimizers import adam
@@ -36,6 +37,7 @@ class AdamW(Spec):
         "Loshchilov and Hutter (2019), Decoupled Weight Decay Regularization, https://arxiv.org/abs/1711.05101, "
         "algorithm 2, line 12."
     )
+    example = MappingProxyType({"learning_rate": 0.001, "weight_decay": 0.01})
 
     learning_rate: Any = learning_rate_field(0.001)
     weight_decay: float = weight_decay_field(0.004, NON_NEGATIVE)

@@ -15,7 +15,7 @@ The differences of gradients stand for Nesterov's look-ahead, which no second ev
 """
 
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from pyadam.optimizers.rule import Rule, Scalars, Slots, Tensor, same_slots
@@ -37,6 +37,7 @@ class Adan(Spec):
         "https://arxiv.org/abs/2208.06677, algorithm 1. Decay rates are one minus the paper's, and means are corrected for "
         "their start at zero, as in its authors' program; decay as in AdamW (there: no_prox=True)."
     )
+    example = MappingProxyType({"learning_rate": 0.001})
     in_keras = False
 
     learning_rate: Any = learning_rate_field(0.001)

@@ -18,7 +18,7 @@ initial value is gone after the first one, so it is no choice for deep networks.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from pyadam.optimizers.kinds import SMALLEST
@@ -41,6 +41,7 @@ class Ftrl(Spec):
         "McMahan et al. (2013), Ad Click Prediction: a View from the Trenches, "
         "https://research.google.com/pubs/archive/41159.pdf, algorithm 1."
     )
+    example = MappingProxyType({"learning_rate": 0.1, "l1_regularization_strength": 0.01})
 
     learning_rate: Any = learning_rate_field(0.001)
     learning_rate_power: float = argument(

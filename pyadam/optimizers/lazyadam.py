@@ -15,6 +15,7 @@ Adam, and rates found for Adam may need another look. For dense gradients take A
 """
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from pyadam.optimizers import adam
@@ -53,6 +54,7 @@ class LazyAdam(Spec):
         KINGMA_BA + "section 2, the efficient form before 2.1. Lazy rows: LazyAdam of TensorFlow Addons, "
         "https://www.tensorflow.org/addons/api_docs/python/tfa/optimizers/LazyAdam."
     )
+    example = MappingProxyType({"learning_rate": 0.001})
     in_keras = False
 
     learning_rate: Any = learning_rate_field(0.001)

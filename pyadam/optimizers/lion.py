@@ -13,7 +13,7 @@ moving to and fro.
 """
 
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from pyadam.optimizers.rule import Rule, Scalars, Slots, Tensor, same_slots
@@ -34,6 +34,7 @@ class Lion(Spec):
         "Chen et al. (2023), Symbolic Discovery of Optimization Algorithms, https://arxiv.org/abs/2302.06675, "
         "algorithm 2."
     )
+    example = MappingProxyType({"learning_rate": 0.0001, "weight_decay": 0.1})
 
     learning_rate: Any = learning_rate_field(0.001)
     beta_1: Any = argument(0.9, DECAY_RATE, "Weight of the momentum in the step direction.")

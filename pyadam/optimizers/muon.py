@@ -20,7 +20,7 @@ several matrix products, 15 with the defaults; a product of large matrices is fa
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from pyadam.optimizers import adam
@@ -44,6 +44,7 @@ class Muon(Spec):
         "Jordan et al. (2024), Muon: An optimizer for hidden layers, https://kellerjordan.github.io/posts/muon. "
         "Step size: Liu et al. (2025), Muon is Scalable for LLM Training, https://arxiv.org/abs/2502.16982, equation 4."
     )
+    example = MappingProxyType({"learning_rate": 0.001, "exclude_layers": ["logits"]})
     last = (
         "exclude_layers",
         "exclude_embeddings",

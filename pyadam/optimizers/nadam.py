@@ -17,7 +17,7 @@ needs its step count and the product of momenta; files and checkpoints have both
 """
 
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from pyadam.optimizers.rule import Rule, Scalars, Slots, Tensor
@@ -38,6 +38,7 @@ class Nadam(Spec):
         "Dozat (2016), Incorporating Nesterov Momentum into Adam, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ, "
         "algorithm 2, with the momentum schedule of section 2."
     )
+    example = MappingProxyType({"learning_rate": 0.001})
 
     alike = {"beta_1": "because the product of momenta is one number for all variables"}  # noqa: RUF012
 

@@ -17,7 +17,7 @@ grows. Weights in 16 bits are too coarse for the first steps of about $10^{-6}$:
 """
 
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from pyadam.optimizers.kinds import Flag, Number
@@ -54,6 +54,7 @@ class Prodigy(Spec):
         "https://arxiv.org/abs/2306.06101, algorithm 4 (Adam). As in its authors' package, prodigyopt, decay is decoupled, "
         "and r and s lack the factor 1 - beta_3, which cancels."
     )
+    example = MappingProxyType({"weight_decay": 0.01})
     in_keras = False
     alike = dict.fromkeys(
         ("beta_2", "beta_3", "d0", "d_coef"), "because the estimate of the distance is one number for all variables"

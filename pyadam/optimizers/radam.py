@@ -20,7 +20,7 @@ to 1. The first steps are as long as SGD's with momentum, so gradients that are 
 """
 
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from pyadam.optimizers.numerics import scalar
@@ -42,6 +42,7 @@ class RAdam(Spec):
         "Liu et al. (2019), On the Variance of the Adaptive Learning Rate and Beyond, https://arxiv.org/abs/1908.03265, "
         "algorithm 2. Its authors' program and torch have a threshold of 5, the paper 4."
     )
+    example = MappingProxyType({"learning_rate": 0.001})
     in_keras = False
 
     learning_rate: Any = learning_rate_field(0.001)

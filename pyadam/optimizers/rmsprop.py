@@ -47,6 +47,7 @@ class RMSprop(Spec):
         "Tieleman and Hinton (2012), Neural Networks for Machine Learning, lecture 6.5. Centered: Graves (2013), "
         "https://arxiv.org/abs/1308.0850, equations 38 to 45."
     )
+    example = MappingProxyType({"learning_rate": 0.001, "momentum": 0.9})
     function_defaults = MappingProxyType({"ema_overwrite_frequency": 100})
 
     learning_rate: Any = learning_rate_field(0.001)

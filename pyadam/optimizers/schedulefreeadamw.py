@@ -20,7 +20,7 @@ forward passes in training mode at $x$.
 """
 
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from pyadam.optimizers.kinds import Count, DynamicNumber
@@ -48,6 +48,7 @@ class ScheduleFreeAdamW(Spec):
         "Defazio et al. (2024), The Road Less Scheduled, https://arxiv.org/abs/2405.15682, algorithm 1; v is corrected as in "
         "its authors' package, schedulefree."
     )
+    example = MappingProxyType({"learning_rate": 0.0025, "warmup_steps": 100})
 
     learning_rate: Any = learning_rate_field(0.0025)
     beta_1: Any = argument(0.9, INTERPOLATION, "Weight of the average x in y; the rest is z.")

@@ -38,6 +38,7 @@ class SGD(Spec):
         "Robbins and Monro (1951), A Stochastic Approximation Method; momentum: Sutskever et al. (2013), "
         "https://proceedings.mlr.press/v28/sutskever13.html, equations 1 to 4."
     )
+    example = MappingProxyType({"learning_rate": 0.01, "momentum": 0.9, "nesterov": True})
     ignored = MappingProxyType({"amsgrad": False})
     ignored_after = "nesterov"
 

@@ -83,6 +83,7 @@ class Spec:
         ignored: arguments that only its function has, with their defaults. They come after the argument named by
             ``ignored_after`` and do nothing but warn.
         alike: its own arguments that groups can't set, and why.
+        example: the arguments of the calls in its documentation.
     """
 
     title: ClassVar[str] = ""
@@ -94,6 +95,7 @@ class Spec:
     ignored: ClassVar[Mapping[str, Any]] = {}
     ignored_after: ClassVar[str] = ""
     alike: ClassVar[Mapping[str, str]] = {}
+    example: ClassVar[Mapping[str, Any]] = {"learning_rate": 0.01}
 
     weight_decay: float | None = weight_decay_field(None)
     clipnorm: float | None = argument(

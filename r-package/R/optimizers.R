@@ -49,8 +49,8 @@
 #'   Observed Gradients, <https://arxiv.org/abs/2010.07468>, algorithm 2.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
-#' optimizer_adabelief(learning_rate = 0.01)
-#' optimizer_adabelief(learning_rate = function() 0.01, global_clipnorm = 1)
+#' optimizer_adabelief(learning_rate = 0.001)
+#' optimizer_adabelief(global_clipnorm = 1, use_ema = TRUE)
 #' @export
 optimizer_adabelief <- function(
   learning_rate = 0.001,
@@ -92,8 +92,8 @@ optimizer_adabelief <- function(
 #'   <https://arxiv.org/abs/1212.5701>, algorithm 1.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
-#' optimizer_adadelta(learning_rate = 0.01)
-#' optimizer_adadelta(learning_rate = function() 0.01, global_clipnorm = 1)
+#' optimizer_adadelta(learning_rate = 1)
+#' optimizer_adadelta(global_clipnorm = 1, use_ema = TRUE)
 #' @export
 optimizer_adadelta <- function(
   learning_rate = 0.001,
@@ -140,8 +140,8 @@ optimizer_adadelta <- function(
 #'   Cost, <https://arxiv.org/abs/1804.04235>, algorithms 4 and 5.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
-#' optimizer_adafactor(learning_rate = 0.01)
-#' optimizer_adafactor(learning_rate = function() 0.01, global_clipnorm = 1)
+#' optimizer_adafactor(learning_rate = 0.01, relative_step = FALSE)
+#' optimizer_adafactor(global_clipnorm = 1, use_ema = TRUE)
 #' @export
 optimizer_adafactor <- function(
   learning_rate = 0.001,
@@ -186,7 +186,7 @@ optimizer_adafactor <- function(
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_adagrad(learning_rate = 0.01)
-#' optimizer_adagrad(learning_rate = function() 0.01, global_clipnorm = 1)
+#' optimizer_adagrad(global_clipnorm = 1, use_ema = TRUE)
 #' @export
 optimizer_adagrad <- function(
   learning_rate = 0.001,
@@ -230,8 +230,8 @@ optimizer_adagrad <- function(
 #'   Kale and Kumar (2018), <https://arxiv.org/abs/1904.09237>, algorithm 2.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
-#' optimizer_adam(learning_rate = 0.01)
-#' optimizer_adam(learning_rate = function() 0.01, global_clipnorm = 1)
+#' optimizer_adam(learning_rate = 0.001)
+#' optimizer_adam(global_clipnorm = 1, use_ema = TRUE)
 #' @export
 optimizer_adam <- function(
   learning_rate = 0.001,
@@ -278,8 +278,8 @@ optimizer_adam <- function(
 #'   <https://arxiv.org/abs/1711.05101>, algorithm 2, line 12.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
-#' optimizer_adam_w(learning_rate = 0.01)
-#' optimizer_adam_w(learning_rate = function() 0.01, global_clipnorm = 1)
+#' optimizer_adam_w(learning_rate = 0.001, weight_decay = 0.01)
+#' optimizer_adam_w(global_clipnorm = 1, use_ema = TRUE)
 #' @export
 optimizer_adam_w <- function(
   learning_rate = 0.001,
@@ -323,7 +323,7 @@ optimizer_adam_w <- function(
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_adamax(learning_rate = 0.01)
-#' optimizer_adamax(learning_rate = function() 0.01, global_clipnorm = 1)
+#' optimizer_adamax(global_clipnorm = 1, use_ema = TRUE)
 #' @export
 optimizer_adamax <- function(
   learning_rate = 0.001,
@@ -371,8 +371,8 @@ optimizer_adamax <- function(
 #'   in AdamW (there: no_prox=True).
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
-#' optimizer_adan(learning_rate = 0.01)
-#' optimizer_adan(learning_rate = function() 0.01, global_clipnorm = 1)
+#' optimizer_adan(learning_rate = 0.001)
+#' optimizer_adan(global_clipnorm = 1, use_ema = TRUE)
 #' @export
 optimizer_adan <- function(
   learning_rate = 0.001,
@@ -423,8 +423,8 @@ optimizer_adan <- function(
 #'   <https://research.google.com/pubs/archive/41159.pdf>, algorithm 1.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
-#' optimizer_ftrl(learning_rate = 0.01)
-#' optimizer_ftrl(learning_rate = function() 0.01, global_clipnorm = 1)
+#' optimizer_ftrl(learning_rate = 0.1, l1_regularization_strength = 0.01)
+#' optimizer_ftrl(global_clipnorm = 1, use_ema = TRUE)
 #' @export
 optimizer_ftrl <- function(
   learning_rate = 0.001,
@@ -470,7 +470,7 @@ optimizer_ftrl <- function(
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_lamb(learning_rate = 0.01)
-#' optimizer_lamb(learning_rate = function() 0.01, global_clipnorm = 1)
+#' optimizer_lamb(global_clipnorm = 1, use_ema = TRUE)
 #' @export
 optimizer_lamb <- function(
   learning_rate = 0.001,
@@ -526,8 +526,8 @@ optimizer_lamb <- function(
 #'   <https://www.tensorflow.org/addons/api_docs/python/tfa/optimizers/LazyAdam>.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
-#' optimizer_lazy_adam(learning_rate = 0.01)
-#' optimizer_lazy_adam(learning_rate = function() 0.01, global_clipnorm = 1)
+#' optimizer_lazy_adam(learning_rate = 0.001)
+#' optimizer_lazy_adam(global_clipnorm = 1, use_ema = TRUE)
 #' @export
 optimizer_lazy_adam <- function(
   learning_rate = 0.001,
@@ -570,8 +570,8 @@ optimizer_lazy_adam <- function(
 #'   <https://arxiv.org/abs/2302.06675>, algorithm 2.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
-#' optimizer_lion(learning_rate = 0.01)
-#' optimizer_lion(learning_rate = function() 0.01, global_clipnorm = 1)
+#' optimizer_lion(learning_rate = 0.0001, weight_decay = 0.1)
+#' optimizer_lion(global_clipnorm = 1, use_ema = TRUE)
 #' @export
 optimizer_lion <- function(
   learning_rate = 0.001,
@@ -636,8 +636,8 @@ optimizer_lion <- function(
 #'   for LLM Training, <https://arxiv.org/abs/2502.16982>, equation 4.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
-#' optimizer_muon(learning_rate = 0.01)
-#' optimizer_muon(learning_rate = function() 0.01, global_clipnorm = 1)
+#' optimizer_muon(learning_rate = 0.001, exclude_layers = c("logits"))
+#' optimizer_muon(global_clipnorm = 1, use_ema = TRUE)
 #' @export
 optimizer_muon <- function(
   learning_rate = 0.001,
@@ -691,8 +691,8 @@ optimizer_muon <- function(
 #'   schedule of section 2.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
-#' optimizer_nadam(learning_rate = 0.01)
-#' optimizer_nadam(learning_rate = function() 0.01, global_clipnorm = 1)
+#' optimizer_nadam(learning_rate = 0.001)
+#' optimizer_nadam(global_clipnorm = 1, use_ema = TRUE)
 #' @export
 optimizer_nadam <- function(
   learning_rate = 0.001,
@@ -749,8 +749,8 @@ optimizer_nadam <- function(
 #'   prodigyopt, decay is decoupled, and r and s lack the factor 1 - beta_3, which cancels.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
-#' optimizer_prodigy(learning_rate = 0.01)
-#' optimizer_prodigy(learning_rate = function() 0.01, global_clipnorm = 1)
+#' optimizer_prodigy(weight_decay = 0.01)
+#' optimizer_prodigy(global_clipnorm = 1, use_ema = TRUE)
 #' @export
 optimizer_prodigy <- function(
   learning_rate = 1,
@@ -801,8 +801,8 @@ optimizer_prodigy <- function(
 #'   threshold of 5, the paper 4.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
-#' optimizer_radam(learning_rate = 0.01)
-#' optimizer_radam(learning_rate = function() 0.01, global_clipnorm = 1)
+#' optimizer_radam(learning_rate = 0.001)
+#' optimizer_radam(global_clipnorm = 1, use_ema = TRUE)
 #' @export
 optimizer_radam <- function(
   learning_rate = 0.001,
@@ -848,8 +848,8 @@ optimizer_radam <- function(
 #'   Centered: Graves (2013), <https://arxiv.org/abs/1308.0850>, equations 38 to 45.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
-#' optimizer_rmsprop(learning_rate = 0.01)
-#' optimizer_rmsprop(learning_rate = function() 0.01, global_clipnorm = 1)
+#' optimizer_rmsprop(learning_rate = 0.001, momentum = 0.9)
+#' optimizer_rmsprop(global_clipnorm = 1, use_ema = TRUE)
 #' @export
 optimizer_rmsprop <- function(
   learning_rate = 0.001,
@@ -892,8 +892,8 @@ optimizer_rmsprop <- function(
 #'   al. (2013), <https://proceedings.mlr.press/v28/sutskever13.html>, equations 1 to 4.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
-#' optimizer_sgd(learning_rate = 0.01)
-#' optimizer_sgd(learning_rate = function() 0.01, global_clipnorm = 1)
+#' optimizer_sgd(learning_rate = 0.01, momentum = 0.9, nesterov = TRUE)
+#' optimizer_sgd(global_clipnorm = 1, use_ema = TRUE)
 #' @export
 optimizer_sgd <- function(
   learning_rate = 0.01,
@@ -942,8 +942,8 @@ optimizer_sgd <- function(
 #'   algorithm 1; v is corrected as in its authors' package, schedulefree.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
-#' optimizer_schedule_free_adam_w(learning_rate = 0.01)
-#' optimizer_schedule_free_adam_w(learning_rate = function() 0.01, global_clipnorm = 1)
+#' optimizer_schedule_free_adam_w(learning_rate = 0.0025, warmup_steps = 100)
+#' optimizer_schedule_free_adam_w(global_clipnorm = 1, use_ema = TRUE)
 #' @export
 optimizer_schedule_free_adam_w <- function(
   learning_rate = 0.0025,
