@@ -31,13 +31,18 @@ autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 
 
+def mathml(formula, display):
+    """A formula as MathML, in the dialect of LaTeX that the converter knows."""
+    return convert(formula.replace("{aligned}", "{align*}").replace(r"\_", "_"), display=display)
+
+
 def in_text(self, node):
-    self.body.append(convert(node.astext()))
+    self.body.append(mathml(node.astext(), "inline"))
     raise nodes.SkipNode
 
 
 def displayed(self, node):
-    self.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>')
+    self.body.append(f'<div class="math">{mathml(node.astext(), "block")}</div>')
     raise nodes.SkipNode
 
 

@@ -2,15 +2,15 @@ r"""Prodigy: Adam that estimates its own learning rate.
 
 $$
 \begin{aligned}
-d &\leftarrow \max\left(d, \text{d\_coef} \, \frac{r}{\lVert s \rVert_1}\right) \\
+d &\leftarrow \max\left(d, \text{d\_coef} \, \frac{r}{{\lVert s \rVert}_1}\right) \\
 m &\leftarrow \beta_1 m + (1 - \beta_1) \, d g, \qquad v \leftarrow \beta_2 v + (1 - \beta_2) \, d^2 g^2 \\
-s &\leftarrow \beta_3 s + d^2 \gamma_t g, \qquad r \leftarrow \beta_3 r + d^2 \gamma_t \langle g, x_0 - x \rangle \\
-x &\leftarrow x - d \gamma_t \, \frac{m}{\sqrt{v} + d \epsilon}
+s &\leftarrow \beta_3 s + d^2 \gamma_t g, \qquad r \leftarrow \beta_3 r + d^2 \gamma_t \langle g, w_0 - w \rangle \\
+w &\leftarrow w - d \gamma_t \, \frac{m}{\sqrt{v} + d \epsilon}
 \end{aligned}
 $$
 
-$x$ are the weights, $x_0$ what they were at the first step, $\gamma_t$ the learning rate, times Adam's bias
-corrections if they are used. $r$ and $\lVert s \rVert_1$ are sums over all variables.
+$w_0$ is what the weights were at the first step, $\gamma_t$ the learning rate, times Adam's bias
+corrections if they are used. $r$ and ${\lVert s \rVert}_1$ are sums over all variables.
 
 It needs no learning rate: leave it at 1, or give a schedule of factors. $d$, the estimate of the distance to go, only
 grows. Weights in 16 bits are too coarse for the first steps of about $10^{-6}$: give a `d0` of 0.001 or more there.
