@@ -21,7 +21,15 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 
 COUNTED = "counted"
-LONGEST = ("upstream", "test_workers", "test_replicas", "test_resume", "test_convert", "test_fuzz")  # they start first
+LONGEST = (
+    "upstream",
+    "test_snippets",
+    "test_workers",
+    "test_replicas",
+    "test_resume",
+    "test_convert",
+    "test_fuzz",
+)  # they start first
 
 
 @pytest.hookimpl(tryfirst=True)

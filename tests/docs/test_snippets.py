@@ -32,6 +32,18 @@ BEFORE = {
         'keras <- reticulate::import("keras", delay_load = TRUE)\n'
     ),
 }
+ONE_BY_ONE = {
+    "python": """
+from pathlib import Path
+for page in sorted(Path().glob("page-*"), key=lambda page: int(page.name[5:])):
+    exec(compile(page.read_text(), page, "exec"), {"__name__": "__main__"})
+""",
+    "r": """
+for (page in seq_along(list.files(pattern = "^page-")) - 1) {
+  source(paste0("page-", page), local = new.env())
+}
+""",
+}
 TOLD = {
     "python": "print({}, flush=True)\n",
     "r": "cat({}, '\\n')\n",
@@ -39,7 +51,7 @@ TOLD = {
 
 
 def sessions(page, language):
-    """The programs of a page: before each snippet, its heading is printed."""
+    """The programs of a page, by name. Before each snippet, its heading is printed."""
     text = (ROOT / page).read_text()
     found = [BEFORE[language]]
     for snippet in SNIPPET.finditer(text):
@@ -47,45 +59,73 @@ def sessions(page, language):
         if snippet["language"] != language or mark.startswith("not run: "):
             continue
         heading = re.findall(r"^#+ (.*)$", text[: snippet.start()], re.MULTILINE)[-1]
-        code = TOLD[language].format(quoted(f"in {heading}")) + snippet["code"]
+        code = TOLD[language].format(quoted(f"in {heading}, {page}")) + snippet["code"]
         if mark == "its own session":
             found.append(BEFORE[language] + code)
         else:
             found[-1] += code
-    return [program for program in found if program != BEFORE[language]]
+    return {
+        f"{page} {number or 'in common'}": program
+        for number, program in enumerate(found)
+        if program != BEFORE[language]
+    }
 
 
-def run(command, folder):
+def programs(language):
+    """Every program of the pages by a name; those that need a session of their own apart from the others."""
+    found = {name: program for page in PAGES for name, program in sessions(page, language).items()}
+    alone = {name: program for name, program in found.items() if not name.endswith("in common")}
+    return {name: program for name, program in found.items() if name not in alone}, alone
+
+
+def alike(name):
+    """Whether this is the page of a single optimizer: they are alike, so one of them is enough in `make test`."""
+    return "/optimizers/" in name and "/adam.md" not in name
+
+
+def run(language, folder, *found):
+    """Runs programs one after the other in a process, each with names of its own."""
+    for number, program in enumerate(found):
+        (folder / f"page-{number}").write_text(program)
+    (folder / "all").write_text(ONE_BY_ONE[language])
     done = subprocess.run(
-        command,
+        [sys.executable if language == "python" else "Rscript", "all"],
         cwd=folder,
         env=environment() | {"TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1800,
     )
     assert done.returncode == 0, f"{done.stdout[-300:]}\n{done.stderr[-1500:]}"
 
 
-def programs(language):
-    """Every page and session; the pages of single optimizers, which are alike, only with the long tests."""
-    for page in PAGES:
-        alike = "/optimizers/" in page and not page.endswith("/adam.md")
-        for number in range(len(sessions(page, language))):
-            yield pytest.param(page, number, marks=[pytest.mark.long] * alike)
+LANGUAGES = ["python", pytest.param("r", marks=pytest.mark.needs_r)]
 
 
-@pytest.mark.parametrize(("page", "number"), list(programs("python")))
-def test_python(page, number, tmp_path):
-    (tmp_path / "page.py").write_text(sessions(page, "python")[number])
-    run([sys.executable, "page.py"], tmp_path)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_pages_in_one_process(language, tmp_path):
+    run(language, tmp_path, *(program for name, program in programs(language)[0].items() if not alike(name)))
 
 
-@pytest.mark.needs_r
-@pytest.mark.parametrize(("page", "number"), list(programs("r")))
-def test_r(page, number, tmp_path):
-    (tmp_path / "page.R").write_text(sessions(page, "r")[number])
-    run(["Rscript", "page.R"], tmp_path)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_snippets_that_need_a_session_of_their_own(language, tmp_path):
+    for number, program in enumerate(programs(language)[1].values()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        run(language, folder, program)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("language", "name"),
+    [
+        pytest.param(each, name, marks=[pytest.mark.needs_r] * (each == "r"))
+        for each in ("python", "r")
+        for name in programs(each)[0]
+    ],
+)
+def test_a_page_by_itself(language, name, tmp_path):
+    run(language, tmp_path, programs(language)[0][name])
 
 
 def test_the_table_of_the_family_has_every_optimizer():
