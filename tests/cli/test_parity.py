@@ -141,7 +141,7 @@ SIGNUM = [str(Path(__file__).parents[2] / "examples" / f"signum.{language}") for
 
 
 @pytest.mark.needs_r
-@pytest.mark.parametrize("options", [[], ["--replicas", "2"]])
+@pytest.mark.parametrize("options", [[], pytest.param(["--replicas", "2"], marks=pytest.mark.long)])
 def test_a_rule_of_ones_own_has_the_same_bits_in_r(options):
     printed = lines_of("--own", *SIGNUM, *options)
     summary = next(line for line in printed if " cases ok" in line)

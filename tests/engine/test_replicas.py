@@ -40,7 +40,7 @@ FIT = ["", " eager", " steps_per_execution", " function", " function, eager", " 
 FIT += [" mixed precision", " files", " sharded"]
 ONLY_KERAS_3 = ["fit keras SwapEMAWeights", "fit keras no rows"]
 QUICK = {f"bits {name}" for name in ("accumulation, averages", "missing", "nothing")}
-QUICK |= {f"bits sharded {name}" for name in ("Muon", "sparse", "nothing", "groups")}
+QUICK |= {f"bits sharded {name}" for name in ("Muon", "groups")}
 QUICK |= {"fit keras", "fit keras mixed precision", "fit keras sharded", "fit tf_keras files"}
 
 

@@ -70,6 +70,7 @@ def assert_one_outcome(cases, units=UNITS):
         assert len(set().union(*found)) == 1, (case, found)
 
 
+@pytest.mark.long
 def test_loops_and_vector_units_make_no_difference():
     assert_one_outcome(table([("Adam", ALL)], ["float32"], ["rows", "small"]), [UNITS[0], UNITS[-1]])
 
