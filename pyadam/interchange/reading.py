@@ -239,20 +239,35 @@ def _saved_model(path: Path, form: Format, with_optimizer: bool) -> Training:
         found.optimizer = described(optimizer, form.host, live.trainable_variables)
         return found
     start = described(optimizer, form.host, live.trainable_variables)
-    reader = tf.train.load_checkpoint(str(path / "variables" / "variables"))
-    numbers = {}
-    for key in reader.get_variable_to_shape_map():
-        before, found_it, after = key.partition("/_variables/")
-        if found_it and before.startswith("optimizer"):
-            numbers[int(after.partition("/")[0])] = reader.get_tensor(key)
-            numbers[0] = reader.get_tensor(f"{before}/_iterations/.ATTRIBUTES/VARIABLE_VALUE")
-    if numbers:
-        values = [numbers[number] for number in sorted(numbers)]
+    values = _optimizer_values(tf.train.load_checkpoint(str(path / "variables" / "variables")))
+    if values:
         state = read_into(start.name, start.config, start.ours, form.host, live.trainable_variables, values).state
         found.optimizer = Optimizer(start.name, start.config, start.ours, state, start.scale)
     else:
         found.optimizer = start
     return found
+
+
+def _optimizer_values(reader: Any) -> list[Any]:
+    """The values of the optimizer's variables in a checkpoint of a model, in their order.
+
+    A variable that is also an attribute of the optimizer has that name in the file, so they are found through the graph of
+    objects that the file describes.
+    """
+    from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
+
+    nodes = TrackableObjectGraph.FromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH")).nodes
+
+    def children(number: int) -> dict[str, int]:
+        return {child.local_name: child.node_id for child in nodes[number].children}
+
+    at = children(0).get("optimizer")
+    while at is not None and "_variables" not in children(at):  # an optimizer around another one
+        at = next((children(at)[name] for name in ("_optimizer", "inner_optimizer") if name in children(at)), None)
+    if at is None:
+        return []
+    listed = sorted(children(children(at)["_variables"]).items(), key=lambda item: int(item[0]))
+    return [reader.get_tensor(nodes[number].attributes[0].checkpoint_key) for _, number in listed]
 
 
 _READERS = {"h5": _h5, "saved_model": _saved_model}
