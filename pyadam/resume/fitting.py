@@ -12,6 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from pyadam.resume.datasets import loses_shuffles, read, read_state, stages, write_state
 from pyadam.resume.randomness import global_seed
 
 __all__ = ["RunningFit", "running_fit"]
@@ -47,7 +48,6 @@ class RunningFit:
 
     @property
     def callbacks(self) -> list[Any]:
-        """The callbacks."""
         return list(self.container.callbacks)
 
     def surround(self, first: Any, last: Any) -> None:
@@ -64,7 +64,7 @@ class RunningFit:
             ValueError: they can't.
         """
         if not self.replays:
-            if _loses_shuffles(self._dataset()):
+            if loses_shuffles(self._dataset()):
                 raise ValueError(
                     "Resume: the position in this dataset can't be saved: it is shuffled, prefetched and then repeated, and "
                     "TensorFlow loses count of the shuffles; call repeat() before prefetch()"
@@ -104,7 +104,7 @@ class RunningFit:
                 shutil.copy(file, folder)
             files.append(FRESH)
         if not self.replays and self._iterator is not None:
-            _write(self._iterator, folder / DATA)
+            write_state(self._iterator, folder / DATA)
             files.append(DATA)
         return {
             "replays": self.replays,
@@ -120,7 +120,7 @@ class RunningFit:
         A dataset counts how often it was shuffled. Of an iterator that has come to its end, TensorFlow does not save that.
         """
         if iterator is not self._newest and not self.replays:
-            _write(iterator, Path(self._temporary.name) / FRESH)
+            write_state(iterator, Path(self._temporary.name) / FRESH)
             self._newest = iterator
 
     def _newest_of_keras(self) -> Any:
@@ -133,7 +133,7 @@ class RunningFit:
         Raises:
             ValueError: the order of the data was that of another seed.
         """
-        if position["replays"] and self._shuffles() and position["seed"] != global_seed():
+        if self._order_is_drawn() and position["seed"] != global_seed():
             raise ValueError(
                 f"Resume: the saved training has shuffled its data with the seed {position['seed']}, this one has "
                 f"{global_seed()}; call keras.utils.set_random_seed() as before"
@@ -157,18 +157,18 @@ class RunningFit:
         One that is restored may shuffle once more, so the number of shuffles comes last; but where a dataset repeats, the
         iterator alone knows it.
         """
-        repeats = "_RepeatDataset" in _stages(self._dataset())
+        repeats = "_RepeatDataset" in stages(self._dataset())
         if repeats:
             self._restore_shuffles(target)
         if DATA in target["files"]:
-            _read_state(iterator, self._folder / DATA)
+            read_state(iterator, self._folder / DATA)
         if not repeats:
             self._restore_shuffles(target)
 
     def _restore_shuffles(self, target: dict[str, Any]) -> None:
         """Makes the dataset know how often it was shuffled."""
         if FRESH in target["files"]:
-            _read_state(iter(self._dataset()), self._folder / FRESH)
+            read_state(iter(self._dataset()), self._folder / FRESH)
 
     def begun(self) -> None:
         """Called at the first epoch."""
@@ -182,8 +182,8 @@ class RunningFit:
         """
         if batches is None or batch >= batches:
             return False
-        dataset = self._dataset()
-        endless = isinstance(dataset, tf.data.Dataset) and dataset.cardinality() == tf.data.INFINITE_CARDINALITY
+        data = self._dataset()
+        endless = isinstance(data, tf.data.Dataset) and data.cardinality() == tf.data.INFINITE_CARDINALITY
         return endless or self._size() == batches
 
     def _dataset(self) -> Any:
@@ -191,12 +191,17 @@ class RunningFit:
 
     def element_spec(self) -> Any:
         """The structure, shapes and dtypes of a replica's batch."""
-        return tf.nest.map_structure(
-            lambda spec: (getattr(spec, "_value_specs", None) or [spec])[0], self._dataset().element_spec
-        )
+        specs = self._dataset().element_spec
+        return tf.nest.map_structure(lambda spec: (getattr(spec, "_value_specs", None) or [spec])[0], specs)
 
     def _shuffles(self) -> bool:
         return bool(getattr(self._adapter(), "_shuffle", True))
+
+    def _order_is_drawn(self) -> bool:
+        """Whether the order of the data comes from a random generator, whose seed also depends on the global one."""
+        if self.replays or hasattr(self._adapter(), "_shuffle"):
+            return self._shuffles()
+        return "_ShuffleDataset" in stages(self._dataset())
 
     def _adapter(self) -> Any:
         raise NotImplementedError
@@ -262,7 +267,7 @@ class Keras3Fit(RunningFit):
             self._iterator = iterator
             if target is not None and begin < target["batch"]:
                 if target["replays"]:
-                    _read(iterator, end - begin + 1)
+                    read(iterator, end - begin + 1)
                 continue
             yield begin, end, iterator
         self._iterator = data._current_iterator if lasts else None
@@ -272,7 +277,7 @@ class Keras3Fit(RunningFit):
         for _ in range(count):
             with self._data.catch_stop_iteration():
                 for begin, end, iterator in self._all_batches():
-                    _read(iterator, end - begin + 1)
+                    read(iterator, end - begin + 1)
 
 
 class TfKerasFit(RunningFit):
@@ -329,53 +334,10 @@ class TfKerasFit(RunningFit):
             self._restore(iterator, target)
             return iterator
         for _ in range(target["epoch"]):
-            _read(iterator, steps)
+            read(iterator, steps)
             iterator = iter(dataset) if renewed else iterator
-        _read(iterator, target["batch"])
+        read(iterator, target["batch"])
         return iterator
-
-
-def _write(iterator: Any, prefix: Path) -> None:
-    """Writes the state of an iterator.
-
-    Raises:
-        ValueError: it can't be saved.
-    """
-    try:
-        tf.train.Checkpoint(iterator=iterator).write(str(prefix))
-    except (tf.errors.FailedPreconditionError, tf.errors.UnimplementedError) as error:
-        reason = error.message.partition(" [Op")[0].rpartition("}} ")[2]
-        raise ValueError(
-            f"Resume: the position in this dataset can't be saved: {reason} Use arrays, or a tf.data.Dataset without "
-            "generators, Python functions and random operations; tf.data's own shuffle() is fine"
-        ) from None
-
-
-def _stages(dataset: Any) -> list[str]:
-    """The classes of the stages of a dataset, the last one first."""
-    dataset = getattr(dataset, "_original_dataset", dataset)  # of one that is distributed
-    inputs = dataset._inputs() if hasattr(dataset, "_inputs") else []
-    return [type(dataset).__name__, *(name for each in inputs for name in _stages(each))]
-
-
-def _loses_shuffles(dataset: Any) -> bool:
-    """Whether a dataset is shuffled, prefetched and then repeated: TensorFlow restores another number of shuffles."""
-    order = [name for name in _stages(dataset) if name in ("_RepeatDataset", "_PrefetchDataset", "_ShuffleDataset")]
-    return "repeat prefetch shuffle" in " ".join(name[1:-7].lower() for name in order)
-
-
-def _read_state(iterator: Any, prefix: Path) -> None:
-    tf.train.Checkpoint(iterator=iterator).read(str(prefix)).assert_consumed()
-
-
-def _read(iterator: Any, count: int | None) -> None:
-    """Reads so many batches, or all there are."""
-    while count is None or count > 0:
-        try:
-            next(iterator)
-        except (StopIteration, tf.errors.OutOfRangeError):
-            return
-        count = None if count is None else count - 1
 
 
 def running_fit(model: Any) -> RunningFit:

@@ -246,6 +246,13 @@ def refused(host: Any) -> Any:
     other.compile(dict(HOSTS.values())[host].SGD(), "mse")
     folder = tempfile.mkdtemp()
     fit(X, Y, folder=folder)()
+
+    def with_another_seed() -> None:
+        seeded = tempfile.mkdtemp()
+        for seed in (1, 2):
+            host.utils.set_random_seed(seed)
+            fit(dataset(), folder=seeded, epochs=seed)()
+
     return {
         "Python function": message(fit(numpy_function)),
         "prefetched before it repeats": message(fit(dataset().prefetch(2).repeat(), steps_per_epoch=7)),
@@ -253,6 +260,7 @@ def refused(host: Any) -> Any:
         "not built": message(fit(X, Y, model=unbuilt)),
         "another model": message(fit(X, Y, model=other, folder=folder, epochs=2)),
         "not in fit": message(lambda: pyadam.Resume(folder).on_train_begin()),
+        "another seed": message(with_another_seed),
     }
 
 

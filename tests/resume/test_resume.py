@@ -59,6 +59,7 @@ REFUSED = {
     "prefetched before it repeats": "ValueError: Resume: the position in this dataset can't be saved: it is shuffled, pre",
     "random operation": "ValueError: Resume: the training draws random numbers whose state can't be saved, in ",
     "not built": "ValueError: Resume: the model must be built before fit(); give it an Input layer, or call model.build(",
+    "another seed": "ValueError: Resume: the saved training has shuffled its data with the seed 1, this one has 2; call keras",
     "another model": "ValueError: Resume: variable 1 of the saved model is ",
     "not in fit": "RuntimeError: Resume: this callback works in the fit() of a model of Keras 3 or tf_keras, and nowhere else",
 }
