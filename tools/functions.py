@@ -22,6 +22,8 @@ class Function:
     dots: str
     value: str
     examples: tuple[str, ...]
+    see: str = "[optimizers] for what an optimizer can do."
+    sections: tuple[str, ...] = ()  # of the page of all optimizers
 
     @property
     def name(self) -> str:
@@ -49,7 +51,8 @@ class Function:
 
 
 OPTIMIZER = (
-    "The optimizer, a Python object, for [compile()] and for every Python function that takes a Keras optimizer."
+    "The optimizer, a Python object, for [compile()][training] and for every Python function that takes a Keras "
+    "optimizer."
 )
 NO_DOTS = "No further arguments; an unknown name is an error that suggests the closest valid one."
 
@@ -68,6 +71,9 @@ def optimizer(spec: type[specs.Spec]) -> Function:
             f"{spec.r_name}(learning_rate = 0.01)",
             f"{spec.r_name}(learning_rate = function() 0.01, global_clipnorm = 1)",
         ),
+        see="[learning_rate_schedule_cosine_decay()] and the other schedules; "
+        '`vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.',
+        sections=("Learning rate", "Attributes and methods"),
     )
 
 
@@ -98,6 +104,7 @@ def schedule(spec: type[schedules.ScheduleSpec]) -> Function:
             f"schedule <- {spec.r_name}({', '.join(f'{name} = {EXAMPLES[name]}' for name in needed)})",
             "optimizer_adam(schedule)",
         ),
+        see='`vignette("schedules")` with the curves of all six; [optimizers] for what an optimizer can do.',
     )
 
 
