@@ -72,9 +72,11 @@ performance: ## all that the documentation shows of the bench, measured anew (ho
 	pyadam bench --growth --json benchmarks/results/growth.json
 	python tools/performance.py
 
-docs: ## the documentation, into docs/_build
+docs: ## the documentation, into docs/_build, that of the R package into docs/_build/html/r
 	@tools/setup.sh docs
 	sphinx-build --fail-on-warning --keep-going -b html docs docs/_build/html
+	rm -rf docs/_build/html/r
+	Rscript --vanilla r-package/pkgdown/build.R
 
 clean: ## remove everything that was made
 	rm -rf .venv .venv-oldest .r-lib .cache demo-out docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

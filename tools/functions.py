@@ -25,6 +25,8 @@ class Function:
     value: str
     examples: tuple[str, ...]
     example: dict[str, Any] = dataclasses.field(default_factory=dict)  # arguments of a call
+    see: str = "[optimizers] for what an optimizer can do."
+    sections: tuple[str, ...] = ()  # of the page of all optimizers
 
     @property
     def name(self) -> str:
@@ -52,7 +54,8 @@ class Function:
 
 
 OPTIMIZER = (
-    "The optimizer, a Python object, for [compile()] and for every Python function that takes a Keras optimizer."
+    "The optimizer, a Python object, for [compile()][training] and for every Python function that takes a Keras "
+    "optimizer."
 )
 NO_DOTS = "No further arguments; an unknown name is an error that suggests the closest valid one."
 
@@ -72,6 +75,9 @@ def optimizer(spec: type[specs.Spec]) -> Function:
             f"{spec.r_name}(global_clipnorm = 1, use_ema = TRUE)",
         ),
         example=dict(spec.example),
+        see="[learning_rate_schedule_cosine_decay()] and the other schedules; "
+        '`vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.',
+        sections=("Learning rate", "Attributes and methods"),
     )
 
 
@@ -103,6 +109,7 @@ def schedule(spec: type[schedules.ScheduleSpec]) -> Function:
             "optimizer_adam(schedule)",
         ),
         example={name: EXAMPLES[name] for name in needed},
+        see='`vignette("schedules")` with the curves of all six; [optimizers] for what an optimizer can do.',
     )
 
 

@@ -33,8 +33,10 @@ def function(f: Function, own: dict[str, str], inherited: list[str]) -> str:
         *[detail.replace("``", "`") for detail in details],
         *[f"@param {name} {text}" for name, text in own.items()],
         *[f"@inheritParams {function}" for function in inherited],
+        *[f"@inheritSection optimizers {section}" for section in f.sections],
         f"@return {f.value}",
         *[f"@references {with_links(f.spec.reference)}"] * bool(f.spec.reference),
+        f"@seealso {f.see}",
         f"@family {f.family}",
     ]
     heads = ",\n  ".join(formals(f))

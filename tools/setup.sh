@@ -48,6 +48,7 @@ r_can_be_linked() { # needed to build rpy2
 # The R packages of an extra, in addition to DESCRIPTION's Imports.
 r_packages=(generics reticulate)
 [[ $extra == test ]] && r_packages+=(jsonlite knitr lintr rmarkdown roxygen2 testthat)
+[[ $extra == docs ]] && r_packages+=(knitr pkgdown rmarkdown)
 
 python_fits='import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))'
 # R loads Python as a shared library; venv needs ensurepip, rpy2 needs Python.h.

@@ -43,10 +43,14 @@
 #'   sequence of them, each with its patterns, variables or layers as "variables", or `NULL`.
 #' @param ... No further arguments, except `lr`, the old name of `learning_rate`, which draws a
 #'   warning. An unknown name is an error that suggests the closest valid one.
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @inheritSection optimizers Learning rate
+#' @inheritSection optimizers Attributes and methods
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
 #' @references Zhuang et al. (2020), AdaBelief Optimizer: Adapting Stepsizes by the Belief in
 #'   Observed Gradients, <https://arxiv.org/abs/2010.07468>, algorithm 2.
+#' @seealso [learning_rate_schedule_cosine_decay()] and the other schedules;
+#'   `vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_adabelief(learning_rate = 0.001)
@@ -86,10 +90,14 @@ optimizer_adabelief <- function(
 #' @param rho Decay rate of the running mean of squared gradients. Takes a number in `[0, 1]`, a
 #'   variable that holds one or a function without arguments.
 #' @inheritParams optimizer_adabelief
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @inheritSection optimizers Learning rate
+#' @inheritSection optimizers Attributes and methods
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
 #' @references Zeiler (2012), ADADELTA: An Adaptive Learning Rate Method,
 #'   <https://arxiv.org/abs/1212.5701>, algorithm 1.
+#' @seealso [learning_rate_schedule_cosine_decay()] and the other schedules;
+#'   `vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_adadelta(learning_rate = 1)
@@ -134,10 +142,14 @@ optimizer_adadelta <- function(
 #' @param relative_step Whether to cap a constant learning rate at 1 / sqrt(t), where t counts
 #'   updates. Takes `TRUE` or `FALSE`.
 #' @inheritParams optimizer_adabelief
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @inheritSection optimizers Learning rate
+#' @inheritSection optimizers Attributes and methods
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
 #' @references Shazeer and Stern (2018), Adafactor: Adaptive Learning Rates with Sublinear Memory
 #'   Cost, <https://arxiv.org/abs/1804.04235>, algorithms 4 and 5.
+#' @seealso [learning_rate_schedule_cosine_decay()] and the other schedules;
+#'   `vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_adafactor(learning_rate = 0.01, relative_step = FALSE)
@@ -179,10 +191,14 @@ optimizer_adafactor <- function(
 #' @param initial_accumulator_value Initial value of the sums of squared gradients. Takes a number
 #'   in `[0, Inf)`.
 #' @inheritParams optimizer_adabelief
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @inheritSection optimizers Learning rate
+#' @inheritSection optimizers Attributes and methods
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
 #' @references Duchi, Hazan and Singer (2011), Adaptive Subgradient Methods for Online Learning and
 #'   Stochastic Optimization, <https://jmlr.org/papers/v12/duchi11a.html>, figure 1.
+#' @seealso [learning_rate_schedule_cosine_decay()] and the other schedules;
+#'   `vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_adagrad(learning_rate = 0.01)
@@ -223,11 +239,15 @@ optimizer_adagrad <- function(
 #' @param amsgrad Whether to divide by the largest v seen so far (Reddi et al., 2018). Takes `TRUE`
 #'   or `FALSE`.
 #' @inheritParams optimizer_adabelief
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @inheritSection optimizers Learning rate
+#' @inheritSection optimizers Attributes and methods
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
 #' @references Kingma and Ba (2014), Adam: A Method for Stochastic Optimization,
 #'   <https://arxiv.org/abs/1412.6980>, section 2, the efficient form before 2.1. AMSGrad: Reddi,
 #'   Kale and Kumar (2018), <https://arxiv.org/abs/1904.09237>, algorithm 2.
+#' @seealso [learning_rate_schedule_cosine_decay()] and the other schedules;
+#'   `vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_adam(learning_rate = 0.001)
@@ -272,10 +292,14 @@ optimizer_adam <- function(
 #'   Takes a number in `[0, Inf)`, a variable that holds one or a function without arguments.
 #' @inheritParams optimizer_adabelief
 #' @inheritParams optimizer_adam
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @inheritSection optimizers Learning rate
+#' @inheritSection optimizers Attributes and methods
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
 #' @references Loshchilov and Hutter (2019), Decoupled Weight Decay Regularization,
 #'   <https://arxiv.org/abs/1711.05101>, algorithm 2, line 12.
+#' @seealso [learning_rate_schedule_cosine_decay()] and the other schedules;
+#'   `vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_adam_w(learning_rate = 0.001, weight_decay = 0.01)
@@ -316,10 +340,14 @@ optimizer_adam_w <- function(
 #' @param epsilon Added to u. Takes a number in `[0, Inf)`, a variable that holds one or a function
 #'   without arguments.
 #' @inheritParams optimizer_adabelief
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @inheritSection optimizers Learning rate
+#' @inheritSection optimizers Attributes and methods
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
 #' @references Kingma and Ba (2014), Adam: A Method for Stochastic Optimization,
 #'   <https://arxiv.org/abs/1412.6980>, section 7.1 and algorithm 2.
+#' @seealso [learning_rate_schedule_cosine_decay()] and the other schedules;
+#'   `vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_adamax(learning_rate = 0.01)
@@ -363,12 +391,16 @@ optimizer_adamax <- function(
 #' @param beta_3 Decay rate of the second moment, v. Takes a number in `[0, 1)`, a variable that
 #'   holds one or a function without arguments.
 #' @inheritParams optimizer_adabelief
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @inheritSection optimizers Learning rate
+#' @inheritSection optimizers Attributes and methods
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
 #' @references Xie et al. (2022), Adan: Adaptive Nesterov Momentum Algorithm for Faster Optimizing
 #'   Deep Models, <https://arxiv.org/abs/2208.06677>, algorithm 1. Decay rates are one minus the
 #'   paper's, and means are corrected for their start at zero, as in its authors' program; decay as
 #'   in AdamW (there: no_prox=True).
+#' @seealso [learning_rate_schedule_cosine_decay()] and the other schedules;
+#'   `vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_adan(learning_rate = 0.001)
@@ -417,10 +449,14 @@ optimizer_adan <- function(
 #'   `[0, Inf)`, a variable that holds one or a function without arguments.
 #' @inheritParams optimizer_adabelief
 #' @inheritParams optimizer_adagrad
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @inheritSection optimizers Learning rate
+#' @inheritSection optimizers Attributes and methods
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
 #' @references McMahan et al. (2013), Ad Click Prediction: a View from the Trenches,
 #'   <https://research.google.com/pubs/archive/41159.pdf>, algorithm 1.
+#' @seealso [learning_rate_schedule_cosine_decay()] and the other schedules;
+#'   `vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_ftrl(learning_rate = 0.1, l1_regularization_strength = 0.01)
@@ -463,10 +499,14 @@ optimizer_ftrl <- function(
 #' @param epsilon Added to the root of the bias-corrected v. Takes a number in `[0, Inf)`, a
 #'   variable that holds one or a function without arguments.
 #' @inheritParams optimizer_adabelief
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @inheritSection optimizers Learning rate
+#' @inheritSection optimizers Attributes and methods
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
 #' @references You et al. (2019), Large Batch Optimization for Deep Learning: Training BERT in 76
 #'   minutes, <https://arxiv.org/abs/1904.00962>, algorithm 2.
+#' @seealso [learning_rate_schedule_cosine_decay()] and the other schedules;
+#'   `vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_lamb(learning_rate = 0.01)
@@ -518,12 +558,16 @@ optimizer_lamb <- function(
 #'   Takes a number in `[0, Inf)`, a variable that holds one or a function without arguments.
 #' @inheritParams optimizer_adabelief
 #' @inheritParams optimizer_adam
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @inheritSection optimizers Learning rate
+#' @inheritSection optimizers Attributes and methods
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
 #' @references Kingma and Ba (2014), Adam: A Method for Stochastic Optimization,
 #'   <https://arxiv.org/abs/1412.6980>, section 2, the efficient form before 2.1. Lazy rows:
 #'   LazyAdam of TensorFlow Addons,
 #'   <https://www.tensorflow.org/addons/api_docs/python/tfa/optimizers/LazyAdam>.
+#' @seealso [learning_rate_schedule_cosine_decay()] and the other schedules;
+#'   `vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_lazy_adam(learning_rate = 0.001)
@@ -564,10 +608,14 @@ optimizer_lazy_adam <- function(
 #' @param beta_2 Decay rate of the momentum. Takes a number in `[0, 1)`, a variable that holds one
 #'   or a function without arguments.
 #' @inheritParams optimizer_adabelief
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @inheritSection optimizers Learning rate
+#' @inheritSection optimizers Attributes and methods
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
 #' @references Chen et al. (2023), Symbolic Discovery of Optimization Algorithms,
 #'   <https://arxiv.org/abs/2302.06675>, algorithm 2.
+#' @seealso [learning_rate_schedule_cosine_decay()] and the other schedules;
+#'   `vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_lion(learning_rate = 0.0001, weight_decay = 0.1)
@@ -629,11 +677,15 @@ optimizer_lion <- function(
 #'   Takes a number in `[0, Inf)`, a variable that holds one or a function without arguments, or
 #'   `NULL`.
 #' @inheritParams optimizer_adabelief
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @inheritSection optimizers Learning rate
+#' @inheritSection optimizers Attributes and methods
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
 #' @references Jordan et al. (2024), Muon: An optimizer for hidden layers,
 #'   <https://kellerjordan.github.io/posts/muon>. Step size: Liu et al. (2025), Muon is Scalable
 #'   for LLM Training, <https://arxiv.org/abs/2502.16982>, equation 4.
+#' @seealso [learning_rate_schedule_cosine_decay()] and the other schedules;
+#'   `vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_muon(learning_rate = 0.001, exclude_layers = c("logits"))
@@ -684,11 +736,15 @@ optimizer_muon <- function(
 #' @param epsilon Added to the root of v, outside the bias correction ("epsilon hat" in the paper).
 #'   Takes a number in `[0, Inf)`, a variable that holds one or a function without arguments.
 #' @inheritParams optimizer_adabelief
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @inheritSection optimizers Learning rate
+#' @inheritSection optimizers Attributes and methods
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
 #' @references Dozat (2016), Incorporating Nesterov Momentum into Adam,
 #'   <https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ>, algorithm 2, with the momentum
 #'   schedule of section 2.
+#' @seealso [learning_rate_schedule_cosine_decay()] and the other schedules;
+#'   `vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_nadam(learning_rate = 0.001)
@@ -742,11 +798,15 @@ optimizer_nadam <- function(
 #' @param safeguard_warmup Whether s leaves out the learning rate, so that estimates stay small
 #'   while it warms up. Takes `TRUE` or `FALSE`.
 #' @inheritParams optimizer_adabelief
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @inheritSection optimizers Learning rate
+#' @inheritSection optimizers Attributes and methods
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
 #' @references Mishchenko and Defazio (2023), Prodigy: An Expeditiously Adaptive Parameter-Free
 #'   Learner, <https://arxiv.org/abs/2306.06101>, algorithm 4 (Adam). As in its authors' package,
 #'   prodigyopt, decay is decoupled, and r and s lack the factor 1 - beta_3, which cancels.
+#' @seealso [learning_rate_schedule_cosine_decay()] and the other schedules;
+#'   `vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_prodigy(weight_decay = 0.01)
@@ -794,11 +854,15 @@ optimizer_prodigy <- function(
 #'   by the root of v. Takes a number in `[0, Inf)`, a variable that holds one or a function
 #'   without arguments.
 #' @inheritParams optimizer_adabelief
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @inheritSection optimizers Learning rate
+#' @inheritSection optimizers Attributes and methods
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
 #' @references Liu et al. (2019), On the Variance of the Adaptive Learning Rate and Beyond,
 #'   <https://arxiv.org/abs/1908.03265>, algorithm 2. Its authors' program and torch have a
 #'   threshold of 5, the paper 4.
+#' @seealso [learning_rate_schedule_cosine_decay()] and the other schedules;
+#'   `vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_radam(learning_rate = 0.001)
@@ -842,10 +906,14 @@ optimizer_radam <- function(
 #'   `TRUE` or `FALSE`.
 #' @inheritParams optimizer_adabelief
 #' @inheritParams optimizer_adadelta
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @inheritSection optimizers Learning rate
+#' @inheritSection optimizers Attributes and methods
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
 #' @references Tieleman and Hinton (2012), Neural Networks for Machine Learning, lecture 6.5.
 #'   Centered: Graves (2013), <https://arxiv.org/abs/1308.0850>, equations 38 to 45.
+#' @seealso [learning_rate_schedule_cosine_decay()] and the other schedules;
+#'   `vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_rmsprop(learning_rate = 0.001, momentum = 0.9)
@@ -886,10 +954,14 @@ optimizer_rmsprop <- function(
 #' @param amsgrad Ignored, with a warning if it is set. Takes anything.
 #' @inheritParams optimizer_adabelief
 #' @inheritParams optimizer_muon
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @inheritSection optimizers Learning rate
+#' @inheritSection optimizers Attributes and methods
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
 #' @references Robbins and Monro (1951), A Stochastic Approximation Method; momentum: Sutskever et
 #'   al. (2013), <https://proceedings.mlr.press/v28/sutskever13.html>, equations 1 to 4.
+#' @seealso [learning_rate_schedule_cosine_decay()] and the other schedules;
+#'   `vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_sgd(learning_rate = 0.01, momentum = 0.9, nesterov = TRUE)
@@ -936,10 +1008,14 @@ optimizer_sgd <- function(
 #' @param warmup_steps Number of updates in which the learning rate grows linearly to its full
 #'   value. Takes a whole number >= 0.
 #' @inheritParams optimizer_adabelief
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @inheritSection optimizers Learning rate
+#' @inheritSection optimizers Attributes and methods
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
 #' @references Defazio et al. (2024), The Road Less Scheduled, <https://arxiv.org/abs/2405.15682>,
 #'   algorithm 1; v is corrected as in its authors' package, schedulefree.
+#' @seealso [learning_rate_schedule_cosine_decay()] and the other schedules;
+#'   `vignette("schedules")`, `vignette("from-keras-2.11")` and `vignette("pyadam")`.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_schedule_free_adam_w(learning_rate = 0.0025, warmup_steps = 100)
@@ -990,10 +1066,11 @@ optimizer_schedule_free_adam_w <- function(
 #' @param initial_scale Initial factor. Takes a number in `[1, Inf)`.
 #' @param dynamic_growth_steps Number of consecutive finite steps after which the factor doubles.
 #'   Takes a whole number >= 1.
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
 #' @references Micikevicius et al. (2018), Mixed Precision Training,
 #'   <https://arxiv.org/abs/1710.03740>, section 3.2.
+#' @seealso [optimizers] for what an optimizer can do.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_loss_scale(optimizer_adam(), initial_scale = 1024)
@@ -1024,8 +1101,9 @@ optimizer_loss_scale <- function(
 #'   one.
 #' @param optimizer_map What chooses the optimizer of each variable. Takes an OptimizerMap, or a
 #'   function from a variable to its optimizer.
-#' @return The optimizer, a Python object, for [compile()] and for every Python function that takes
-#'   a Keras optimizer.
+#' @return The optimizer, a Python object, for [compile()][training] and for every Python function
+#'   that takes a Keras optimizer.
+#' @seealso [optimizers] for what an optimizer can do.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' chosen <- optimizer_map(optimizer_adam(), list("head/.*" = optimizer_sgd()))
@@ -1055,6 +1133,7 @@ optimizer_multi <- function(
 #' @param default_optimizer The optimizer of all variables that no key matches. Takes an optimizer
 #'   of the same Keras that is not itself a loss-scale optimizer.
 #' @return The map, a Python object, for [optimizer_multi()].
+#' @seealso [optimizers] for what an optimizer can do.
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
 #' optimizer_map(optimizer_adam(), list("head/.*" = optimizer_sgd()))

@@ -19,6 +19,8 @@
 #'   every optimizer.
 #' @references Loshchilov and Hutter (2017), SGDR: Stochastic Gradient Descent with Warm Restarts,
 #'   <https://arxiv.org/abs/1608.03983>, equation 5.
+#' @seealso `vignette("schedules")` with the curves of all six; [optimizers] for what an optimizer
+#'   can do.
 #' @family schedules
 #' @examplesIf is_pyadam_available()
 #' schedule <- learning_rate_schedule_cosine_decay(initial_learning_rate = 0.1, decay_steps = 1000)
@@ -55,6 +57,8 @@ learning_rate_schedule_cosine_decay <- function(
 #'   every optimizer.
 #' @references Loshchilov and Hutter (2017), SGDR: Stochastic Gradient Descent with Warm Restarts,
 #'   <https://arxiv.org/abs/1608.03983>, section 3.
+#' @seealso `vignette("schedules")` with the curves of all six; [optimizers] for what an optimizer
+#'   can do.
 #' @family schedules
 #' @examplesIf is_pyadam_available()
 #' schedule <- learning_rate_schedule_cosine_decay_restarts(
@@ -89,6 +93,8 @@ learning_rate_schedule_cosine_decay_restarts <- function(
 #' @inheritParams learning_rate_schedule_cosine_decay
 #' @return The schedule, a Python object of the Keras in use, for the argument `learning_rate` of
 #'   every optimizer.
+#' @seealso `vignette("schedules")` with the curves of all six; [optimizers] for what an optimizer
+#'   can do.
 #' @family schedules
 #' @examplesIf is_pyadam_available()
 #' schedule <- learning_rate_schedule_exponential_decay(
@@ -120,6 +126,8 @@ learning_rate_schedule_exponential_decay <- function(
 #' @inheritParams learning_rate_schedule_exponential_decay
 #' @return The schedule, a Python object of the Keras in use, for the argument `learning_rate` of
 #'   every optimizer.
+#' @seealso `vignette("schedules")` with the curves of all six; [optimizers] for what an optimizer
+#'   can do.
 #' @family schedules
 #' @examplesIf is_pyadam_available()
 #' schedule <- learning_rate_schedule_inverse_time_decay(
@@ -152,6 +160,8 @@ learning_rate_schedule_inverse_time_decay <- function(
 #' @inheritParams learning_rate_schedule_cosine_decay
 #' @return The schedule, a Python object of the Keras in use, for the argument `learning_rate` of
 #'   every optimizer.
+#' @seealso `vignette("schedules")` with the curves of all six; [optimizers] for what an optimizer
+#'   can do.
 #' @family schedules
 #' @examplesIf is_pyadam_available()
 #' schedule <- learning_rate_schedule_piecewise_constant_decay(
@@ -187,6 +197,8 @@ learning_rate_schedule_piecewise_constant_decay <- function(
 #' @return The schedule, a Python object of the Keras in use, for the argument `learning_rate` of
 #'   every optimizer.
 #' @references Chen et al. (2016), DeepLab, <https://arxiv.org/abs/1606.00915>, section 4.1.
+#' @seealso `vignette("schedules")` with the curves of all six; [optimizers] for what an optimizer
+#'   can do.
 #' @family schedules
 #' @examplesIf is_pyadam_available()
 #' schedule <- learning_rate_schedule_polynomial_decay(
