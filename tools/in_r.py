@@ -105,7 +105,12 @@ def reference(pages: dict[str, str], listed: list[Function]) -> str:
     """Title and call of each man page, by its name, and a link to its arguments."""
     tables = {f.name: f.title for f in listed}
     links = {f.name: home(f) for f in listed}
-    head = 'The R functions and how they are called. `help(package = "pyadam")` has a page for each, with examples.'
+    head = (
+        'The R functions and how they are called. `help(package = "pyadam")` has a page for each, with examples, and the vignettes.'
+        "\n\n```{raw} html\n"
+        '<p>The <a href="../r/index.html">site of the R package</a> shows them with their output.</p>'
+        "\n```"
+    )
     parts = [f"<!-- {NOTE.format('optimizers/, pyadam/hosts/schedules.py and r-package/R/')} -->", "# R API", head]
     for name, page in pages.items():
         if usage := re.search(r"(?s)\n\\usage\{\n(.*?)\n\}\n", page):
