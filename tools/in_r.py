@@ -106,7 +106,7 @@ def reference(pages: dict[str, str], listed: list[Function]) -> str:
     tables = {f.name: f.title for f in listed}
     links = {f.name: home(f) for f in listed}
     head = (
-        'The R functions and how they are called. `help(package = "pyadam")` has a page for each, with examples, and the vignettes.'
+        'The R functions and how they are called. `help(package = "pyadam")` has a page for each, with examples.'
         "\n\n```{raw} html\n"
         '<p>The <a href="../r/index.html">site of the R package</a> shows them with their output.</p>'
         "\n```"
