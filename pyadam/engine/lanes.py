@@ -144,12 +144,12 @@ class Lane:
         """Assigns the sum of the gradients since the last update."""
         self._write([target.accumulator for target in self.targets], value, None)
 
-    def stored(self, state: State, t: Any, ordered: bool) -> State:
+    def stored(self, state: State, t: Any, ordered: bool, slots_ordered: bool) -> State:
         """A new state as it is stored: bfloat16 slots are rounded with the random bits of update ``t``.
 
         ``ordered`` says that some loops read old state, which must not be overwritten before they finish. If only the weight's
-        loop does, the slots wait for the weight. If every value has a loop of its own, the state is written in reverse: the
-        average, the weight, then the slots, since a value may depend on those before it.
+        loop does, the slots wait for the weight. If those of slots do (``slots_ordered``), or every value has its own loop,
+        the state is written in reverse: the average, the weight, then the slots, since a value may depend on those before it.
         """
         new, target, wait = dict(state), self.targets[0], t
         if self.separate:
@@ -159,12 +159,13 @@ class Lane:
             return new
         if ordered:
             wait = sequenced(t, new["weight"])
-        for place, name in enumerate(target.slots):
+        for place, name in reversed(list(enumerate(target.slots))):
             if name in new and name in target.bfloat16_slots:
                 bits = random_bits(wait, place, *self._elements(new[name].shape))
                 new[name] = stochastically_rounded(new[name], bits)
             elif name in new and ordered:
                 new[name] = rounded(new[name], wait)
+                wait = sequenced(wait, new[name]) if slots_ordered else wait
         return new
 
     def _elements(self, shape: Any) -> list[Any]:

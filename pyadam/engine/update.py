@@ -179,11 +179,14 @@ class Update:
         ordered = self._ordered(lane) and "weight" in new
         for value in sums.values() if ordered else ():  # which read the old weight and slots
             new["weight"] = rounded(new["weight"], sequenced(now.t, value))
-        return lane.stored(new, now.t, ordered) | sums
+        return lane.stored(new, now.t, ordered, self._rule.slots_read_slots) | sums
 
     def _ordered(self, lane: Lane) -> bool:
         """Whether loops read old state that other loops overwrite, and those have to wait. On a GPU there is one loop."""
-        read_apart = self._rule.weight_first(self._spec.of_group(lane.targets[0].group)) or lane.separate
+        rule = self._rule
+        read_apart = (
+            rule.weight_first(self._spec.of_group(lane.targets[0].group)) or rule.slots_read_slots or lane.separate
+        )
         own_loops = bool(lane.targets[0].bfloat16_slots) or (read_apart and not self._one_loop)
         return own_loops and "CPU" in lane.targets[0].weight.device
 

@@ -71,4 +71,4 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
     return w - c.alpha * m / (tf.sqrt(belief * c.correction) + h.epsilon), {"momentum": m, "belief": belief}
 
 
-RULE = Rule(AdaBelief, "adabelief", scalars, update, same_slots(("momentum", "belief")))
+RULE = Rule(AdaBelief, "adabelief", scalars, update, same_slots(("momentum", "belief")), slots_read_slots=True)

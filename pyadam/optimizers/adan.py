@@ -81,4 +81,11 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
     return w - step, {"previous_gradient": g, "momentum": m, "difference": d, "velocity": v}
 
 
-RULE = Rule(Adan, "adan", scalars, update, same_slots(("previous_gradient", "momentum", "difference", "velocity")))
+RULE = Rule(
+    Adan,
+    "adan",
+    scalars,
+    update,
+    same_slots(("previous_gradient", "momentum", "difference", "velocity")),
+    slots_read_slots=True,
+)

@@ -86,6 +86,7 @@ class Rule:
         idle: ``(h) -> bool``: whether a zero gradient leaves weight and slots unchanged, to the bit.
         weight_first: ``(h) -> bool``: whether the new weight depends on old slot values; a separate loop reads them before they
             are overwritten.
+        slots_read_slots: whether a slot's new value depends on the old value of another; then they are overwritten in reverse.
         lists: maps each attribute in which Keras' class keeps a list of slots to the name of the slot.
         lazy: whether a sparse gradient updates only its own rows, even if a zero gradient would move the others.
     """
@@ -105,5 +106,6 @@ class Rule:
     single_pass: bool = True
     idle: Callable[[Any], bool] = lambda h: False
     weight_first: Callable[[Any], bool] = lambda h: False
+    slots_read_slots: bool = False
     lists: Mapping[str, str] = field(default_factory=dict)
     lazy: bool = False
