@@ -86,7 +86,7 @@ def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace)
     """
     m, v = moments(c, g, s)
     divisor = tf.where(c.rectifies > 0.0, tf.sqrt(v) + h.epsilon, tf.ones_like(v))
-    return w - c.alpha * m / divisor, {"momentum": m, "velocity": v}
+    return w - c.rounded(c.alpha * m) / divisor, {"momentum": m, "velocity": v}  # the divisor may be 1
 
 
 RULE = Rule(RAdam, "radam", scalars, update, MOMENTS)
