@@ -16,7 +16,15 @@ from pyadam.parity import peers
 from pyadam.parity.rscript import environment, quoted
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))]
+LEFT_OUT = ("_build", "reference")  # what Sphinx made, and generated pages, whose calls are signatures
+PAGES = [
+    "README.md",
+    *sorted(
+        str(page.relative_to(ROOT))
+        for page in (ROOT / "docs").rglob("*.md")
+        if page.relative_to(ROOT / "docs").parts[0] not in LEFT_OUT
+    ),
+]
 SNIPPET = re.compile(
     r"^(?:<!-- (?P<mark>.*?) -->\n+)?```(?P<language>python|r)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
