@@ -3,8 +3,8 @@
 python examples/which.py [FILE]    trains, prints the table, and writes all losses to FILE if it is given
 
 Everything but the learning rate is a default. The rates are a tenth of the default, the default, and ten and a hundred times as
-much. A seed decides the initial weights, the batches, and which rows are training, validation and test data: 60, 20 and 20 %. The
-best rate has the lowest mean validation loss; the table shows losses on the test data, which decided nothing.
+much. A seed decides the initial weights, the batches, and which rows are training, validation and test data: 60, 20 and 20 %.
+The best rate has the lowest mean validation loss; the table shows losses on the test data, which decided nothing.
 """
 
 import json
