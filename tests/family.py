@@ -7,6 +7,7 @@ import pytest
 from pyadam.optimizers import RULES, SPECS
 
 EVERY = list(SPECS)
+AS_IN_KERAS = [name for name in EVERY if name != "ScheduleFreeAdamW"]  # docs/differences.md, 27
 
 
 def theirs(module: Any, name: str) -> Any:

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from family import EVERY, theirs
+from family import AS_IN_KERAS, EVERY, theirs
 from helpers import values, variables
 
 import pyadam
@@ -47,7 +47,7 @@ def test_fit_gives_the_same_weights_in_every_mode(name):
 
 
 @pytest.mark.sample(1)
-@pytest.mark.parametrize("name", [name for name in EVERY if name != "ScheduleFreeAdamW"])  # docs/differences.md, 27
+@pytest.mark.parametrize("name", AS_IN_KERAS)
 def test_fit_agrees_with_keras(name):
     ends = []
     for optimizer in (getattr(pyadam, name), theirs(keras.optimizers, name)):

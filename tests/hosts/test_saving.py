@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from family import EVERY, ONE_OF_EACH_KIND, theirs
+from family import AS_IN_KERAS, EVERY, ONE_OF_EACH_KIND, theirs
 from helpers import assert_same, run_python
 from models import arrays, make_model, train
 
@@ -62,7 +62,7 @@ def test_a_file_of_either_resumes_in_the_other(name, state, kind, writer, tmp_pa
 
 
 @pytest.mark.sample(2)
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", AS_IN_KERAS)
 def test_three_steps_of_keras_and_three_of_pyadam_are_six_of_pyadam(name, tmp_path):
     whole = train(make_model(getattr(pyadam, name)(0.01)), 6)
     classes = (theirs(keras.optimizers, name), getattr(pyadam, name))
