@@ -1,4 +1,5 @@
-# Gradient accumulation: accumulation.py in R, with the same numbers.
+# Gradient accumulation: accumulation.py in R, with the same numbers. Four batches of 32 make the
+# update of one batch of 128.
 #
 #   Rscript examples/gallery/accumulation.R
 

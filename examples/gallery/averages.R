@@ -1,4 +1,5 @@
-# Averages of the weights: averages.py in R, with the same numbers.
+# Averages of the weights, compared with the weights: averages.py in R, with the same numbers.
+# with() puts the averages into the model, and then the weights back.
 #
 #   Rscript examples/gallery/averages.R
 

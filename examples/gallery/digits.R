@@ -1,4 +1,6 @@
 # Handwritten digits, read by a small convolution network: digits.py in R, with the same numbers.
+# fit() takes R's arrays as they are, and whole numbers without L; layers of Keras, called
+# directly, need the L.
 #
 #   Rscript examples/gallery/digits.R
 

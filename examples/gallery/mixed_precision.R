@@ -1,4 +1,5 @@
-# Mixed precision and a scaled loss: mixed_precision.py in R, with the same numbers.
+# Mixed precision and a scaled loss: mixed_precision.py in R, with the same numbers. One optimizer
+# wraps another; both can be read at any time.
 #
 #   Rscript examples/gallery/mixed_precision.R
 

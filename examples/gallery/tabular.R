@@ -1,4 +1,5 @@
-# A table with a column of categories, a factor: tabular.py in R, with the same numbers.
+# A table with a column of categories: tabular.py in R, with the same numbers. The table is the
+# data frame iris, and the levels of its factor, counted from 0, go to the embedding.
 #
 #   Rscript examples/gallery/tabular.R
 

@@ -1,4 +1,6 @@
-# Text, letter by letter: an LSTM continues what it has read. text.py in R, with the same numbers.
+# Text, letter by letter, and an LSTM that continues it: text.py in R, with the same numbers.
+# utf8ToInt() makes numbers of the letters, and the rows of an integer matrix are the network's
+# input.
 #
 #   Rscript examples/gallery/text.R
 

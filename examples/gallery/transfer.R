@@ -1,4 +1,5 @@
-# Transfer from the digits 0 to 4 to the digits 5 to 9: transfer.py in R, with the same numbers.
+# Transfer from the digits 0 to 4 to 5 to 9: transfer.py in R, with the same numbers. Layers are
+# Python objects, so both models train the same ones.
 #
 #   Rscript examples/gallery/transfer.R
 

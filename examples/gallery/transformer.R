@@ -1,4 +1,5 @@
-# A small transformer guesses the next letter: transformer.py in R, with the same numbers.
+# A small transformer guesses the next letter: transformer.py in R, with the same numbers. A block
+# of it is an R function, since layers are called like functions.
 #
 #   Rscript examples/gallery/transformer.R
 

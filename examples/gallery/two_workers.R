@@ -1,4 +1,5 @@
-# Two workers train one model: two_workers.py in R, with the same numbers.
+# Two workers train one model: two_workers.py in R, with the same numbers. TF_CONFIG is set before
+# Python starts, since Python sees the environment as it was then.
 #
 #   Rscript examples/gallery/two_workers.R
 

@@ -1,7 +1,7 @@
 """Two workers: two processes train one model, each on its half of every batch.
 
 Started without TF_CONFIG, this script is the first worker, and starts the second. The gradients are added up at each step, so
-both end with the same bits. `on_workers()` makes Keras 3's `fit()` work there; [distribute](distribute.md) has the rest.
+both end with the same bits. `on_workers()` makes Keras 3's `fit()` work there; docs/distribute.md has the rest.
 
 python examples/gallery/two_workers.py [PICTURE]
 """
@@ -13,26 +13,24 @@ import socket
 import subprocess
 import sys
 
+import keras
+import picture
+import tensorflow as tf
+from keras import layers
+from sklearn.datasets import load_digits
+
+from pyadam import Adam
+from pyadam.distribute import on_workers
+
 is_first = "TF_CONFIG" not in os.environ
 if is_first:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
-        addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-    first, second = (
-        json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}) for index in range(2)
-    )
+        cluster = {"worker": [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]}
+    first, second = (json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}}) for i in range(2))
     os.environ["TF_CONFIG"] = second
     other = subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, text=True)
     os.environ["TF_CONFIG"] = first
-
-import keras  # noqa: E402
-import picture  # noqa: E402
-import tensorflow as tf  # noqa: E402
-from keras import layers  # noqa: E402
-from sklearn.datasets import load_digits  # noqa: E402
-
-from pyadam import Adam  # noqa: E402
-from pyadam.distribute import on_workers  # noqa: E402
 
 strategy = tf.distribute.MultiWorkerMirroredStrategy()  # before anything else of TensorFlow
 keras.utils.set_random_seed(1)

@@ -1,4 +1,5 @@
-# Fine-tuning with weight decay and its exclusions: weight_decay.py in R, with the same numbers.
+# Fine-tuning with weight decay, which leaves biases and scales alone: weight_decay.py in R, with
+# the same numbers. The names of what is excluded are a list.
 #
 #   Rscript examples/gallery/weight_decay.R
 
