@@ -41,7 +41,7 @@ def ends(name, arguments, dtype, lay, jit_compile):
         optimizer.apply(tf.split(tf.reshape(g, [-1]), SIZES) if lay == "small" else [g], vs)
     kinds = {}
     for v in optimizer.variables[2:]:
-        kinds.setdefault(v.name[v.name.index("_"):], []).append(v)
+        kinds.setdefault(v.name.partition("_")[2] or v.name, []).append(v)
     arrays = [np.concatenate([keras.ops.convert_to_numpy(v).ravel() for v in some]) for some in [vs, *kinds.values()]]
     assert all(np.isfinite(array.astype("float64")).all() for array in arrays)
     return hashlib.md5(b"".join(array.tobytes() for array in arrays)).hexdigest()

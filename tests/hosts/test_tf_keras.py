@@ -33,7 +33,9 @@ def bundles(name):
         for argument, field in specs.arguments(spec).items():
             if argument in CLIPS and argument != clip:
                 continue
-            values = EXERCISED.get(argument) or by_kind(field.metadata["kind"], field.default)
+            kind = field.metadata["kind"]
+            values = EXERCISED.get(argument) or by_kind(kind, field.default)
+            values = [value for value in values if value != 0 or not getattr(kind, "low_open", False)]
             # epsilon 0 only if every row has a gradient: the bits of 0 / 0 would prove nothing
             place = max(i - 1, 0) if argument == "epsilon" else i
             given |= {**NEEDS.get(argument, {}), argument: values[place % len(values)]}
