@@ -1,5 +1,5 @@
-# A training loop of one's own: custom_loop.py in R, with the same numbers. The step is an R function
-# that is called to trace it; from then on TensorFlow takes it without R.
+# A training loop of one's own: custom_loop.py in R, with the same numbers. The step is a function
+# of R that is called to trace it; from then on TensorFlow takes it without R.
 #
 #   Rscript examples/gallery/custom_loop.R
 
