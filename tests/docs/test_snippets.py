@@ -34,13 +34,20 @@ BEFORE = {
 }
 ONE_BY_ONE = {
     "python": """
+import os
 from pathlib import Path
-for page in sorted(Path().glob("page-*"), key=lambda page: int(page.name[5:])):
+for page in sorted(Path().resolve().glob("page-*"), key=lambda page: int(page.name[5:])):
+    folder = page.with_name(f"folder-{page.name}")
+    folder.mkdir()
+    os.chdir(folder)
     exec(compile(page.read_text(), page, "exec"), {"__name__": "__main__"})
 """,
     "r": """
+root <- getwd()
 for (page in seq_along(list.files(pattern = "^page-")) - 1) {
-  source(paste0("page-", page), local = new.env())
+  dir.create(file.path(root, paste0("folder-", page)))
+  setwd(file.path(root, paste0("folder-", page)))
+  source(file.path(root, paste0("page-", page)), local = new.env())
 }
 """,
 }
@@ -84,7 +91,7 @@ def alike(name):
 
 
 def run(language, folder, *found):
-    """Runs programs one after the other in a process, each with names of its own."""
+    """Runs programs one after the other in a process, each with names and a folder of its own."""
     for number, program in enumerate(found):
         (folder / f"page-{number}").write_text(program)
     (folder / "all").write_text(ONE_BY_ONE[language])
