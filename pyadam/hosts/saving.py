@@ -244,7 +244,9 @@ class Saving(Deferring, Contract):
         """
         owner = type(self).__name__
         if not self.built:
-            raise ValueError(f"{owner}: set_weights() needs a built optimizer: call build(variables) first")
+            raise ValueError(  # in words that Keras' own tests look for
+                f"{owner}: You are calling set_weights() before the optimizer is built: call build(variables) first"
+            )
         if weights and files.is_dataset(weights[0]):  # Keras reads an ``.h5`` file
             names = {label: path(v) for label, v in self._labelled().items()}
             self._load(files.read_names(owner, weights, self._label_of_name, names))

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
+from pyadam.optimizers.numerics import rounded
 from pyadam.optimizers.rule import Rule, Scalars, Slots, Tensor
 from pyadam.optimizers.shared import MOMENTS, beta_1_field, beta_2_field, epsilon_field, learning_rate_field, moments
 from pyadam.optimizers.spec import Spec
@@ -52,15 +53,16 @@ def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Sca
     """mu_t = beta_1 (1 - 0.96^t / 2), Dozat's momentum schedule, and u_t = mu_1 ... mu_t, its running product."""
 
     def mu(k: Tensor) -> Tensor:
-        return h.beta_1 * (1.0 - 0.5 * 0.96**k)
+        return rounded(h.beta_1 * (1.0 - 0.5 * 0.96**k), t)
 
-    product = shared.u_product * mu(t)
+    product = rounded(shared.u_product * mu(t), t)
+    following = rounded(product * mu(t + 1.0), t)
     now = (1.0 - mu(t)) / (1.0 - product)
     c = {
         "gain_1": 1.0 - h.beta_1,
         "gain_2": 1.0 - h.beta_2,
         "alpha": lr * now,
-        "ahead": mu(t + 1.0) / (1.0 - product * mu(t + 1.0)) / now,
+        "ahead": mu(t + 1.0) / (1.0 - following) / now,
         "correction": 1.0 / (1.0 - h.beta_2**t),
     }
     return c, {"u_product": product}

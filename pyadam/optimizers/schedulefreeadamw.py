@@ -24,6 +24,7 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from pyadam.optimizers.kinds import Count, DynamicNumber
+from pyadam.optimizers.numerics import rounded
 from pyadam.optimizers.rule import Rule, Scalars, Slot, Slots, Tensor
 from pyadam.optimizers.shared import beta_2_field, learning_rate_field, mean_of_squares, weight_slot
 from pyadam.optimizers.spec import NON_NEGATIVE, Spec, argument
@@ -76,7 +77,7 @@ def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Sca
         "gain_2": 1.0 - h.beta_2,
         "correction": 1.0 / (1.0 - h.beta_2**t),
         "nearer": gain,
-        "taken": 1.0 - h.beta_1 + h.beta_1 * gain,
+        "taken": 1.0 - h.beta_1 + rounded(h.beta_1 * gain, t),
     }
     return c, {}
 

@@ -81,6 +81,11 @@ def test_loops_and_vector_units_make_no_difference_to_any():
     cases += [(name, given, "float32", ["dense", "uncompiled"]) for name, given in WHOLE.items()]
     # uncompiled, TensorFlow reorders the sums of this one
     cases += [("RMSprop", {"centered": True}, "float32", ["rows", "dense", "small"])]
+    # nor has TensorFlow's power of 0.96 the last bit of XLA's
+    cases = [
+        (*case[:3], [lay for lay in case[3] if case[:3:2] != ("Nadam", "float64") or lay != "uncompiled"])
+        for case in cases
+    ]
     assert_one_outcome(cases)
 
 
