@@ -64,7 +64,7 @@ rule_of <- function(update) {
 
 # An R function with the arguments of a Python class.
 constructor_of <- function(class, name) {
-  constructor <- function() {
+  constructor <- function(...) {
     call_python(
       name, match.call(expand.dots = FALSE), environment(), ...,
       python_function = class
