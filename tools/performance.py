@@ -1,4 +1,4 @@
-"""Writes what `pyadam bench` measured into the documentation: `make performance` runs it.
+"""Writes what `pyadam bench` and examples/which.py measured into the documentation: `make performance` runs it.
 
     python tools/performance.py            # from benchmarks/results/*.json into docs/performance.md and README.md
     python tools/performance.py --check    # fails if the numbers in these files differ
@@ -6,6 +6,7 @@
 Measured parts are between the lines `<!-- bench: NAME -->` and `<!-- end -->`. Without results a part stays as it is.
 """
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from pyadam.bench.table import details, overview, subject
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = [ROOT / "docs" / "performance.md", ROOT / "README.md"]
+PAGES = [ROOT / "docs" / "performance.md", ROOT / "docs" / "which.md", ROOT / "README.md"]
 
 SHOWN = {  # value: the line above its table
     "ms": "Milliseconds a step:",
@@ -30,9 +31,9 @@ def cells(file, section="bench"):
     return load(RESULTS / file)[0][section]
 
 
-def machine(file):
-    found = load(RESULTS / file)[1]
-    names = {"keras": "Keras", "tensorflow": "TensorFlow", "torch": "torch", "jax": "jax", "optax": "optax"}
+def machine(file, peers=("torch", "jax", "optax")):
+    found = json.loads((RESULTS / file).read_text())["facts"]
+    names = {"keras": "Keras", "tensorflow": "TensorFlow"} | {peer: peer for peer in peers}
     versions = [f"{name} {found[key]}" for key, name in names.items() if found[key] != "missing"]
     where = f"{found['processor']} with {found['cores']} cores and {found['memory']}"
     return f"Measured on {found['day']} with {', '.join(versions)}, on {where}."
@@ -80,6 +81,14 @@ def summary(file):
     return [machine(file), *tables(dense(file), ["ratio"]), picture]
 
 
+def which(file):
+    sys.path.insert(0, str(ROOT / "examples"))
+    from which import sentences, table
+
+    runs = json.loads((RESULTS / file).read_text())["runs"]
+    return [machine(file, peers=()), "\n".join(table(runs)), "\n".join(sentences(runs))]
+
+
 PARTS = {  # name: its sources, and the function that renders it
     "models": ("models.json", models),
     "rows": ("models.json", rows),
@@ -87,6 +96,7 @@ PARTS = {  # name: its sources, and the function that renders it
     "growth": ("growth.json", growth),
     "fit": ("fit.json", fit),
     "summary": ("models.json", summary),
+    "which": ("which.json", which),
 }
 
 
