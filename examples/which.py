@@ -1,6 +1,6 @@
 """Which optimizer? All of them on three small problems, each at the best of four learning rates.
 
-python examples/which.py [FILE]    trains, prints the table, and writes all losses to FILE if it is given
+python examples/which.py [FILE]    trains, prints what comes of it, and writes all losses to FILE if it is given
 
 Everything but the learning rate is a default. The rates are a tenth of the default, the default, and ten and a hundred times as
 much. A seed decides the initial weights, the batches, and which rows are training, validation and test data: 60, 20 and 20 %.
@@ -101,37 +101,54 @@ PROBLEMS = {
 # --- training ------------------------------------------------------------------------------------------------------------
 
 
-def losses(problem, seed, optimizers):
-    """The losses on validation and test data, after each of the optimizers has trained from the same weights."""
+def losses(problem, name):
+    """By learning rate, for each seed the losses on validation and on test data. One program trains all, from fresh state."""
     import keras
     import tensorflow as tf
 
-    keras.utils.set_random_seed(seed)
-    rng = np.random.default_rng(seed)
     x, y = problem.data()
-    train, *others = np.split(rng.permutation(len(x)), [len(x) * 3 // 5, len(x) * 4 // 5])
-    epochs = [rng.permutation(train)[: len(train) // BATCH * BATCH].reshape(-1, BATCH) for _ in range(STEPS)]
-    batches = np.concatenate(epochs)[:STEPS]
-    model = keras.Sequential([keras.Input(x.shape[1:]), *problem.layers(keras.layers)])
+
+    def network():
+        return keras.Sequential([keras.Input(x.shape[1:]), *problem.layers(keras.layers)])
+
+    model, optimizer = network(), getattr(pyadam, name)()
     model.compile(loss=problem.loss)
-    weights = model.get_weights()
+    optimizer.build(model.trainable_variables)
+    state = [variable.numpy() for variable in optimizer.variables]
 
     @tf.function
     def loss(x, y):
         return model.compute_loss(y=y, y_pred=model(x))
 
     @tf.function
-    def gradients(x, y):
-        with tf.GradientTape() as tape:
-            value = loss(x, y)
-        return tape.gradient(value, model.trainable_variables)
+    def train(x, y):
+        for step in tf.range(STEPS):
+            with tf.GradientTape() as tape:
+                value = loss(x[step], y[step])
+            optimizer.apply(tape.gradient(value, model.trainable_variables), model.trainable_variables)
 
-    for optimizer in optimizers:
-        model.set_weights(weights)
-        for rows in batches:
-            optimizer.apply(gradients(x[rows], y[rows]), model.trainable_variables)
-        with optimizer.averaged_weights() if optimizer.keeps_averages else nullcontext():
-            yield [float(loss(x[rows], y[rows])) for rows in others]
+    found = {f"{rate:g}": [] for rate in rates(name)}
+    for seed in SEEDS:
+        keras.utils.set_random_seed(seed)
+        weights, (batches, *others) = network().get_weights(), parts(len(x), seed)
+        for rate in rates(name):
+            model.set_weights(weights)
+            for variable, value in zip(optimizer.variables, state, strict=True):
+                variable.assign(value)
+            optimizer.learning_rate = rate
+            train(x[batches], y[batches])
+            with optimizer.averaged_weights() if optimizer.keeps_averages else nullcontext():
+                found[f"{rate:g}"].append([_written(loss(x[rows], y[rows])) for rows in others])
+    return found
+
+
+def parts(rows, seed):
+    """The rows of each batch, those for validation and those for tests."""
+    rng = np.random.default_rng(seed)
+    train, validation, test = np.split(rng.permutation(rows), [rows * 3 // 5, rows * 4 // 5])
+    whole = len(train) // BATCH * BATCH
+    epochs = [rng.permutation(train)[:whole].reshape(-1, BATCH) for _ in range(STEPS * BATCH // whole + 1)]
+    return np.concatenate(epochs)[:STEPS], validation, test
 
 
 def measured():
@@ -139,14 +156,11 @@ def measured():
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)  # sums don't depend on the number of cores then
-    tried = [(name, rate) for name in pyadam.specs.SPECS for rate in rates(name)]
-    runs = {title: {name: {} for name, _ in tried} for title in PROBLEMS}
+    runs = {title: {} for title in PROBLEMS}
     for title, problem in PROBLEMS.items():
-        for seed in SEEDS:
-            optimizers = (getattr(pyadam, name)(rate) for name, rate in tried)
-            for (name, rate), found in zip(tried, losses(problem, seed, optimizers), strict=True):
-                runs[title][name].setdefault(f"{rate:g}", []).append([_written(loss) for loss in found])
-                print(f"{title:<10}seed {seed}  {name:<20}{rate:<8g}{found}", file=sys.stderr, flush=True)
+        for name in pyadam.specs.SPECS:
+            runs[title][name] = losses(problem, name)
+            print(f"{title:<10}{name:<20}learning rate {best(runs[title][name])[0]:g}", file=sys.stderr, flush=True)
     return runs
 
 
@@ -157,7 +171,7 @@ def rates(name):
 
 def _written(loss):
     """Five digits of a loss; None if the training diverged."""
-    return float(f"{loss:.5g}") if math.isfinite(loss) else None
+    return float(f"{float(loss):.5g}") if math.isfinite(loss) else None
 
 
 # --- the table -----------------------------------------------------------------------------------------------------------
@@ -165,11 +179,18 @@ def _written(loss):
 
 def best(runs):
     """The learning rate with the lowest mean validation loss, and the test losses there."""
-    found = {
-        rate: [[math.inf if loss is None else loss for loss in pair] for pair in pairs] for rate, pairs in runs.items()
-    }
-    rate = min(found, key=lambda rate: statistics.mean(validation for validation, _ in found[rate]))
-    return float(rate), [test for _, test in found[rate]]
+    means = validation(runs)
+    rate = min(means, key=means.get)
+    return float(rate), [_read(test) for _, test in runs[rate]]
+
+
+def validation(runs):
+    """The mean validation loss by learning rate."""
+    return {rate: statistics.mean(_read(loss) for loss, _ in pairs) for rate, pairs in runs.items()}
+
+
+def _read(loss):
+    return math.inf if loss is None else loss
 
 
 def kept(name):
@@ -180,17 +201,21 @@ def kept(name):
     return round(sum(math.prod(shape if slot.shape is None else slot.shape) for slot in slots) / math.prod(shape))
 
 
+def ranked(runs):
+    """The names, the test losses of each at its best rates, and their ranks in each run, as arrays."""
+    names = list(pyadam.specs.SPECS)
+    tests = np.array([[loss for of in runs.values() for loss in best(of[name])[1]] for name in names])
+    return names, tests, 1 + (tests[None] < tests[:, None]).sum(axis=1)
+
+
 def table(runs):
     """The lines of a markdown table, the lowest mean rank first."""
-    names = list(pyadam.specs.SPECS)
-    found = {name: [best(of[name]) for of in runs.values()] for name in names}
-    tests = np.array([[loss for _, tests in found[name] for loss in tests] for name in names])
-    ranks = 1 + (tests[None] < tests[:, None]).sum(axis=1)
+    names, tests, ranks = ranked(runs)
     better = (tests < tests[names.index("Adam")]).sum(axis=1)
     lines = [["", *(head for title in runs for head in (f"{title}: loss", "rate")), *OVER_ALL]]
     lines.append(["---"] * len(lines[0]))
     for i in np.argsort(ranks.mean(axis=1), kind="stable"):
-        cells = [cell for rate, losses in found[names[i]] for cell in _cells(names[i], rate, losses)]
+        cells = [cell for of in runs.values() for cell in _cells(names[i], *best(of[names[i]]))]
         over_all = [f"{ranks[i].mean():.1f}", f"{ranks[i].min()}-{ranks[i].max()}", f"{better[i]} of {len(tests[i])}"]
         lines.append([names[i], *cells, *over_all, str(kept(names[i]))])
     return [f"| {' | '.join(cells)} |" for cells in lines]
@@ -202,13 +227,43 @@ def _cells(name, rate, tests):
     return f"{statistics.median(tests):.3f} ({min(tests):.3f}-{max(tests):.3f})", f"{edge}{rate:g}"
 
 
+def sentences(runs):
+    """What the losses say of optimizers and of rates, in markdown."""
+    _, tests, ranks = ranked(runs)
+    both = (ranks.min(axis=1) <= 5) & (ranks.max(axis=1) > len(ranks) - 5)
+    seeds, medians = {}, {}
+    for title, losses in zip(runs, np.split(tests, len(runs), axis=1), strict=True):
+        middle = np.median(losses, axis=1)
+        medians[title] = np.median(middle) / middle.min()
+        seeds[title] = np.median(losses.max(axis=1) / losses.min(axis=1))
+    means = [list(validation(each).values()) for of in runs.values() for each in of.values()]
+    places = [each.index(min(each)) for each in means]
+    tenth, default, ten, hundred = (places.count(i) for i in range(len(FACTORS)))
+    higher = statistics.median(
+        each[i + 1] / each[i] for each, i in zip(means, places, strict=True) if i + 1 < len(each)
+    )
+    lower = statistics.median(each[i - 1] / each[i] for each, i in zip(means, places, strict=True) if i)
+    return [
+        f"- {both.sum()} of {len(ranks)} optimizers are among the best five in one run, and among the last five in another.",
+        f"- The worst of three seeds has {_times(seeds)} the loss of the best (the median of the optimizers).",
+        f"- The median optimizer has {_times(medians)} the loss of the best one.",
+        f"- Ten times the best rate has {higher:.1f} times its validation loss, a tenth of it {lower:.1f} times (medians).",
+        f"- The best rate is a tenth of the default in {tenth} of {len(places)} cases, the default in {default}, ten times the "
+        f"default in {ten}, and a hundred times in {hundred}.",
+    ]
+
+
+def _times(found):
+    return ", ".join(f"{value:.1f} times ({title})" for title, value in found.items())
+
+
 def main(file=None):
     runs = measured()
     if file:
         from pyadam.bench.results import facts
 
         Path(file).write_text(json.dumps({"facts": facts(), "runs": runs}, indent=1) + "\n")
-    print("\n".join(table(runs)))
+    print("\n".join([*table(runs), "", *sentences(runs)]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes what `pyadam bench` measured into the documentation: `make performance` runs it.
+"""Writes what `pyadam bench` and examples/which.py measured into the documentation: `make performance` runs it.
 
     python tools/performance.py            # from benchmarks/results/*.json into docs/performance.md and README.md, and pictures
     python tools/performance.py --check    # fails if these have other numbers, or pictures were drawn from other ones
@@ -7,6 +7,7 @@ Measured parts are between the lines `<!-- bench: NAME -->` and `<!-- end -->`. 
 """
 
 import functools
+import json
 import re
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from pyadam.bench.table import details, overview, subject
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 DOCS = ROOT / "docs"
-PAGES = [DOCS / "performance.md", ROOT / "README.md"]
+PAGES = [DOCS / "performance.md", DOCS / "which.md", ROOT / "README.md"]
 GLANCED_AT = ("small", "resnet", "bert", "embedding")
 
 SHOWN = {  # value: the line above its table
@@ -34,9 +35,9 @@ def cells(file, section="bench"):
     return load(RESULTS / file)[0][section]
 
 
-def machine(file):
-    found = load(RESULTS / file)[1]
-    names = {"keras": "Keras", "tensorflow": "TensorFlow", "torch": "torch", "jax": "jax", "optax": "optax"}
+def machine(file, peers=("torch", "jax", "optax")):
+    found = json.loads((RESULTS / file).read_text())["facts"]
+    names = {"keras": "Keras", "tensorflow": "TensorFlow"} | {peer: peer for peer in peers}
     versions = [f"{name} {found[key]}" for key, name in names.items() if found[key] != "missing"]
     where = f"{found['processor']} with {found['cores']} cores and {found['memory']}"
     return f"Measured on {found['day']} with {', '.join(versions)}, on {where}."
@@ -84,6 +85,14 @@ def summary(file):
     return [machine(file), picture, *tables(dense(file), ["ratio"])]
 
 
+def which(file):
+    sys.path.insert(0, str(ROOT / "examples"))
+    from which import sentences, table
+
+    runs = json.loads((RESULTS / file).read_text())["runs"]
+    return [machine(file, peers=()), "\n".join(table(runs)), "\n".join(sentences(runs))]
+
+
 PARTS = {  # name: its sources, and the function that renders it
     "models": ("models.json", models),
     "rows": ("models.json", rows),
@@ -91,6 +100,7 @@ PARTS = {  # name: its sources, and the function that renders it
     "growth": ("growth.json", growth),
     "fit": ("fit.json", fit),
     "summary": ("models.json", summary),
+    "which": ("which.json", which),
 }
 
 
