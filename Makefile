@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo workers test test-all test-oldest lint generated pytest testthat parity r-check bench performance docs clean .made-test
+.PHONY: help demo workers test test-all test-oldest lint generated pytest testthat parity r-check bench performance gallery docs clean .made-test
 
 R_CODE := Rscript --vanilla -e
 OLDEST := $(shell sed -nE 's/^    "(keras|numpy|tensorflow)>=([0-9.]+).*/"\1==\2.*"/p' pyproject.toml)
@@ -70,7 +70,12 @@ performance: ## all that the documentation shows of the bench, measured anew (ho
 	pyadam bench --models resnet --columns all --json benchmarks/results/columns.json
 	pyadam bench --fit --r --json benchmarks/results/fit.json
 	pyadam bench --growth --json benchmarks/results/growth.json
+	python examples/which.py benchmarks/results/which.json
 	python tools/performance.py
+
+gallery: ## run the programs of examples/gallery in both languages, draw their pictures, write docs/gallery.md; ARGS="digits text"
+	@tools/setup.sh demo
+	python tools/gallery.py $(ARGS)
 
 docs: ## the documentation, into docs/_build, that of the R package into docs/_build/html/r
 	@tools/setup.sh docs

@@ -1,7 +1,8 @@
-"""Gradient accumulation: four batches of 32 make the update of one batch of 128.
+"""Gradient accumulation: four small batches make a large one.
 
-Twice the same network on the same data in the same order. With gradient_accumulation_steps=4 three of four calls only add up;
-the fourth updates the weights by the mean. What remains between the two is the rounding of the sums.
+Twice the same network on the same data in the same order, in batches of 128 and of 32. With
+`gradient_accumulation_steps=4` three of four calls only add up; the fourth updates the weights by the mean. What remains
+between the two is the rounding of the sums.
 
 python examples/gallery/accumulation.py [PICTURE]
 """

@@ -1,7 +1,7 @@
-"""Averages of the weights: steps that are too large go to and fro, and their average is in the middle.
+"""Averages of the weights.
 
-The optimizer keeps a running average of each weight. Within `averaged_weights()` the model holds the averages, at any time;
-here after each epoch, to compare them with the weights.
+Steps that are too large go to and fro, and the average of the weights is in the middle. Within `averaged_weights()` the model
+holds the averages, at any time: here after each epoch, to compare them with the weights.
 
 python examples/gallery/averages.py [PICTURE]
 """

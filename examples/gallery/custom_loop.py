@@ -1,7 +1,7 @@
-"""A training loop of one's own: each step is yours, and the optimizer is one line of it.
+"""A training loop of one's own.
 
-`tf.function` compiles the step into a graph. It returns what `fit()` does not show: the norm of all gradients, before they are
-clipped.
+Each step is yours, and the optimizer is one line of it; `tf.function` compiles the step into a graph. This one returns what
+`fit()` does not show: the norm of all gradients, before they are clipped.
 
 python examples/gallery/custom_loop.py [PICTURE]
 """

@@ -1,7 +1,8 @@
-"""Mixed precision: the layers compute in float16, and a scaled loss keeps small gradients from vanishing.
+"""Mixed precision with a scaled loss.
 
-The same network twice: with layers in float32, and with the policy mixed_float16. There the weights stay in float32, and
-LossScaleOptimizer multiplies the loss by a factor that it finds out: too large a one costs a step, and is halved.
+The same network twice: with layers in float32, and with the policy `mixed_float16`. There the weights stay in float32, and
+`LossScaleOptimizer` keeps small gradients from vanishing: it multiplies the loss by a factor that it finds out. Too large a one
+costs a step, and is halved.
 
 python examples/gallery/mixed_precision.py [PICTURE]
 """
@@ -60,6 +61,6 @@ if len(sys.argv) > 1:
     lines = {"float32": single["val_loss"], "mixed_float16": mixed["val_loss"]}
     picture.draw(
         sys.argv[1],
-        {"lines": lines, "title": "loss, unseen digits", "xlabel": "epoch", "yscale": "log"},
-        {"lines": {"scale": scales}, "title": "scale of the loss", "xlabel": "epoch", "yscale": "log"},
+        {"lines": lines, "title": "loss, unseen digits", "xlabel": "epoch"},
+        {"lines": {"scale": scales}, "title": "scale of the loss", "xlabel": "epoch"},
     )

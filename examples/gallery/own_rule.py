@@ -1,8 +1,8 @@
-"""An optimizer of one's own: Adam that only goes where the gradient points, too.
+"""An optimizer of one's own.
 
-Where step and gradient have different signs, the weight stays, and the other steps grow in proportion (Liang et al., 2024,
-Cautious Optimizers). The rule is a function of one weight's tensors; the arguments' checks, clipping, averages, saving and the
-rest come with it.
+It is Adam that only goes where the gradient points, too: where step and gradient have different signs, the weight stays, and
+the other steps grow in proportion (Liang et al., 2024, Cautious Optimizers). The rule is a function of one weight's tensors;
+checked arguments, clipping, averages, saving and the rest come with it.
 
 python examples/gallery/own_rule.py [PICTURE]
 """
@@ -63,4 +63,4 @@ print()
 
 if len(sys.argv) > 1:
     lines = {"Adam": plain["loss"], "cautious": cautious["loss"]}
-    picture.draw(sys.argv[1], {"lines": lines, "title": "loss", "xlabel": "epoch", "yscale": "log"})
+    picture.draw(sys.argv[1], {"lines": lines, "title": "loss", "xlabel": "epoch"})

@@ -1,5 +1,6 @@
 """What the pictures of the gallery have in common: SVG for light and for dark pages, the same from run to run."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,8 @@ def fill(axes, lines=(), points=(), marks=(), **settings):
         axes.axvline(x, color=GRAY, linewidth=0.8, linestyle=":")
         axes.annotate(marks[x], (x, 1), xycoords=("data", "axes fraction"), xytext=(0, 3), textcoords="offset points")
     ends = {}
-    for kind, style in ((lines, "-"), (points, ".")):
-        for label in kind:
+    for kind, styles in ((lines, ["-", "--", ":"]), (points, ["."])):  # dashes show what is below them
+        for label, style in zip(kind, itertools.cycle(styles), strict=False):
             x, y = kind[label] if isinstance(kind[label], tuple) else (range(1, len(kind[label]) + 1), kind[label])
             color = COLORS[len(ends)]
             axes.plot(x, y, style, color=color)

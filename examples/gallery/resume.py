@@ -1,6 +1,6 @@
-"""Resume: a training that is killed in the middle of an epoch goes on at the next batch it had not seen.
+"""A training that is killed, and goes on.
 
-A first process trains and is killed in its fifth epoch. The same training with the same folder, started again, goes on from
+A first process is killed in the middle of its fifth epoch. The same training with the same folder, started again, goes on from
 the last snapshot, dropout and shuffle included. A third one, which nobody kills, ends with the same numbers.
 
 python examples/gallery/resume.py [PICTURE]

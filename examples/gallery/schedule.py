@@ -1,7 +1,8 @@
-"""A learning-rate schedule of one's own: it rises in a straight line, then falls with the root of the step.
+"""A learning-rate schedule of one's own.
 
-A schedule is a class that computes the rate from the number of the step; with `get_config()` the model can be saved. Here it
-trains a network of eight layers, beside the same rate without a schedule.
+The rate rises in a straight line, then falls with the root of the step. A schedule is a class that computes it from the number
+of the step; with `get_config()` the model can be saved. Here it trains a network of eight layers, beside the same rate without
+a schedule.
 
 python examples/gallery/schedule.py [PICTURE]
 """

@@ -1,7 +1,7 @@
-"""A table with a column of categories: an embedding learns what the species of an iris says about its petals.
+"""A table with a column of categories.
 
-From length and width of a sepal, and from the species, the network predicts length and width of a petal. The table is
-scikit-learn's, in R the data frame iris; every fifth flower is unseen.
+From length and width of an iris's sepal, and from its species, the network predicts length and width of its petal. For each
+species an embedding learns two numbers. The table is scikit-learn's, in R the data frame iris; every fifth flower is unseen.
 
 python examples/gallery/tabular.py [PICTURE]
 """

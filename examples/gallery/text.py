@@ -1,4 +1,4 @@
-"""Text, letter by letter: an LSTM continues what it has read.
+"""An LSTM continues a text, letter by letter.
 
 It reads scikit-learn's descriptions of three data sets, 40 letters at a time, and says after each letter what comes next. Its
 gradients are clipped, since those of long sequences can be large. In the end it writes a line of its own.

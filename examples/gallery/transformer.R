@@ -19,7 +19,7 @@ pages <- vapply(names, function(name) datasets[[paste0("load_", name)]]()$DESCR,
 text <- utf8ToInt(paste(pages, collapse = "")) %% 128L
 starts <- seq(1, length(text) - length, by = 12)
 rows <- t(vapply(starts, function(start) text[start + 0:length], integer(length + 1)))
-known <- seq_len(nrow(rows) * 4 %/% 5)
+known <- seq_len((nrow(rows) * 4) %/% 5)
 
 # Attention to what came before, and a network for each letter; both are added to what they are
 # given.

@@ -1,7 +1,7 @@
-"""A small transformer: two blocks of attention guess the next letter.
+"""A small transformer guesses the next letter.
 
-It reads scikit-learn's descriptions of six data sets; their last fifth is unseen. AdamW's learning rate falls to 0 along a
-cosine, from one step to the next.
+Two blocks of attention read scikit-learn's descriptions of six data sets; their last fifth is unseen. AdamW's learning rate
+falls to 0 along a cosine, from one step to the next.
 
 python examples/gallery/transformer.py [PICTURE]
 """

@@ -52,7 +52,7 @@ progress <- function(epoch, logs) {
     cat(sprintf("epoch %2d: loss %.4f, unseen digits %.4f\n", epoch + 1, logs$loss, logs$val_loss))
   }
 }
-reticulate::import("pyadam")$distribute$on_workers(model)
+model <- reticulate::import("pyadam")$distribute$on_workers(model)
 losses <- fit(
   model, known,
   validation_data = unseen, epochs = 12, verbose = 0,
@@ -66,6 +66,7 @@ if (is_first) {
   cat("\nthe first worker: ", result)
   cat("\nthe second worker:", readLines(other))
   cat("\n")
+  close(other)
 } else {
   cat(result, "\n", sep = "")
 }

@@ -1,7 +1,7 @@
-"""Two workers: two processes train one model, each on its half of every batch.
+"""Two workers train one model.
 
-Started without TF_CONFIG, this script is the first worker, and starts the second. The gradients are added up at each step, so
-both end with the same bits. `on_workers()` makes Keras 3's `fit()` work there; docs/distribute.md has the rest.
+Each has half of every batch. Started without `TF_CONFIG`, this script is the first worker, and starts the second. The gradients
+are added up at each step, so both end with the same bits. `on_workers()` makes Keras 3's `fit()` work there.
 
 python examples/gallery/two_workers.py [PICTURE]
 """
@@ -50,7 +50,7 @@ def progress(epoch, logs):
         print(f"epoch {epoch + 1:2}: loss {logs['loss']:.4f}, unseen digits {logs['val_loss']:.4f}", flush=True)
 
 
-on_workers(model)
+model = on_workers(model)
 losses = model.fit(
     known,
     validation_data=unseen,
@@ -68,4 +68,4 @@ print(f"the second worker: {other.communicate()[0].strip()}")
 
 if len(sys.argv) > 1:
     lines = {"training": losses["loss"], "unseen digits": losses["val_loss"]}
-    picture.draw(sys.argv[1], {"lines": lines, "title": "loss", "xlabel": "epoch", "yscale": "log"})
+    picture.draw(sys.argv[1], {"lines": lines, "title": "loss", "xlabel": "epoch"})

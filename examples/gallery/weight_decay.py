@@ -1,7 +1,7 @@
-"""Fine-tuning with weight decay, which leaves biases and the scales of normalization alone.
+"""Fine-tuning with weight decay, but not of biases and scales.
 
 A network learns from most of scikit-learn's table of breast tumors. AdamW then trains it further at a lower rate, once with
-decay on all weights and once with the usual exclusions: without them, the scales shrink, too.
+decay on all weights and once with the usual exclusions. Without them the scales of the normalization shrink, too.
 
 python examples/gallery/weight_decay.py [PICTURE]
 """

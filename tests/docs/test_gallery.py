@@ -1,5 +1,6 @@
-"""The gallery: each example prints the same numbers in both languages, and is on the page."""
+"""The gallery: each example prints the same numbers in both languages, and the page shows it."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -40,7 +41,11 @@ def test_both_languages_print_the_same_numbers(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_is_on_the_page_in_both_languages(name):
-    for suffix in (".py", ".R"):
-        assert f"](../examples/gallery/{name}{suffix})" in PAGE
-        assert (EXAMPLES / f"{name}{suffix}").is_file()
+def test_it_is_on_the_page_in_both_languages_with_a_picture(name):
+    docstring = ast.get_docstring(ast.parse((EXAMPLES / f"{name}.py").read_text()))
+    about, _, call = docstring.rpartition("\n\n")
+    assert call == f"python examples/gallery/{name}.py [PICTURE]"
+    assert f"\n## {about.replace('.', '', 1)}\n\n![" in PAGE
+    for shown in (f"gallery/{name}.svg", f"../examples/gallery/{name}.py", f"../examples/gallery/{name}.R"):
+        assert f"]({shown})" in PAGE
+        assert (ROOT / "docs" / shown).is_file()
