@@ -11,8 +11,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.engine.rows import Rows
-
 __all__ = ["checked", "numbers_are_checked", "unwatched"]
 
 
@@ -44,6 +42,4 @@ def numbers_are_checked() -> bool:
 
 def checked(value: Any, what: str) -> Any:
     """The value. Evaluating it raises an InvalidArgumentError that begins with ``what`` if a number is not finite."""
-    if isinstance(value, Rows):
-        return value._replace(values=checked(value.values, what))
     return tf.debugging.check_numerics(value, what) if value.dtype.is_floating else value

@@ -227,12 +227,11 @@ class RowLane(Lane):
 
     def _read(self, variables: list[Any], rows: Rows | None) -> Any:
         assert rows is not None
-        return as_real(gather(variables[0], rows.index), self.dtype)
+        return as_real(gather(variables[0], rows), self.dtype)
 
     def _write(self, variables: list[Any], value: Any, rows: Rows | None) -> None:
         assert rows is not None
-        (variable,), count = variables, rows.count
-        scatter_update(variable, tf.IndexedSlices(from_real(value[:count], variable.dtype), rows.index[:count]))
+        scatter_update(variables[0], rows, from_real(value, variables[0].dtype))
 
 
 @dataclass(eq=False)

@@ -113,16 +113,15 @@ class Launcher:
         """
         found, sizes = [], []
         for i in self._rows:
-            rows, most = gradients[i], self._most.get(i, 1)
+            rows, most, weight = gradients[i], self._most.get(i, 1), self.targets[i].weight
             if not isinstance(rows, Rows):
-                weight = self.targets[i].weight
                 rows = no_rows(most or 1, weight.shape, gradient_dtype(weight.dtype))
             size = rows.index.shape[0]
             if size is None or most is None:
                 self._most[i] = None
             else:
                 self._most[i] = most = max(size, most)
-                rows = padded(rows, most) if many else rows
+                rows = padded(rows, most, weight.shape) if many else rows
             found.append(rows)
             sizes.append(None if self._most.get(i, 0) is None else rows.index.shape[0])
         return found, tuple(sizes)

@@ -3,6 +3,9 @@
 TensorFlow's operations that gather rows from a variable, or scatter rows into it, switch the variable to copy-on-read, so that
 no value changes under its reader. The forward pass would then copy an embedding's table at every step, so the mode is switched
 off again. Values read earlier are still safe: the scatter itself copies the table while one of them is in use.
+
+In a train step that XLA compiles as a whole no tensor has a size that depends on values, so there are as many rows as were
+given. Those that repeat another are placeholders, whose index is that of no row: XLA writes none of them.
 """
 
 import math
@@ -10,6 +13,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from pyadam.engine.compiler import inside_xla
 from pyadam.engine.part import Part
 
 __all__ = ["Rows", "gather", "merged", "no_rows", "padded", "scatter_update"]
@@ -23,6 +27,8 @@ class Rows(NamedTuple):
             same for most batches), rounded up to a power of two and at most the variable's, so that few sizes are compiled.
         index: the rows, then zeros.
         count: how many there are.
+
+    Inside XLA zeros and placeholders may be anywhere, and ``count`` includes them.
     """
 
     values: Any
@@ -32,6 +38,8 @@ class Rows(NamedTuple):
 
 def merged(slices: Any, shape: Any) -> Rows:
     """The rows of tf.IndexedSlices for a variable of this shape; those that name the same index are summed."""
+    if inside_xla():
+        return _merged_in_place(slices, shape)
     index, place = tf.unique(tf.cast(slices.indices, tf.int64))
     count, given = tf.size(index), slices.indices.shape.num_elements()
     if given is None:  # half a row less, so that no logarithm is a whole number, which might be rounded up
@@ -45,27 +53,52 @@ def merged(slices: Any, shape: Any) -> Rows:
     return Rows(values, index, count)
 
 
+def _merged_in_place(slices: Any, shape: Any) -> Rows:
+    """The same inside XLA: rows of one index are summed in the place of the last, and the others become placeholders.
+
+    That place is looked up in a vector with an element for each of the variable's rows. An index that is none of them counts
+    for nothing, as in a dense gradient.
+    """
+    size, given = tf.size(slices.indices), tf.cast(slices.indices, tf.int64)
+    is_row = (given >= 0) & (given < shape[0])
+    index, places = tf.where(is_row, given, shape[0]), tf.range(size)
+    last = tf.gather(tf.tensor_scatter_nd_max(tf.zeros([shape[0] + 1], tf.int32), index[:, None], places), index)
+    values = tf.math.unsorted_segment_sum(tf.ensure_shape(slices.values, [None, *shape[1:]]), last, size)
+    return Rows(values, tf.where(tf.equal(last, places), index, shape[0]), size)
+
+
 def no_rows(size: int, shape: Any, dtype: Any) -> Rows:
     """A gradient of none of the rows of a variable of this shape, in this size."""
-    return Rows(tf.zeros([size, *shape[1:]], dtype), tf.zeros([size], tf.int64), tf.constant(0))
+    return Rows(tf.zeros([size, *shape[1:]], dtype), tf.fill([size], _nowhere(shape)), tf.constant(0))
 
 
-def padded(rows: Rows, size: int) -> Rows:
-    """The same rows in a larger size."""
+def padded(rows: Rows, size: int, shape: Any) -> Rows:
+    """The same rows of a variable of this shape in a larger size."""
     more = size - rows.index.shape[0]
-    values = tf.pad(rows.values, [[0, more]] + [[0, 0]] * (len(rows.values.shape) - 1))
-    return Rows(values, tf.pad(rows.index, [[0, more]]), rows.count)
+    values = tf.pad(rows.values, [[0, more]] + [[0, 0]] * (len(shape) - 1))
+    return Rows(values, tf.pad(rows.index, [[0, more]], constant_values=_nowhere(shape)), rows.count)
 
 
-def gather(variable: Any, index: Any) -> Any:
-    """Some rows of a tf.Variable or `Part`."""
-    if not isinstance(variable, Part):
-        tf.raw_ops.DisableCopyOnRead(resource=variable.handle)
-    return tf.gather(tf.convert_to_tensor(variable), index)
+def _nowhere(shape: Any) -> Any:
+    """The index of what is not among the rows."""
+    return tf.constant(shape[0] if inside_xla() else 0, tf.int64)
 
 
-def scatter_update(variable: Any, rows: Any) -> None:
-    """Overwrites some rows of a tf.Variable or `Part`, given as tf.IndexedSlices."""
-    variable.scatter_update(rows)
-    if not isinstance(variable, Part):
+def gather(variable: Any, rows: Rows) -> Any:
+    """Some rows of a tf.Variable or `Part`. Those of placeholders are anything."""
+    _read_without_copies(variable)
+    return tf.gather(tf.convert_to_tensor(variable), rows.index)
+
+
+def scatter_update(variable: Any, rows: Rows, values: Any) -> None:
+    """Overwrites some rows of a tf.Variable or `Part`."""
+    index = rows.index
+    if not inside_xla():
+        values, index = values[: rows.count], index[: rows.count]
+    variable.scatter_update(tf.IndexedSlices(values, index))
+    _read_without_copies(variable)
+
+
+def _read_without_copies(variable: Any) -> None:
+    if not (isinstance(variable, Part) or inside_xla()):
         tf.raw_ops.DisableCopyOnRead(resource=variable.handle)

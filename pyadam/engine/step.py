@@ -12,6 +12,7 @@ from pyadam.engine.forks import check_not_forked, note_use
 from pyadam.engine.gradients import prepare
 from pyadam.engine.lanes import is_small, make_lanes
 from pyadam.engine.launch import Given, Launcher
+from pyadam.engine.rows import Rows
 from pyadam.engine.target import Target
 from pyadam.engine.update import Update, can_separate
 from pyadam.optimizers import Rule
@@ -132,9 +133,10 @@ class Engine:
 
     def _checked(self, target: Target, given: Given) -> Given:
         """What is given for a target, once its numbers are found to be finite."""
-        if given.gradient is None:
+        g, what = given.gradient, f"{self.owner}: the gradient of {target.path}"
+        if g is None:
             return given
-        return given._replace(gradient=checked(given.gradient, f"{self.owner}: the gradient of {target.path}"))
+        return given._replace(gradient=g._replace(values=checked(g.values, what)) if isinstance(g, Rows) else checked(g, what))
 
     def _launch(self, given: dict[Target, Given], hyper: dict[str, Any]) -> None:
         """A step through programs made for this pattern of missing gradients, or for any pattern.
@@ -200,13 +202,10 @@ class Engine:
             conflicts.append(("the variable's constraint", "take the constraint away"))
         if conflicts:
             what, remedy = conflicts[0]
-            raise ValueError(self._not_with(target, what, f"{remedy}, or use Adam"))
-        if inside_xla():
-            what = "a train step that is compiled as a whole"
-            raise ValueError(self._not_with(target, what, "set jit_compile=False in compile() or tf.function"))
-
-    def _not_with(self, target: Target, what: str, remedy: str) -> str:
-        return f"{self.owner}: the gradient of {target.path} is sparse, which can't be combined with {what}; {remedy}"
+            raise ValueError(
+                f"{self.owner}: the gradient of {target.path} is sparse, which can't be combined with {what}; {remedy}, or use "
+                "Adam"
+            )
 
     def _make(self, targets: list[Target], ways: list[Any], taking_part: list[bool], masked: bool) -> Launcher:
         """The launcher for these targets, whose gradients become dense tensors or rows as ``ways`` says."""

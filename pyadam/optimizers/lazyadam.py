@@ -44,8 +44,7 @@ class LazyAdam(Spec):
     a step grows with the number of rows it updates.
 
     A sparse gradient can't be combined with {conflicts},
-    a constraint on its variable, or a train step that is compiled as a whole (``jit_compile=True`` in ``compile()``). The step
-    then raises an error that says what to change.
+    or a constraint on its variable. The step then raises an error that says what to change.
     """
 
     title = "LazyAdam"

@@ -74,12 +74,8 @@ POLICY: tuple[Policy, ...] = (
     Policy(lambda s: s.accumulates, Way.DENSE, "Accumulated gradients may have different rows; their sum is dense."),
     Policy(lambda s: s.rounded_slots, Way.DENSE, "Stochastic rounding moves every row."),
     Policy(lambda s: s.small, Way.DENSE, "The variable is small and shares a loop with others."),
-    Policy(
-        lambda s: s.inside_xla,
-        Way.DENSE,
-        "The whole train step is compiled, so the number of rows is unknown.",
-    ),
     Policy(lambda s: s.idle, Way.ROWS, "A zero gradient changes nothing, to the bit."),
+    Policy(lambda s: s.inside_xla, Way.DENSE, "XLA compiles the whole train step, and orders its loops itself."),
     Policy(
         lambda s: s.separate_loops and s.few_rows,
         Way.ALL_ROWS,

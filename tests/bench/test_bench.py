@@ -31,7 +31,6 @@ LACKS = {  # columns that a peer lacks, for each kind of gradient
     ("tf-fused", DENSE): WITH_DECAY | {"lazy"},
     ("tf-fused", ROWS): WITH_DECAY | {"adam", "amsgrad", "lazy"},
     ("torch-sparse", ROWS): WITH_DECAY | {"amsgrad"},
-    ("pyadam-jit", ROWS): {"lazy"},
     **{
         (peer, model): {"lazy"}
         for peer in ("keras", "keras-jit", "tf_keras", "torch-fused", "torch-foreach", "optax")

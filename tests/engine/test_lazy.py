@@ -189,15 +189,18 @@ def test_an_embedding_in_fit(module, host, given):
     assert moved.tolist() == [row in X for row in range(40)]
 
 
-def test_the_train_step_as_a_whole_is_not_to_be_compiled():
-    model = embedding_model(pyadam.LazyAdam(0.1), jit_compile=True)
-    with pytest.raises(
-        ValueError, match=r"LazyAdam: the gradient of .*embeddings is sparse.*; set jit_compile=False in compile"
-    ):
+@pytest.mark.parametrize(("module", "host"), [(pyadam, keras), (pyadam.tf_keras, tf_keras)], ids=GENERATIONS)
+@pytest.mark.parametrize("scaled", [False, True])
+def test_an_embedding_in_a_train_step_that_is_compiled_as_a_whole(scaled, module, host):
+    def trained(**given):
+        optimizer = module.LazyAdam(0.1, weight_decay=0.1)
+        optimizer = module.LossScaleOptimizer(optimizer, initial_scale=2.0) if scaled else optimizer
+        model = embedding_model(optimizer, host, **given)
         fit(model)
-    dense = keras.Sequential([keras.layers.Dense(1)])
-    dense.compile(pyadam.LazyAdam(0.1), "mse", jit_compile=True)
-    fit(dense)
+        return [weight.numpy() for weight in model.weights]
+
+    for compiled, plain in zip(trained(jit_compile=True), trained(jit_compile=False), strict=True):
+        np.testing.assert_allclose(compiled, plain, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,70 @@ def test_no_gradient_of_all_rows_is_made(name, arguments):
     assert not re.search(rf"\[{ROWS},{WIDTH}\]\S* copy\(", hlo)
 
 
+# --- in a train step that XLA compiles as a whole --------------------------------------------------------------------------
+
+
+def jitted(optimizer, v, known, dense):
+    """A compiled step by the gradient of some rows, whose number is known beforehand or not."""
+    n, dtype = (7 if known else None), v.dtype
+    signature = [tf.TensorSpec([n], tf.int64), tf.TensorSpec([n, WIDTH], dtype)]
+
+    def step(indices, drawn):
+        g = tf.IndexedSlices(tf.cast(drawn, "float32" if dense else dtype), indices, tf.constant([ROWS, WIDTH]))
+        optimizer.apply([tf.convert_to_tensor(g) if dense else g], [v])
+
+    optimizer.build([v])
+    return tf.function(step, signature, jit_compile=True, autograph=False)
+
+
+@pytest.mark.sample(4)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(("name", "arguments"), [*ALONE, ("LazyAdam", {"clipnorm": 1.0}), ("Adam", {})])
+def test_rows_in_a_compiled_step(name, arguments, known, dtype):
+    """The bits are those of the step outside and of a dense one, whatever rows repeat."""
+    vs = [tf.Variable(table(ROWS, dtype)) for _ in range(3)]
+    each = [getattr(pyadam, name)(0.1, **arguments) for _ in vs]
+    inside, whole = jitted(each[0], vs[0], known, False), jitted(each[1], vs[1], known, True)
+    rng = np.random.default_rng(2)
+    for n in (7, 7) if known else (7, 40, 1, 0):
+        g = slices(rng, n, dtype)
+        inside(g.indices, g.values)
+        whole(g.indices, g.values)
+        each[2].apply([g], [vs[2]])
+    assert seen(each[0]) == {Way.DENSE if name == "Adam" else Way.ROWS}
+    assert_same(values([vs[0], *each[0].variables]), values([vs[2], *each[2].variables]))
+    if name != "LazyAdam":
+        assert_same(values([vs[0], *each[0].variables]), values([vs[1], *each[1].variables]))
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adagrad", "LazyAdam"])
+def test_in_a_compiled_step_an_index_that_is_no_row_counts_for_nothing(name):
+    """There are no assertions in it. A dense gradient leaves them out, too."""
+    given, drawn = [5, -1, ROWS, ROWS - 1, 2**32 + 5, 0, 5], slices(np.random.default_rng(2), 7).values
+    v, w = tf.Variable(table(ROWS)), tf.Variable(table(ROWS))
+    inside, outside = getattr(pyadam, name)(0.1), getattr(pyadam, name)(0.1)
+    jitted(inside, v, True, False)(tf.constant(given, tf.int64), drawn)
+    rows = [0, 3, 5, 6]
+    outside.apply([tf.IndexedSlices(tf.gather(drawn, rows), tf.gather(given, rows), tf.constant([ROWS, WIDTH]))], [w])
+    assert_same(values([v, *inside.variables]), values([w, *outside.variables]))
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adagrad", "LazyAdam"])
+def test_a_compiled_step_makes_nothing_of_the_tables_size(name):
+    """It overwrites rows in place."""
+    v, optimizer = tf.Variable(table(ROWS)), getattr(pyadam, name)(0.1)
+    step, g = jitted(optimizer, v, True, False), slices(np.random.default_rng(2), 7)
+    step(g.indices, g.values)
+    hlo = step.experimental_get_compiler_ir(g.indices, g.values)(stage="optimized_hlo")
+    entry = hlo[hlo.index("\nENTRY") :]
+    made = re.findall(rf" = \w+\[{ROWS},{WIDTH}\]\S* (\w+)\((.*)", entry)
+    states = sum(math.prod(x.shape) == ROWS * WIDTH for x in optimizer.variables) + 1
+    assert [kind for kind, _ in made].count("parameter") == states
+    assert len(made) == 2 * states, made  # and each new one
+    assert not re.search(rf"\[{ROWS},{WIDTH}\]\S* (copy|broadcast)\(", hlo)
+
+
 @pytest.mark.parametrize(("name", "arguments"), DENSE)
 def test_where_rows_can_not_be_told_apart_the_step_is_dense(name, arguments):
     optimizer = getattr(pyadam, name)(0.1, **arguments)

@@ -9,7 +9,6 @@ import tensorflow as tf
 from pyadam.bench.columns import RATE, Column
 from pyadam.bench.peers import NotOffered
 from pyadam.bench.peers.graph import Gradients
-from pyadam.optimizers import RULES, SPECS
 from pyadam.parity.inputs import Slices
 from pyadam.xla import is_single_pass
 
@@ -53,8 +52,6 @@ class Run:
             from tensorflow import Variable
         self.variables = [Variable(w) for w in weights]
         made = Gradients(gradients)
-        if jit and made.has_rows and RULES[SPECS[name]].lazy:
-            raise NotOffered(f"{name} refuses rows in a compiled train step")
         self.column = column
 
         def train() -> None:
