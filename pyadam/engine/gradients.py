@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pyadam.engine.rows import merged
+from pyadam.engine.rows import few_or_whole, merged
 from pyadam.optimizers.numerics import quotient, scalar, sum_of_squares
 from pyadam.optimizers.sparse import Way
 
@@ -132,7 +132,7 @@ def prepare(owner: str, path: str, weight: Any, gradient: Any, way: Way) -> Any:
     indices = checked_rows(owner, path, weight, gradient.indices, way)
     gradient = tf.IndexedSlices(gradient.values, indices, gradient.dense_shape)
     if way is not Way.DENSE and gradient.values.shape[1:].is_compatible_with(weight.shape[1:]):
-        return merged(gradient, weight.shape)
+        return (few_or_whole if way is Way.ALL_ROWS else merged)(gradient, weight.shape)
     return typed(owner, path, weight, tf.convert_to_tensor(gradient))
 
 

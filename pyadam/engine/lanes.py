@@ -9,7 +9,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import tensorflow as tf
@@ -238,20 +238,27 @@ class RowLane(Lane):
 class OtherRowsLane(Lane):
     """All rows of one variable, as they move without a gradient; a `RowLane` scatters those that have one over them.
 
-    A dense gradient, which would be as large as the variable and mostly zeros, is never made. Left to itself XLA would then
-    fuse its loops differently and insert copies, so each new value has a loop of its own that reads old values, in a fixed
-    order.
+    A dense gradient, which would be as large as the variable and mostly zeros, is not made, unless the run shows that most rows
+    have one: then it is this lane that takes it. Left to itself XLA would fuse its loops differently and insert copies, so each
+    new value has a loop of its own that reads old values, in a fixed order.
     """
 
     separate: bool = True
 
+    def rows(self, rows: Sequence[Any]) -> Rows | None:
+        """What is known of the gradient."""
+        return cast(Rows, rows[self.indices[0]])
+
     def gradient(self, dense: Sequence[Any], rows: Rows | None) -> Any:
-        """None: the program needs none."""
-        return None
+        """The dense gradient, or no rows of it."""
+        assert rows is not None
+        return rows.whole
 
     def typed(self, gradient: Any) -> Any:
-        """Zeros. XLA folds them into the loops, so they take no memory."""
-        return tf.zeros(self.targets[0].weight.shape, self.dtype)
+        """Zeros in the place of what is not there. XLA folds them into the loops, so they take no memory."""
+        shape = self.targets[0].weight.shape
+        missing = [[0, shape[0] - tf.shape(gradient)[0]]] + [[0, 0]] * (len(shape) - 1)
+        return tf.ensure_shape(tf.pad(as_real(gradient, self.dtype), missing), shape)
 
 
 def _lanes_for(ways: Collection[Way]) -> list[type[Lane]]:

@@ -142,6 +142,7 @@ class Launcher:
                 tf.TensorSpec([size, *rows.values.shape[1:]], rows.values.dtype),
                 tf.TensorSpec([size], rows.index.dtype),
                 tf.TensorSpec([], rows.count.dtype),
+                tf.TensorSpec([0 if size else None, *rows.values.shape[1:]], rows.values.dtype),
             )
             for size, rows in zip(sizes, inputs["rows"], strict=True)
         ]

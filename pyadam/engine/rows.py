@@ -9,14 +9,16 @@ given. Those that repeat another are placeholders, whose index is that of no row
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from pyadam.engine.compiler import inside_xla
 from pyadam.engine.part import Part
+from pyadam.optimizers.sparse import FEW
 
-__all__ = ["Rows", "gather", "merged", "no_rows", "padded", "scatter_update"]
+__all__ = ["Rows", "few_or_whole", "gather", "merged", "no_rows", "padded", "scatter_update"]
 
 
 class Rows(NamedTuple):
@@ -27,6 +29,8 @@ class Rows(NamedTuple):
             same for most batches), rounded up to a power of two and at most the variable's, so that few sizes are compiled.
         index: the rows, then zeros.
         count: how many there are.
+        whole: a tensor without rows; or the dense gradient, where only the run shows how many rows there are and they are
+            many. Then there are no others.
 
     Inside XLA zeros and placeholders may be anywhere, and ``count`` includes them.
     """
@@ -34,6 +38,11 @@ class Rows(NamedTuple):
     values: Any
     index: Any
     count: Any
+    whole: Any
+
+    def map(self, change: Callable[[Any], Any]) -> "Rows":
+        """The same rows with their gradients changed."""
+        return self._replace(values=change(self.values), whole=change(self.whole))
 
 
 def merged(slices: Any, shape: Any) -> Rows:
@@ -50,7 +59,23 @@ def merged(slices: Any, shape: Any) -> Rows:
         size = min(1 << max(given - 1, 0).bit_length(), shape[0])
     values = tf.math.unsorted_segment_sum(tf.ensure_shape(slices.values, [None, *shape[1:]]), place, size)
     index = tf.ensure_shape(tf.pad(index, [[0, size - count]]), [None if tf.is_tensor(size) else size])
-    return Rows(values, index, count)
+    return Rows(values, index, count, values[:0])
+
+
+def few_or_whole(slices: Any, shape: Any) -> Rows:
+    """The same, or the dense gradient of all rows, where only the run shows whether they are few."""
+
+    def few() -> Rows:
+        return merged(slices, shape)
+
+    def whole() -> Rows:
+        return no_rows(1, shape, slices.values.dtype)._replace(whole=tf.convert_to_tensor(slices))
+
+    if slices.indices.shape.num_elements() is not None:
+        return merged(slices, shape)
+    found = tf.cond(tf.size(slices.indices) <= int(FEW * shape[0]), few, whole)
+    values, dense = (tf.ensure_shape(x, [None, *shape[1:]]) for x in (found.values, found.whole))
+    return Rows(values, found.index, found.count, dense)
 
 
 def _merged_in_place(slices: Any, shape: Any) -> Rows:
@@ -64,19 +89,20 @@ def _merged_in_place(slices: Any, shape: Any) -> Rows:
     index, places = tf.where(is_row, given, shape[0]), tf.range(size)
     last = tf.gather(tf.tensor_scatter_nd_max(tf.zeros([shape[0] + 1], tf.int32), index[:, None], places), index)
     values = tf.math.unsorted_segment_sum(tf.ensure_shape(slices.values, [None, *shape[1:]]), last, size)
-    return Rows(values, tf.where(tf.equal(last, places), index, shape[0]), size)
+    return Rows(values, tf.where(tf.equal(last, places), index, shape[0]), size, values[:0])
 
 
 def no_rows(size: int, shape: Any, dtype: Any) -> Rows:
     """A gradient of none of the rows of a variable of this shape, in this size."""
-    return Rows(tf.zeros([size, *shape[1:]], dtype), tf.fill([size], _nowhere(shape)), tf.constant(0))
+    values = tf.zeros([size, *shape[1:]], dtype)
+    return Rows(values, tf.fill([size], _nowhere(shape)), tf.constant(0), values[:0])
 
 
 def padded(rows: Rows, size: int, shape: Any) -> Rows:
     """The same rows of a variable of this shape in a larger size."""
     more = size - rows.index.shape[0]
     values = tf.pad(rows.values, [[0, more]] + [[0, 0]] * (len(shape) - 1))
-    return Rows(values, tf.pad(rows.index, [[0, more]], constant_values=_nowhere(shape)), rows.count)
+    return rows._replace(values=values, index=tf.pad(rows.index, [[0, more]], constant_values=_nowhere(shape)))
 
 
 def _nowhere(shape: Any) -> Any:

@@ -1,6 +1,7 @@
 """The engine of one optimizer: its variables, and a program for each pattern of gradients that a step may come with."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -136,7 +137,7 @@ class Engine:
         g, what = given.gradient, f"{self.owner}: the gradient of {target.path}"
         if g is None:
             return given
-        return given._replace(gradient=g._replace(values=checked(g.values, what)) if isinstance(g, Rows) else checked(g, what))
+        return given._replace(gradient=g.map(partial(checked, what=what)) if isinstance(g, Rows) else checked(g, what))
 
     def _launch(self, given: dict[Target, Given], hyper: dict[str, Any]) -> None:
         """A step through programs made for this pattern of missing gradients, or for any pattern.

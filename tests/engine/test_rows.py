@@ -144,7 +144,7 @@ def test_a_number_of_rows_that_is_large_after_all(name):
     def step(indices, drawn):
         by_rows.apply([tf.IndexedSlices(drawn, indices, tf.constant([rows, WIDTH]))], [v])
 
-    for n in (3, rows + 1, 2 * rows):
+    for n in (3, rows // 4, rows // 4 + 1, rows + 1, 2 * rows, 3):
         g = tf.IndexedSlices(
             tf.constant(rng.standard_normal((n, WIDTH)), tf.float32),
             tf.constant(rng.integers(0, rows, n)),
@@ -264,6 +264,24 @@ def test_a_number_of_rows_that_is_not_known_is_taken_for_4096(rows, apart):
     assert seen(optimizer) == {Way.ALL_ROWS if apart else Way.DENSE}
 
 
+def test_many_rows_become_dense_where_only_the_run_shows_their_number():
+    """Nothing is looked up in lists of rows, gathered or scattered, but for one."""
+    rows = 4 * 4096
+    v = tf.Variable(tf.zeros([rows, WIDTH]))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
+    def prepared(indices):
+        g = tf.IndexedSlices(tf.ones([tf.size(indices), WIDTH]), indices, tf.constant([rows, WIDTH]))
+        return prepare("", "", v, g, Way.ALL_ROWS)
+
+    few, many = (prepared(tf.range(n, dtype=tf.int64) // 2) for n in (4096, 4097))
+    assert [tuple(x.shape) for x in few] == [(4096, WIDTH), (4096,), (), (0, WIDTH)]
+    assert int(few.count) == 2048
+    assert [tuple(x.shape) for x in many] == [(1, WIDTH), (1,), (), (rows, WIDTH)]
+    assert int(many.count) == 0
+    assert float(tf.reduce_sum(many.whole)) == 4097 * WIDTH
+
+
 def test_few_sizes_are_compiled():
     """Seven row counts need four powers of two."""
     rng = np.random.default_rng(2)
@@ -279,7 +297,7 @@ def test_the_size_is_that_of_the_rows_as_given_known_beforehand_or_not():
 
     def size(indices):
         given = tf.IndexedSlices(tf.ones([tf.size(indices), WIDTH]), indices, tf.constant([ROWS, WIDTH]))
-        return tf.shape(prepare("", "", v, given, Way.ALL_ROWS).values)[0]
+        return tf.shape(prepare("", "", v, given, Way.ROWS).values)[0]
 
     v = tf.Variable(tf.zeros([ROWS, WIDTH]))
     unknown = tf.function(size, input_signature=[tf.TensorSpec([None], tf.int32)])
