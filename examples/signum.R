@@ -1,4 +1,4 @@
-# An optimizer of one's own, Signum; signum.py is the same in Python.
+# A custom optimizer, Signum; signum.py is the same in Python.
 
 library(pyadam)
 

@@ -1,4 +1,4 @@
-"""An optimizer of one's own, Signum; signum.R is the same in R.
+"""A custom optimizer, Signum; signum.R is the same in R.
 
 pyadam parity --own examples/signum.py examples/signum.R    compares them, bit by bit
 """

@@ -1335,7 +1335,7 @@ def optimizer_schedule_free_adam_w(
     shard_state: bool = False,
     groups: GroupsOf | None = None,
 ) -> ScheduleFreeAdamW:
-    """ScheduleFreeAdamW: AdamW with averaging in the place of a learning-rate schedule.
+    """ScheduleFreeAdamW: AdamW with averaging in place of a learning-rate schedule.
 
     The model holds y, at which gradients are taken; evaluate and save it within ``optimizer.averaged_weights()``, where it
     holds the average x.

@@ -1482,7 +1482,7 @@ class SGD(_Optimizer):
     ) -> None: ...
 
 class ScheduleFreeAdamW(_Optimizer):
-    """ScheduleFreeAdamW: AdamW with averaging in the place of a learning-rate schedule.
+    """ScheduleFreeAdamW: AdamW with averaging in place of a learning-rate schedule.
 
     The model holds y, at which gradients are taken; evaluate and save it within ``optimizer.averaged_weights()``, where it
     holds the average x.

@@ -1,4 +1,4 @@
-# A training loop of one's own: custom_loop.py in R, with the same numbers. The step is a function
+# A custom training loop: custom_loop.py in R, with the same numbers. The step is a function
 # of R that is called to trace it; from then on TensorFlow takes it without R.
 #
 #   Rscript examples/gallery/custom_loop.R

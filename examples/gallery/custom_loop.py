@@ -1,4 +1,4 @@
-"""A training loop of one's own.
+"""A custom training loop.
 
 Each step is yours, and the optimizer is one line of it; `tf.function` compiles the step into a graph. This one returns what
 `fit()` does not show: the norm of all gradients, before they are clipped.

@@ -1,4 +1,4 @@
-# An optimizer of one's own, Adam that only goes where the gradient points, too: own_rule.py in R,
+# A custom optimizer, Adam that only goes where the gradient points, too: own_rule.py in R,
 # with the same numbers. In a rule R's operators work on tensors.
 #
 #   Rscript examples/gallery/own_rule.R

@@ -1,4 +1,4 @@
-"""An optimizer of one's own.
+"""A custom optimizer.
 
 It is Adam that only goes where the gradient points, too: where step and gradient have different signs, the weight stays, and
 the other steps grow in proportion (Liang et al., 2024, Cautious Optimizers). The rule is a function of one weight's tensors;

@@ -1,4 +1,4 @@
-# A training that is killed, and goes on: resume.py in R, with the same numbers. R's own random
+# A training that is killed, and resumed: resume.py in R, with the same numbers. R's own random
 # numbers are not part of a snapshot, so the training draws none.
 #
 #   Rscript examples/gallery/resume.R

@@ -1,6 +1,6 @@
-"""A training that is killed, and goes on.
+"""A training that is killed, and resumed.
 
-A first process is killed in the middle of its fifth epoch. The same training with the same folder, started again, goes on from
+A first process is killed in the middle of its fifth epoch. The same training with the same folder, started again, resumes from
 the last snapshot, dropout and shuffle included. A third one, which nobody kills, ends with the same numbers.
 
 python examples/gallery/resume.py [PICTURE]

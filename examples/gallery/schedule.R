@@ -1,4 +1,4 @@
-# A learning-rate schedule of one's own: schedule.py in R, with the same numbers. Its methods are
+# A custom learning-rate schedule: schedule.py in R, with the same numbers. Its methods are
 # R functions; `call` runs once, when the training step is traced.
 #
 #   Rscript examples/gallery/schedule.R

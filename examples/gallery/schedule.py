@@ -1,4 +1,4 @@
-"""A learning-rate schedule of one's own.
+"""A custom learning-rate schedule.
 
 The rate rises in a straight line, then falls with the root of the step. A schedule is a class that computes it from the number
 of the step; with `get_config()` the model can be saved. Here it trains a network of eight layers, beside the same rate without

@@ -4,7 +4,7 @@ TF_CONFIG='{"cluster": {"worker": ["127.0.0.1:2222", "127.0.0.1:2223"]}, "task":
     python examples/workers/worker.py FOLDER [divided]
 
 prints the loss of each step, and saves checkpoints in FOLDER/0, FOLDER/1 and so on, a folder for each worker. Started again,
-all workers go on from the last checkpoint of the first one. With "divided" each worker keeps only its part of the state.
+all workers continue from the last checkpoint of the first one. With "divided" each worker keeps only its part of the state.
 """
 
 import sys

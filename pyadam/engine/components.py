@@ -53,7 +53,7 @@ def component(variable: Any) -> Any:
 
 
 def of_replica(variable: Any, local: int) -> Any:
-    """What a local replica has in the place of a variable: its component or, where there is one for all, that variable."""
+    """What a local replica has in place of a variable: its component or, where there is one for all, that variable."""
     found = components(variable)
     return found[local] if len(found) > 1 else found[0]
 

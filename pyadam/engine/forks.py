@@ -22,7 +22,7 @@ def note_use() -> None:
 
 
 def check_not_forked(owner: str) -> None:
-    """Refuses to go on in a process that was forked from one that used TensorFlow.
+    """Refuses to continue in a process that was forked from one that used TensorFlow.
 
     Raises:
         RuntimeError: it was.

@@ -255,7 +255,7 @@ class OtherRowsLane(Lane):
         return rows.whole
 
     def typed(self, gradient: Any) -> Any:
-        """Zeros in the place of what is not there. XLA folds them into the loops, so they take no memory."""
+        """Zeros in place of what is not there. XLA folds them into the loops, so they take no memory."""
         shape = self.targets[0].weight.shape
         missing = [[0, shape[0] - tf.shape(gradient)[0]]] + [[0, 0]] * (len(shape) - 1)
         return tf.ensure_shape(tf.pad(as_real(gradient, self.dtype), missing), shape)

@@ -79,7 +79,7 @@ def few_or_whole(slices: Any, shape: Any) -> Rows:
 
 
 def _merged_in_place(slices: Any, shape: Any) -> Rows:
-    """The same inside XLA: rows of one index are summed in the place of the last, and the others become placeholders.
+    """The same inside XLA: rows of one index are summed at the position of the last, and the others become placeholders.
 
     That place is looked up in a vector with an element for each of the variable's rows. An index that is none of them counts
     for nothing, as in a dense gradient.

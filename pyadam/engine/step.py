@@ -76,7 +76,7 @@ class Engine:
         self._replicas[len(self._replicas)] = engine
 
     def of_replica(self, local: int) -> "Engine":
-        """The engine of a local replica, with its components in the place of the variables. Alone, it is this one."""
+        """The engine of a local replica, with its components in place of the variables. Alone, it is this one."""
         if len(components(self.iterations)) == 1:
             return self
         if local not in self._replicas:

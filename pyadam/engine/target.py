@@ -76,7 +76,7 @@ class Target:
         return self.received
 
     def of_replica(self, local: int) -> "Target":
-        """The same with the components of a local replica in the place of the variables."""
+        """The same with the components of a local replica in place of the variables."""
         return replace(
             self,
             weight=of_replica(self.weight, local),

@@ -293,7 +293,7 @@ def hyper_of_group(spec: Any, group: int | None, hyper: dict[str, Any]) -> dict[
 
 
 def _where(mask: Any, new: Callable[[], State], old: State, whole: bool = False) -> State:
-    """The new state where the mask says so, else the old one, whatever a rule makes of zeros in the place of a gradient.
+    """The new state where the mask says so, else the old one, whatever a rule makes of zeros in place of a gradient.
 
     A rule that sees a variable as a whole is spared its work, and has the loops of a program without mask.
     """

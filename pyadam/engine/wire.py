@@ -101,7 +101,7 @@ class Wire:
         return next(self._comparisons)
 
     def _compare(self, replicas: Replicas, local: int, facts: Sequence[str]) -> None:
-        """Compares a call with the first replica's call, made just before, or in the place of this one in a graph."""
+        """Compares a call with the first replica's call, made just before, or in place of this one in a graph."""
         first: Sequence[str] | None
         if tf.executing_eagerly():
             self._eager_facts = facts if local == 0 else self._eager_facts

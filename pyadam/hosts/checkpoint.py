@@ -36,7 +36,7 @@ class Described(tf.__internal__.tracking.Trackable):  # type: ignore[misc]
 
 
 class Numbered(tf.__internal__.tracking.Trackable):  # type: ignore[misc]
-    """The numbered variables of an optimizer, in the place of Keras' list.
+    """The numbered variables of an optimizer, in place of Keras' list.
 
     Args:
         optimizer: whose variables.

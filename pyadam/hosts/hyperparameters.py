@@ -127,7 +127,7 @@ class Hyperparameters(Contract):
         return bool(is_variable(self._spec.learning_rate))
 
     def _assign_learning_rate(self, value: Any) -> None:
-        """Assigns a number to the variable that holds the rate, or makes one in the place of a function."""
+        """Assigns a number to the variable that holds the rate, or makes one in place of a function."""
         if self._is_variable(self._learning_rate):
             self._learning_rate.assign(value)
         elif self._is_schedule(self._learning_rate):

@@ -68,7 +68,7 @@ class Scaling:
         self._replicas: dict[int, Scaling] = {}
 
     def of_replica(self, local: int) -> "Scaling":
-        """The scaling of a local replica, with its components in the place of the variables. Alone, it is this one."""
+        """The scaling of a local replica, with its components in place of the variables. Alone, it is this one."""
         if local not in self._replicas:
             scale, counter, *weights = (of_replica(v, local) for v in (self.scale, self.counter, *self._weights))
             alone = scale is self.scale

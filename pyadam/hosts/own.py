@@ -1,4 +1,4 @@
-"""Optimizers of one's own: a class made from arguments and a pure rule on one tensor, written in Python or in R."""
+"""Custom optimizers: a class made from arguments and a pure rule on one tensor, written in Python or in R."""
 
 import dataclasses
 import importlib
@@ -110,7 +110,7 @@ def r_formals(cls: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 def new_optimizer_class(
     classname: str, update: Callable[..., Any], slots: Any = (), doc: str = "", **arguments: Any
 ) -> type:
-    """A class of optimizers from a rule of one's own, for the Keras in use.
+    """A class of optimizers from a custom rule, for the Keras in use.
 
     The rule is a pure function of one variable's tensors, ``update(w, g, s, h)``, which returns the new weight and a dictionary
     of the new slots. ``w`` is the weight, ``g`` the gradient, ``s`` has the slots, and ``h`` the arguments and ``t``, the
@@ -165,7 +165,7 @@ def new_optimizer_class(
         bases=(Spec,),
         frozen=True,
         kw_only=True,
-        namespace={"__doc__": doc or f"{classname}, an optimizer of one's own.", "title": classname, "in_keras": False},
+        namespace={"__doc__": doc or f"{classname}, a custom optimizer.", "title": classname, "in_keras": False},
     )
     flags = {name: field.default for name, field in fields.items() if isinstance(field.metadata["kind"], Flag)}
     made = _slots(slots)

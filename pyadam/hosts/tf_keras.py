@@ -93,7 +93,7 @@ class Optimizer(BaseOptimizer, tf_keras.optimizers.Optimizer):  # type: ignore[m
         if every == 1:
             return self._iterations
         updates = self._iterations // every
-        # tf_keras' own loss scale adds one where it skips a step; the update goes on waiting for as many calls as before
+        # tf_keras' own loss scale adds one where it skips a step; the update still waits for as many calls as before
         updates.assign_add = lambda delta, read_value=True: None
         return updates
 

@@ -1,4 +1,4 @@
-"""Rules of one's own as graphs: checked to be pure, and traced where R can be called."""
+"""Custom rules as graphs: checked to be pure, and traced where R can be called."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -216,7 +216,7 @@ class Traced:
         weight, slots = returned
         slots = {} if isinstance(slots, (list, tuple)) and not slots else slots
         if not isinstance(slots, Mapping):
-            raise TypeError(f"{wanted}, got {shown(slots)} in the place of the slots")
+            raise TypeError(f"{wanted}, got {shown(slots)} in place of the slots")
         if set(slots) != set(self._slots):
             raise ValueError(f"{wanted}, got {listed(slots) or 'none'}")
         values = {"the weight": weight, **{f"the slot {name}": slots[name] for name in self._slots}}

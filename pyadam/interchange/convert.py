@@ -52,7 +52,7 @@ def convert(
     """Carries weights and state of the optimizer from a file into another, for another Keras or another format.
 
     Files of Keras 3 (``.keras``, ``.h5``, ``.weights.h5``, checkpoints), of tf_keras and R keras 2.11 (the same, and
-    SavedModels), and a torch file with the state_dicts of model and optimizer. Training goes on from the target with the next
+    SavedModels), and a torch file with the state_dicts of model and optimizer. Training continues from the target with the next
     step of the source; bit by bit, where both compute the same formula.
 
     Args:

@@ -35,7 +35,8 @@ def refusal(name: str, why: str = "") -> ValueError:
     """The error for a legacy optimizer whose state means nothing to today's class."""
     why = why or _OTHER.get(name, "there is no such class today")
     return ValueError(
-        f"convert: the state of the legacy {name} can't go on in today's {name}: {why}; optimizer='none' carries the weights"
+        f"convert: the state of the legacy {name} can't carry over to today's {name}: {why}; optimizer='none' carries the "
+        "weights"
     )
 
 

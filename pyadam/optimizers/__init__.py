@@ -52,6 +52,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in SPECS:  # an ImportError, because Python puts words of its own in the place of an AttributeError's
+    if name in SPECS:  # an ImportError, because Python puts words of its own in place of an AttributeError's
         raise ImportError(f"pyadam.optimizers has no optimizers to use, only what they are made of; use pyadam.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

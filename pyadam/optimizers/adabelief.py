@@ -58,7 +58,7 @@ def scalars(h: Any, t: Tensor, lr: Tensor, shared: SimpleNamespace) -> tuple[Sca
 
 
 def update(h: Any, c: SimpleNamespace, w: Tensor, g: Tensor, s: SimpleNamespace) -> tuple[Tensor, Slots]:
-    """AdaBelief: Adam with the square of g - m in the place of that of g.
+    """AdaBelief: Adam with the square of g - m in place of that of g.
 
     m <- m + (1 - beta_1)(g - m);  s <- s + (1 - beta_2)((g - m)^2 - s) + epsilon;
     w <- w - lr m / (1 - beta_1^t) / (sqrt(s / (1 - beta_2^t)) + epsilon)

@@ -37,7 +37,7 @@ INTERPOLATION = DynamicNumber(low=0.0, low_open=True, high=1.0)
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleFreeAdamW(Spec):
-    """ScheduleFreeAdamW: AdamW with averaging in the place of a learning-rate schedule.
+    """ScheduleFreeAdamW: AdamW with averaging in place of a learning-rate schedule.
 
     The model holds y, at which gradients are taken; evaluate and save it within ``optimizer.averaged_weights()``, where it
     holds the average x.

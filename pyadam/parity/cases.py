@@ -75,7 +75,7 @@ class Case:
 
     @property
     def has_paper(self) -> bool:
-        """Whether there is an oracle for it: not for a rule of one's own."""
+        """Whether there is an oracle for it: not for a custom rule."""
         return self.optimizer in PAPERS
 
     def without_keras(self) -> str:

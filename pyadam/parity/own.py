@@ -1,4 +1,4 @@
-"""Optimizers of one's own among the cases: those that a file makes with `new_optimizer_class`."""
+"""Custom optimizers among the cases: those that a file makes with `new_optimizer_class`."""
 
 import re
 import runpy

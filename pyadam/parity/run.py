@@ -40,7 +40,7 @@ def reporting(replicas: int) -> Any:
 def verdicts(cases: list[Case], with_r: bool, replicas: int = 1, own: Path | None = None) -> Iterator[Any]:
     """The verdict on each case, in order. R works on the cases at the same time, in its own process.
 
-    ``own`` is a file of R that makes optimizers of one's own.
+    ``own`` is a file of R that makes custom optimizers.
     """
     inputs = [[draw(case, replica) for replica in range(replicas)] for case in cases]
     with contextlib.ExitStack() as stack:

@@ -20,7 +20,7 @@ RUNNER = Path(__file__).with_name("run_r.R")
 def script(cases: Iterable[Case], replicas: int, folder: Path, own: Path | None = None) -> str:
     """The R script that runs the cases on the inputs ``in<index>.npz`` of a folder and writes ``out<index>.npz``.
 
-    ``own`` is a file of R that makes optimizers of one's own.
+    ``own`` is a file of R that makes custom optimizers.
     """
     lines = [
         "library(pyadam)",

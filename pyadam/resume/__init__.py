@@ -1,4 +1,4 @@
-"""Training that goes on where it was interrupted: the callback `Resume`, for ``fit`` of Keras 3 and of tf_keras."""
+"""Training that continues where it was interrupted: the callback `Resume`, for ``fit`` of Keras 3 and of tf_keras."""
 
 from pyadam.resume.callback import Resume
 

@@ -37,7 +37,7 @@ class Callback(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class Resume(Callback):
-    """Makes ``fit`` go on exactly where an earlier one was interrupted, by a kill or a crash, at any step.
+    """Makes ``fit`` continue exactly where an earlier one was interrupted, by a kill or a crash, at any step.
 
     With this callback ``fit`` saves, and begins with what was saved: weights and state of the optimizer, epoch and batch, the
     position in the data and its shuffle, metrics, the states of random generators (dropout, ``keras.random``, Python, NumPy),
@@ -164,7 +164,7 @@ class _Training:
             self._say(f"nothing is left to train after {epoch} of {epochs} epochs in {self.found.folder}")
             epoch, batch = epochs, 0
         else:
-            self._say(f"training goes on at {at} of {epochs} epochs, from {self.found.folder}")
+            self._say(f"training resumes at {at} of {epochs} epochs, from {self.found.folder}")
         self.fit.start_at(epoch, batch, facts["position"], self.found.folder)
 
     def _check_model(self, saved: list[Any]) -> None:
@@ -287,7 +287,7 @@ class _Training:
     def after_batch(self, batch: int) -> None:
         """Saves, if so many batches have gone by since the last time.
 
-        After the last batch of an epoch, Keras would end an epoch of no batches, whose loss nobody knows; training has to go on
+        After the last batch of an epoch, Keras would end an epoch of no batches, whose loss nobody knows; training must resume
         from an earlier snapshot then. So one is committed when it is certain that another batch follows.
         """
         if not self._checked:
@@ -308,7 +308,7 @@ class _Training:
                 self._commit = commit
 
     def after_epoch(self, epoch: int) -> None:
-        """Saves. An epoch that a callback stopped before its last batch is not over: training goes on within it."""
+        """Saves. An epoch that a callback stopped before its last batch is not over: training continues within it."""
         commit = self._commit if self._stopped_within and self._commit else self._save(epoch + 1, 0)
         commit()
         self._last_batch, self._commit = 0, None
@@ -342,7 +342,7 @@ class _Training:
         if operations:
             raise ValueError(
                 f"Resume: the training draws random numbers whose state can't be saved, in {', '.join(operations[:3])}; use "
-                "keras.random with a keras.random.SeedGenerator, or tf.random.Generator, in the place of tf.random.uniform() "
+                "keras.random with a keras.random.SeedGenerator, or tf.random.Generator, in place of tf.random.uniform() "
                 "and the like"
             )
         self.fit.check_saveable()

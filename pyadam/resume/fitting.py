@@ -216,7 +216,7 @@ class RunningFit:
 
 
 class Keras3Fit(RunningFit):
-    """A ``fit`` of Keras 3: an iterator for each epoch or, with ``steps_per_epoch``, one that goes on until its end."""
+    """A ``fit`` of Keras 3: an iterator for each epoch or, with ``steps_per_epoch``, one that continues until its end."""
 
     def __init__(self, container: Any, data: Any, model: Any) -> None:
         super().__init__(container, data, model)

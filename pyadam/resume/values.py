@@ -47,7 +47,7 @@ def _name(dtype: Any) -> str:
 
 
 def from_json(value: Any) -> Any:
-    """What `to_json` was given; a dict in the place of a subclass, and a deque without its limit."""
+    """What `to_json` was given; a dict in place of a subclass, and a deque without its limit."""
     if isinstance(value, list):
         return [from_json(each) for each in value]
     if not isinstance(value, dict):

@@ -3,7 +3,7 @@
 #' Carry a training from one file into another
 #'
 #' Weights and state of the optimizer, between Keras 3, tf_keras, the files of R keras 2.11, and
-#' torch. Training goes on from the target with the next step of the source, bit by bit where both
+#' torch. Training continues from the target with the next step of the source, bit by bit where both
 #' compute the same formula. What can't be carried is a warning before anything is written.
 #'
 #' @param source The file to read: `.keras`, `.h5`, `.weights.h5`, a SavedModel, a checkpoint by

@@ -1,4 +1,4 @@
-# Training that goes on where it was interrupted.
+# Training that continues where it was interrupted.
 
 #' Go on where a training was interrupted
 #'

@@ -135,7 +135,7 @@ def test_a_pattern_that_no_case_fits(capsys):
     assert "'no such case'" in capsys.readouterr().err
 
 
-# --- optimizers of one's own ---------------------------------------------------------------------------------------------
+# --- custom optimizers ---------------------------------------------------------------------------------------------------
 
 SIGNUM = [str(Path(__file__).parents[2] / "examples" / f"signum.{language}") for language in ("py", "R")]
 

@@ -305,7 +305,7 @@ def mixed_precision(host: Any, optimizers: Any) -> Any:
 
 
 def files(host: Any, optimizers: Any) -> Any:
-    """A model that was saved goes on with the same bits, in a scope; it loads without one, too."""
+    """A model that was saved continues with the same bits, in a scope; it loads without one, too."""
     folder = Path(tempfile.mkdtemp())
     model = fitted(host, lambda: optimizers.AdamW(0.01, clipnorm=1.0))
     model.save(folder / "model.keras")

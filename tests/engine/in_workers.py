@@ -241,7 +241,7 @@ def read_by_one_while_nothing_happens() -> Any:
 
 
 def shown_by_one() -> Any:
-    """The first worker alone shows divided state: nothing is read, and the training goes on."""
+    """The first worker alone shows divided state: nothing is read, and the training continues."""
     weight, optimizer = divided()
     shown = [repr(v) for v in optimizer.variables] if WORKER == 0 else ["momentum"]
     STRATEGY.run(lambda: optimizer.apply([tf.ones_like(weight)], [weight]))

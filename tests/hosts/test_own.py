@@ -1,4 +1,4 @@
-"""Optimizers of one's own: the bits of pyadam's, everything that comes with a rule, and rules that can't work."""
+"""Custom optimizers: the bits of pyadam's, everything that comes with a rule, and rules that can't work."""
 
 import json
 import pickle
@@ -251,7 +251,7 @@ RULES = [
         TypeError,
         "update must return the new weight and a dictionary of the slots m, got <tf.Tensor",
     ),
-    (lambda w, g, s, h: (w, [g]), TypeError, "in the place of the slots"),
+    (lambda w, g, s, h: (w, [g]), TypeError, "in place of the slots"),
     (
         lambda w, g, s, h: (w, {}),
         ValueError,

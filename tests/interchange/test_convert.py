@@ -1,4 +1,4 @@
-"""`convert`: training goes on from any file in any other, bit by bit; what can't be carried is said before it is written."""
+"""`convert`: training continues from any file in any other, bit by bit; what can't be carried is said before it is written."""
 
 import warnings
 
@@ -213,7 +213,7 @@ def test_other_legacy_optimizers_are_refused_by_name(name, tmp_path):
     model = train(maker(lambda k, classes: getattr(k.optimizers.legacy, name)(0.01), ours=False)(tf_keras))
     model.save(tmp_path / "m.h5")
     message = (
-        rf"convert: the state of the legacy {name} can't go on in today's {name}: .*; optimizer='none' carries the"
+        rf"convert: the state of the legacy {name} can't carry over to today's {name}: .*; optimizer='none' carries the"
     )
     with pytest.raises(ValueError, match=message):
         convert(tmp_path / "m.h5", tmp_path / "new.keras")

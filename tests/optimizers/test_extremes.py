@@ -51,7 +51,7 @@ COUNTS = [{}, {"use_ema": True, "ema_overwrite_frequency": 3}, {"gradient_accumu
 @pytest.mark.parametrize("given", COUNTS, ids=str)
 @pytest.mark.parametrize("name", EVERY)
 def test_large_counts(name, given, start, host, tmp_path):
-    """Steps go on, are counted one by one, and the count comes back from a checkpoint."""
+    """Steps continue, are counted one by one, and the count comes back from a checkpoint."""
     made = tf.Variable if host == "tf_keras" else keras.Variable
     ours = pyadam.tf_keras if host == "tf_keras" else pyadam
     v = made(np.ones((3, 2), "float32"))

@@ -1,4 +1,4 @@
-"""Run by test_resume.py: trainings with `pyadam.Resume` that are interrupted, go on, and are compared with an unbroken one.
+"""Run by test_resume.py: trainings with `pyadam.Resume` that are interrupted, continue, and are compared with an unbroken one.
 
 python in_fit.py CASE...            each case prints a line: its name, a tab, what it found as JSON
 python in_fit.py train HOST FOLDER  prints "begin", trains, and prints what came out: the parent may kill it at any moment

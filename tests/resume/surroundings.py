@@ -94,7 +94,7 @@ def goes_on(host: Any, kills: Any = ((0, 2), (1, 3), (2, 0)), **arguments: Any) 
 
 
 def other(host: Any, **after: Any) -> str:
-    """What is said of a training that goes on with something else."""
+    """What is said of a training that continues with something else."""
     folder = tempfile.mkdtemp()
     try:
         fit(host, folder, (1, 2))
@@ -195,12 +195,12 @@ def stopping(host: Any) -> list[Any]:
 
 
 def stopped_within_an_epoch(host: Any) -> Any:
-    """What a callback stops in an epoch goes on there in the next call, without it; killed before, it stops again."""
+    """What a callback stops in an epoch continues there in the next call, without it; killed before, it stops again."""
     whole, folder = fit(host, tempfile.mkdtemp(), None), tempfile.mkdtemp()
     stopped = fit(host, folder, None, callbacks=stopping)
     on = fit(host, folder, None)
     again = goes_on(host, ((0, 2), (1, 1)), callbacks=stopping)
-    return {"goes on": (on[:2], on[2]) == (whole[:2], whole[2]), "stopped": len(stopped[2]["loss"]) == 2, **again}
+    return {"continues": (on[:2], on[2]) == (whole[:2], whole[2]), "stopped": len(stopped[2]["loss"]) == 2, **again}
 
 
 def alone(host: Any) -> Any:

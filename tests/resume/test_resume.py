@@ -133,7 +133,7 @@ def resumed_on_workers(host, folder, *stop):
 @pytest.mark.long
 @pytest.mark.parametrize("host", HOSTS)
 def test_workers_resume_alike(host, tmp_path):
-    """One is killed; all go on from the same snapshot. The last bit of metrics may differ."""
+    """One is killed; all continue from the same snapshot. The last bit of metrics may differ."""
     whole, other = resumed_on_workers(host, tmp_path / "whole")
     assert whole == other
     survivor, killed = resumed_on_workers(host, tmp_path / "run", 1, 2)

@@ -1,4 +1,4 @@
-"""`Resume` with what stands around a training: pipelines, stateful layers, losses of one's own, callbacks with a memory."""
+"""`Resume` with what stands around a training: pipelines, stateful layers, custom losses, callbacks with a memory."""
 
 import functools
 from pathlib import Path

@@ -1,4 +1,4 @@
-# A training goes on from another file: the function is Python's.
+# A training continues from another file: the function is Python's.
 
 test_that("a model is carried into the other Keras and trains on with the same bits", {
   need_pyadam()

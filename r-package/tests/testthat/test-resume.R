@@ -1,6 +1,6 @@
-# A training that is interrupted goes on, and ends with the bits of one that is not.
+# A training that is interrupted continues, and ends with the bits of one that is not.
 
-test_that("fit goes on where it was interrupted", {
+test_that("fit continues where it was interrupted", {
   need_pyadam()
   keras <- reticulate::import("keras")
   x <- matrix(sin(seq_len(160)), 40)
