@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 from digits import train
-from matplotlib import rcParams
+from gallery.picture import COLORS, GRAY
 from matplotlib.figure import Figure
 
 import pyadam
 from pyadam import specs
 
 STEPS = 45  # in an epoch
-rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "optimizers"}  # small, and the same from run to run
 RATES = (0.001, 0.01, 0.1, 1.0)
 
 
@@ -43,17 +42,18 @@ def main(file):
 def draw(found, file):
     """A panel for each optimizer, with Adam's curve behind it."""
     columns = 5
-    figure = Figure(figsize=(11, 8), layout="constrained")
+    figure = Figure(figsize=(11, 8), layout="constrained", facecolor="none")
     panels = figure.subplots(-(-len(found) // columns), columns, sharex=True, sharey=True).ravel()
     for panel in panels[len(found) :]:
         panel.set_axis_off()
     for panel, (name, (losses, rate, _)) in zip(panels, found.items(), strict=False):
         steps = STEPS * np.arange(1, len(losses) + 1)
-        panel.plot(steps, found["Adam"][0], "0.8", linewidth=4)
-        panel.plot(steps, losses, "C0")
-        panel.set_title(f"{name}, {rate:g}", fontsize=9)
-        panel.set_yscale("log")
-        panel.grid(alpha=0.3)
+        panel.plot(steps, found["Adam"][0], GRAY, alpha=0.5, linewidth=4)
+        panel.plot(steps, losses, COLORS[0])
+        panel.set_title(f"{name}, {rate:g}", fontsize=9, pad=4)
+        panel.set(yscale="log", facecolor="none")
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.grid(color=GRAY, alpha=0.2)
     figure.supxlabel("step")
     figure.supylabel("training loss")
     figure.suptitle("scikit-learn's digits: each optimizer at its best learning rate of four; gray: Adam")
