@@ -29,6 +29,7 @@ import pyadam  # noqa: E402
 
 R_PACKAGE = Path("r-package")
 DESCRIPTION = R_PACKAGE / "DESCRIPTION"
+OPTIMIZER_PAGES = Path("docs/reference/optimizers")
 
 
 def main() -> int:
@@ -46,7 +47,9 @@ def main() -> int:
 
 
 def from_specs() -> dict[Path, str | None]:
-    """The generated files, with their text."""
+    """The generated files, with their text; None for a page to delete."""
+    pages = in_docs.pages()
+    orphans = {path.relative_to(ROOT) for path in (ROOT / OPTIMIZER_PAGES).glob("*.md")} - pages.keys()
     return {
         R_PACKAGE / "R" / "optimizers.R": in_r.functions("optimizers/", OPTIMIZERS),
         R_PACKAGE / "R" / "schedules.R": in_r.functions("hosts/schedules.py", SCHEDULES),
@@ -55,7 +58,8 @@ def from_specs() -> dict[Path, str | None]:
         Path("pyadam/__init__.pyi"): in_stubs.package(),
         Path("pyadam/_keras3.pyi"): in_stubs.classes("keras3"),
         Path("pyadam/_tf_keras.pyi"): in_stubs.classes("tf_keras"),
-        **in_docs.pages(),
+        **pages,
+        **dict.fromkeys(sorted(orphans)),
     }
 
 
