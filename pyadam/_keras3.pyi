@@ -823,7 +823,8 @@ class LazyAdam(_Optimizer):
     a step grows with the number of rows it updates.
 
     A sparse gradient can't be combined with ``use_ema``, ``gradient_accumulation_steps`` above 1, ``slot_dtype``,
-    or a constraint on its variable. The step then raises an error that says what to change.
+    a constraint on its variable, or a train step that is compiled as a whole with ``pyadam.xla.single_pass()``. The step then
+    raises an error that says what to change.
 
     Args:
         learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a

@@ -303,5 +303,8 @@ def sparse() -> str:
     rows = [f"| {policy.reason} | {policy.way.value} |" for policy in POLICY]
     lines = "\n".join(["| when | the gradient is handled |", "|---|---|", *rows])
     conflicts = ", ".join(conflict.words.replace("``", "`") for conflict in LAZY_CONFLICTS)
-    lazy = f"LazyAdam refuses sparse gradients with {conflicts},\nand with a constraint on the variable."
+    lazy = (
+        f"LazyAdam refuses sparse gradients with {conflicts},\n"
+        "with a constraint on the variable, and in a train step that is compiled as a whole with the option behind a single pass."
+    )
     return page("Sparse gradients", head, lines, lazy, source="optimizers/sparse.py")

@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from pyadam import xla_flags
 from pyadam.engine.compiler import Program, compiles, inside_xla, makes_one_loop
 from pyadam.engine.components import components, of_replica
 from pyadam.engine.debugging import checked, numbers_are_checked, unwatched
@@ -190,6 +191,7 @@ class Engine:
             rounded_slots=bool(target.bfloat16_slots),
             small=is_small(target),
             inside_xla=inside_xla(),
+            joins_loops=xla_flags.given(),
             separate_loops=can_separate(rule, spec) and compiles(self._devices, spec.jit_compile),
             few_rows=(_UNKNOWN if rows is None else rows) <= FEW * target.weight.shape[0],
         )
@@ -201,6 +203,9 @@ class Engine:
         conflicts = [(f"{c.argument}={getattr(spec, c.argument)!r}", c.remedy) for c in LAZY_CONFLICTS if c.holds(spec)]
         if target.constraint is not None:
             conflicts.append(("the variable's constraint", "take the constraint away"))
+        if inside_xla() and xla_flags.given():
+            what = "a train step that is compiled as a whole where XLA makes a single pass"
+            conflicts.append((what, "set jit_compile=False in compile() or tf.function"))
         if conflicts:
             what, remedy = conflicts[0]
             raise ValueError(

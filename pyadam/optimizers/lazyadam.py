@@ -44,7 +44,8 @@ class LazyAdam(Spec):
     a step grows with the number of rows it updates.
 
     A sparse gradient can't be combined with {conflicts},
-    or a constraint on its variable. The step then raises an error that says what to change.
+    a constraint on its variable, or a train step that is compiled as a whole with ``pyadam.xla.single_pass()``. The step then
+    raises an error that says what to change.
     """
 
     title = "LazyAdam"

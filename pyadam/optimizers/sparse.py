@@ -33,6 +33,7 @@ class Situation:
         rounded_slots: slots are stored in bfloat16.
         small: the variable is updated together with other small ones.
         inside_xla: the whole train step is compiled by XLA.
+        joins_loops: the option of XLA behind a single pass is set.
         separate_loops: each new value can be computed in its own loop, from old values.
         few_rows: the gradient has at most `FEW` of the variable's rows.
     """
@@ -45,6 +46,7 @@ class Situation:
     rounded_slots: bool
     small: bool
     inside_xla: bool
+    joins_loops: bool
     separate_loops: bool
     few_rows: bool
 
@@ -74,6 +76,11 @@ POLICY: tuple[Policy, ...] = (
     Policy(lambda s: s.accumulates, Way.DENSE, "Accumulated gradients may have different rows; their sum is dense."),
     Policy(lambda s: s.rounded_slots, Way.DENSE, "Stochastic rounding moves every row."),
     Policy(lambda s: s.small, Way.DENSE, "The variable is small and shares a loop with others."),
+    Policy(
+        lambda s: s.inside_xla and s.joins_loops,
+        Way.DENSE,
+        "XLA compiles the whole train step with the option behind a single pass, and would join two scatters, which it can't.",
+    ),
     Policy(lambda s: s.idle, Way.ROWS, "A zero gradient changes nothing, to the bit."),
     Policy(lambda s: s.inside_xla, Way.DENSE, "XLA compiles the whole train step, and orders its loops itself."),
     Policy(

@@ -549,8 +549,8 @@ optimizer_lamb <- function(
 #' norm. The cost of a step grows with the number of rows it updates.
 #'
 #' A sparse gradient can't be combined with `use_ema`, `gradient_accumulation_steps` above 1,
-#' `slot_dtype`, or a constraint on its variable. The step then raises an error that says what to
-#' change.
+#' `slot_dtype`, a constraint on its variable, or a train step that is compiled as a whole with
+#' `pyadam.xla.single_pass()`. The step then raises an error that says what to change.
 #'
 #' @param beta_2 Decay rate of the second moment v. Takes a number in `[0, 1)`, a variable that
 #'   holds one or a function without arguments.

@@ -1,6 +1,7 @@
 """The single pass gives the same bits in fewer loops, and asking for it too late is an error."""
 
 import json
+import signal
 
 import pytest
 from helpers import run_python
@@ -141,6 +142,55 @@ def test_other_options_of_the_user_are_kept():
     code = "import os, pyadam.xla; pyadam.xla.single_pass(); print(os.environ['XLA_FLAGS'])"
     given = "--xla_cpu_enable_fast_min_max=false --xla_backend_extra_options=xla_cpu_flatten_after_fusion"
     assert run_python(code, XLA_FLAGS=given).stdout.strip() == f"{given},xla_cpu_use_multi_output_fusion"
+
+
+# --- beside programs that are not pyadam's ---------------------------------------------------------------------------------
+
+TWO_TABLES = """
+import tensorflow as tf
+tables = [tf.Variable(tf.zeros([5000, 2])) for _ in range(2)]
+@tf.function(jit_compile=True)
+def step(rows, values):
+    for table in tables:
+        table.scatter_add(tf.IndexedSlices(values, rows))
+step(tf.constant([1, 2, 3]), tf.ones([3, 2]))
+print("compiled")
+"""
+COMPILED_STEP = """
+import hashlib
+import numpy as np, tensorflow as tf, pyadam
+for name in ("SGD", "Adagrad"):
+    table, optimizer = tf.Variable(tf.zeros([5000, 2])), getattr(pyadam, name)(0.1)
+    optimizer.build([table])
+    @tf.function(jit_compile=True)
+    def step(rows, values):
+        optimizer.apply([tf.IndexedSlices(values, rows, tf.constant([5000, 2]))], [table])
+    step(tf.constant([1, 2, 3, 2]), tf.constant(np.random.default_rng(0).standard_normal((4, 2)), tf.float32))
+    print(hashlib.md5(b"".join(v.numpy().tobytes() for v in (table, *optimizer.variables))).hexdigest())
+"""
+
+
+@pytest.mark.long
+def test_xla_ends_the_process_over_two_scatters_of_the_same_rows():
+    """If it no longer does, sparse gradients of a compiled step need not be made dense under the option."""
+    assert run_python(TWO_TABLES).stdout.strip() == "compiled"
+    done = run_python("import pyadam.xla; pyadam.xla.single_pass()\n" + TWO_TABLES)
+    assert done.returncode == -signal.SIGABRT
+    assert "scatter" in done.stderr
+
+
+@pytest.mark.long
+def test_sparse_gradients_in_a_train_step_that_is_compiled_as_a_whole():
+    plain, single = (run_python(ask + COMPILED_STEP) for ask in ("", "import pyadam.xla; pyadam.xla.single_pass()\n"))
+    assert plain.returncode == single.returncode == 0, single.stderr
+    assert plain.stdout == single.stdout
+    lazy = COMPILED_STEP.replace('("SGD", "Adagrad")', '("LazyAdam",)')
+    assert run_python(lazy).returncode == 0
+    refused = run_python("import pyadam.xla; pyadam.xla.single_pass()\n" + lazy)
+    assert (
+        "a train step that is compiled as a whole where XLA makes a single pass; set jit_compile=False"
+        in refused.stderr
+    )
 
 
 def test_all_can_but_those_that_see_variables_as_a_whole_and_ftrl():
