@@ -305,6 +305,6 @@ def sparse() -> str:
     conflicts = ", ".join(conflict.words.replace("``", "`") for conflict in LAZY_CONFLICTS)
     lazy = (
         f"LazyAdam refuses sparse gradients with {conflicts},\n"
-        "with a constraint on the variable, and in a train step that is compiled as a whole with the option behind a single pass."
+        "with a constraint on the variable, and in a train step that is compiled as a whole with the option of a single pass."
     )
     return page("Sparse gradients", head, lines, lazy, source="optimizers/sparse.py")

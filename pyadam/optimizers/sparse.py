@@ -79,7 +79,7 @@ POLICY: tuple[Policy, ...] = (
     Policy(
         lambda s: s.inside_xla and s.joins_loops,
         Way.DENSE,
-        "XLA compiles the whole train step with the option behind a single pass, and would join two scatters, which it can't.",
+        "XLA compiles the whole train step with the option of a single pass, and would join two scatters, which it can't.",
     ),
     Policy(lambda s: s.idle, Way.ROWS, "A zero gradient changes nothing, to the bit."),
     Policy(lambda s: s.inside_xla, Way.DENSE, "XLA compiles the whole train step, and orders its loops itself."),
