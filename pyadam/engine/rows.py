@@ -64,6 +64,8 @@ def merged(slices: Any, shape: Any) -> Rows:
 
 def few_or_whole(slices: Any, shape: Any) -> Rows:
     """The same, or the dense gradient of all rows, where only the run shows whether they are few."""
+    if slices.indices.shape.num_elements() is not None:
+        return merged(slices, shape)
 
     def few() -> Rows:
         return merged(slices, shape)
@@ -71,8 +73,6 @@ def few_or_whole(slices: Any, shape: Any) -> Rows:
     def whole() -> Rows:
         return no_rows(1, shape, slices.values.dtype)._replace(whole=tf.convert_to_tensor(slices))
 
-    if slices.indices.shape.num_elements() is not None:
-        return merged(slices, shape)
     found = tf.cond(tf.size(slices.indices) <= int(FEW * shape[0]), few, whole)
     values, dense = (tf.ensure_shape(x, [None, *shape[1:]]) for x in (found.values, found.whole))
     return Rows(values, found.index, found.count, dense)

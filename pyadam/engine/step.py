@@ -179,8 +179,9 @@ class Engine:
         if target.replaced or not isinstance(gradient, tf.IndexedSlices) or not target.weight.shape.is_fully_defined():
             return Way.DENSE
         spec, rule = self.spec.of_group(target.group), self.rule
+        joins_loops = inside_xla() and xla_flags.given()
         if rule.lazy:
-            self._check_lazy(target)
+            self._check_lazy(target, joins_loops)
         rows = tf.convert_to_tensor(gradient.indices).shape.num_elements()
         situation = Situation(
             lazy=rule.lazy,
@@ -191,19 +192,19 @@ class Engine:
             rounded_slots=bool(target.bfloat16_slots),
             small=is_small(target),
             inside_xla=inside_xla(),
-            joins_loops=xla_flags.given(),
+            joins_loops=joins_loops,
             separate_loops=can_separate(rule, spec) and compiles(self._devices, spec.jit_compile),
             few_rows=(_UNKNOWN if rows is None else rows) <= FEW * target.weight.shape[0],
         )
         return next(policy.way for policy in POLICY if policy.holds(situation))
 
-    def _check_lazy(self, target: Target) -> None:
+    def _check_lazy(self, target: Target, joins_loops: bool) -> None:
         """Refuses a sparse gradient where the rule is lazy, and something moves or needs all rows of the variable."""
         spec = self.spec.of_group(target.group)
         conflicts = [(f"{c.argument}={getattr(spec, c.argument)!r}", c.remedy) for c in LAZY_CONFLICTS if c.holds(spec)]
         if target.constraint is not None:
             conflicts.append(("the variable's constraint", "take the constraint away"))
-        if inside_xla() and xla_flags.given():
+        if joins_loops:
             what = "a train step that is compiled as a whole where XLA makes a single pass"
             conflicts.append((what, "set jit_compile=False in compile() or tf.function"))
         if conflicts:

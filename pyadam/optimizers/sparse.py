@@ -33,7 +33,7 @@ class Situation:
         rounded_slots: slots are stored in bfloat16.
         small: the variable is updated together with other small ones.
         inside_xla: the whole train step is compiled by XLA.
-        joins_loops: the option of XLA behind a single pass is set.
+        joins_loops: so it is, with the option behind a single pass.
         separate_loops: each new value can be computed in its own loop, from old values.
         few_rows: the gradient has at most `FEW` of the variable's rows.
     """
@@ -77,7 +77,7 @@ POLICY: tuple[Policy, ...] = (
     Policy(lambda s: s.rounded_slots, Way.DENSE, "Stochastic rounding moves every row."),
     Policy(lambda s: s.small, Way.DENSE, "The variable is small and shares a loop with others."),
     Policy(
-        lambda s: s.inside_xla and s.joins_loops,
+        lambda s: s.joins_loops,
         Way.DENSE,
         "XLA compiles the whole train step with the option of a single pass, and would join two scatters, which it can't.",
     ),
