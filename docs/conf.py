@@ -21,6 +21,7 @@ html_theme = "furo"
 html_title = f"pyadam {__version__}"
 html_static_path = ["_static"]
 html_css_files = ["pyadam.css"]
+html_theme_options = {key: {"code-font-size": "77%"} for key in ("light_css_variables", "dark_css_variables")}
 html_math_renderer = "mathml"
 copybutton_prompt_text = "$ "
 copybutton_exclude = ".linenos, .gp, .go"

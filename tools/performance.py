@@ -123,7 +123,7 @@ def pictures():
     growing = load(RESULTS / "growth.json")[0]
     return {
         "models.svg": (dense("models.json"), plots.draw_bench),
-        "glance.svg": (at_a_glance, functools.partial(plots.draw_bench, peers=plots.SHORT)),
+        "glance.svg": (at_a_glance, functools.partial(plots.draw_bench, peers=plots.SHORT, columns=2)),
         "columns.svg": (cells("columns.json"), plots.draw_bench),
         "growth.svg": (
             [cell for some in growing.values() for cell in some],
