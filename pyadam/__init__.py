@@ -14,7 +14,7 @@ import wrapt
 
 from pyadam import schedules, specs, xla_flags
 from pyadam._version import __version__
-from pyadam.hosts.generation import class_of, installed_version, keras3_classes, uses_tf_keras
+from pyadam.hosts.generation import can_be_had, class_of, installed_version, keras3_classes, uses_tf_keras
 from pyadam.optimizers.kinds import NA
 
 if xla_flags.WANTED:
@@ -44,7 +44,7 @@ __all__ = [
     "new_optimizer_class",
     "schedules",
     "specs",
-    *_CLASSES,
+    *filter(can_be_had, _CLASSES),
     *_FUNCTIONS,
     *_SCHEDULES,
 ]

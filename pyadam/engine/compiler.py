@@ -21,6 +21,7 @@ _TOO_LATE = (
     "process. Call pyadam.xla.single_pass() before any step and any compiled function, or start the process with "
     "PYADAM_SINGLE_PASS=1 and import pyadam first"
 )
+_TOO_OLD = "pyadam: a single pass over memory needs TensorFlow 2.21, whose XLA first had it; here is TensorFlow {}"
 
 
 def inside_xla() -> bool:
@@ -56,8 +57,9 @@ def single_pass() -> None:
     environment.
 
     Raises:
-        RuntimeError: XLA ignores the option, because it has compiled something in this process already or does not know it.
+        RuntimeError: XLA does not know the option (TensorFlow before 2.21), or has compiled something in this process already.
     """
+    _require_option()
     before = os.environ.get("XLA_FLAGS")
     xla_flags.add()
     if not is_single_pass():
@@ -72,12 +74,19 @@ def is_single_pass() -> bool:
     """Whether programs go over memory once: asked for with `single_pass` or the environment, and found to be so.
 
     Raises:
-        RuntimeError: the environment asks for it, and it came too late.
+        RuntimeError: the environment asks for it, and it came too late, or TensorFlow is older than 2.21.
     """
+    if xla_flags.WANTED:
+        _require_option()
     on = xla_flags.given() and _fuses()
     if xla_flags.WANTED and not on:
         raise RuntimeError(_TOO_LATE)
     return on
+
+
+def _require_option() -> None:
+    if tuple(map(int, tf.__version__.split(".")[:2])) < (2, 21):
+        raise RuntimeError(_TOO_OLD.format(tf.__version__))
 
 
 @functools.cache
@@ -85,7 +94,7 @@ def _fuses() -> bool:
     """Whether XLA makes one loop of two values that share no part: tried on a small program."""
     with tf.init_scope(), tf.device("CPU"), unwatched():
         x, y = tf.zeros([4]), tf.zeros([4])
-        probe = tf.function(lambda a, b, c: (a + b, tf.sqrt(a) * c), jit_compile=True, autograph=False)
+        probe = tf.function(lambda a, b, c: ((a + b) * c, tf.sqrt(a) * c), jit_compile=True, autograph=False)
         hlo = probe.experimental_get_compiler_ir(x, y, y)(stage="optimized_hlo")
         return len(re.findall(r" fusion\(", str(hlo))) == 1
 

@@ -2,11 +2,15 @@
 
 import importlib
 import os
+import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from pyadam.optimizers import WRAPPERS
+
 __all__ = [
+    "can_be_had",
     "check_backend",
     "class_of",
     "home",
@@ -51,10 +55,17 @@ def class_of(module: Any, name: str) -> Any:
     """
     if not hasattr(module, name):
         package = "tf_keras" if module.__name__.endswith("tf_keras") else "keras"
+        first = "{}.{}".format(*WRAPPERS[name].needs_keras)
         raise ImportError(
-            f"pyadam: {name} needs Keras 3.15, which first had it; here is {package} {installed_version(package)}"
+            f"pyadam: {name} needs Keras {first}, which first had it; here is {package} {installed_version(package)}"
         )
     return getattr(module, name)
+
+
+def can_be_had(name: str) -> bool:
+    """Whether the installed Keras 3 is new enough for the class of this name."""
+    found = re.match(r"(\d+)\.(\d+)", installed_version("keras"))
+    return name not in WRAPPERS or not found or (int(found[1]), int(found[2])) >= WRAPPERS[name].needs_keras
 
 
 def check_backend() -> None:

@@ -47,6 +47,7 @@ class OptimizerMap(Wrapper):
 
     title = "OptimizerMap"
     r_name = "optimizer_map"
+    needs_keras = (3, 15)
 
     default_optimizer: Any = argument(
         dataclasses.MISSING, Inner(), "The optimizer of all variables that no key matches."
@@ -63,6 +64,7 @@ class MultiOptimizer(Wrapper):
 
     title = "MultiOptimizer"
     r_name = "optimizer_multi"
+    needs_keras = (3, 15)
 
     optimizer_map: Any = argument(dataclasses.MISSING, Chooser(), "What chooses the optimizer of each variable.")
     loss_scale_factor: float | None = argument(

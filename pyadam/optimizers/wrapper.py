@@ -19,12 +19,14 @@ class Wrapper:
         r_name: the name of its function, in Python and in R.
         reference: the paper and section it comes from.
         notes: paragraphs of its documentation that follow its arguments.
+        needs_keras: the version of Keras that first had it.
     """
 
     title: ClassVar[str] = ""
     r_name: ClassVar[str] = ""
     reference: ClassVar[str] = ""
     notes: ClassVar[tuple[str, ...]] = ()
+    needs_keras: ClassVar[tuple[int, int]] = (3, 0)
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -52,4 +54,6 @@ class Wrapper:
             "    ValueError: a value out of range, or an argument that belongs on an inner optimizer.",
             "    TypeError: a value of the wrong type, or a missing or unknown argument.",
         ]
+        if cls.needs_keras > (3, 0):
+            lines += ["    ImportError: Keras is older than {}.{}.".format(*cls.needs_keras)]
         return "\n".join([*lines, *["", f"Source: {cls.reference}"] * bool(cls.reference)])

@@ -228,7 +228,7 @@ def test_a_compiled_step_makes_nothing_of_the_tables_size(name):
     step(g.indices, g.values)
     hlo = step.experimental_get_compiler_ir(g.indices, g.values)(stage="optimized_hlo")
     entry = hlo[hlo.index("\nENTRY") :]
-    made = re.findall(rf" = \w+\[{ROWS},{WIDTH}\]\S* (\w+)\((.*)", entry)
+    made = re.findall(rf" = \w+\[{ROWS},{WIDTH}\]\S* ([\w-]+)\((.*)", entry)
     states = sum(math.prod(x.shape) == ROWS * WIDTH for x in optimizer.variables) + 1
     assert [kind for kind, _ in made].count("parameter") == states
     assert len(made) == 2 * states, made  # and each new one

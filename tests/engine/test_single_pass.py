@@ -4,10 +4,15 @@ import json
 import signal
 
 import pytest
+import tensorflow as tf
 from helpers import run_python
 
 from pyadam import specs
 from pyadam.optimizers import RULES
+
+pytestmark = pytest.mark.skipif(
+    tuple(map(int, tf.__version__.split(".")[:2])) < (2, 21), reason="XLA has no such option before TensorFlow 2.21"
+)
 
 ARGUMENTS = [
     {},

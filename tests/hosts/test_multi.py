@@ -7,10 +7,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from family import KERAS_315
 from helpers import assert_same, gradients_of, restart, values, variables
 from models import goes_on_in_a_fresh_process, train
 
 import pyadam
+
+pytestmark = pytest.mark.skipif(not KERAS_315, reason="Keras 3.15 first had it")
 
 SHAPES = ((3, 4), (5,), (2, 6))
 
