@@ -72,13 +72,15 @@ bench: ## time a step of pyadam and of its alternatives; ARGS="--models bert --c
 	@tools/setup.sh bench
 	pyadam bench $(ARGS)
 
-performance: ## all that the documentation shows of the bench, measured anew (hours)
+performance: ## all that the documentation shows of the bench, measured anew (hours); ARGS="resnet bert" for the tables of some models
 	@tools/setup.sh bench
-	pyadam bench --json benchmarks/results/models.json
+	pyadam bench $(if $(ARGS),--models $(ARGS)) --json benchmarks/results/models
+ifndef ARGS
 	pyadam bench --models resnet --columns all --json benchmarks/results/columns.json
 	pyadam bench --fit --r --json benchmarks/results/fit.json
 	pyadam bench --growth --json benchmarks/results/growth.json
 	python examples/which.py benchmarks/results/which.json
+endif
 	python tools/performance.py
 
 gallery: ## run the programs of examples/gallery in both languages, draw their pictures, write docs/gallery.md; ARGS="digits text"

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from pyadam.bench import plots
-from pyadam.bench.results import load
+from pyadam.bench.results import code_of_steps, load, load_facts
 from pyadam.bench.table import details, overview, subject
 
 ROOT = Path(__file__).parents[1]
@@ -32,15 +32,26 @@ SHOWN = {  # value: the line above its table
 
 
 def cells(file, section="bench"):
-    return load(RESULTS / file)[0][section]
+    return load(RESULTS / file)[section]
 
 
 def machine(file, peers=("torch", "jax", "optax")):
-    found = json.loads((RESULTS / file).read_text())["facts"]
+    """The days, versions and machines of results; those of the engine are said to be of other code, where they are."""
+    found = load_facts(RESULTS / file)
     names = {"keras": "Keras", "tensorflow": "TensorFlow"} | {peer: peer for peer in peers}
-    versions = [f"{name} {found[key]}" for key, name in names.items() if found[key] != "missing"]
-    where = f"{found['processor']} with {found['cores']} cores and {found['memory']}"
-    return f"Measured on {found['day']} with {', '.join(versions)}, on {where}."
+
+    def where(facts):
+        versions = [f"{name} {facts[key]}" for key, name in names.items() if facts[key] != "missing"]
+        return f"with {', '.join(versions)}, on {facts['processor']} with {facts['cores']} cores and {facts['memory']}"
+
+    sentences = []
+    for place in dict.fromkeys(map(where, found)):
+        days = sorted({facts["day"] for facts in found if where(facts) == place})
+        when = f"on {days[0]}" if len(days) == 1 else f"from {days[0]} to {days[-1]}"
+        sentences.append(f"Measured {when} {place}.")
+    if peers and any(facts.get("code") != code_of_steps() for facts in found):
+        sentences.append("The code of a step has changed since; `make performance` measures it anew.")
+    return " ".join(sentences)
 
 
 def tables(shown, values):
@@ -94,12 +105,12 @@ def which(file):
 
 
 PARTS = {  # name: its sources, and the function that renders it
-    "models": ("models.json", models),
-    "rows": ("models.json", rows),
+    "models": ("models", models),
+    "rows": ("models", rows),
     "columns": ("columns.json", columns),
     "growth": ("growth.json", growth),
     "fit": ("fit.json", fit),
-    "summary": ("models.json", summary),
+    "summary": ("models", summary),
     "which": ("which.json", which),
 }
 
@@ -119,10 +130,10 @@ def written(text):
 
 def pictures():
     """The cells that each picture shows, and what draws it."""
-    at_a_glance = [cell for cell in dense("models.json") if cell.model in GLANCED_AT]
-    growing = load(RESULTS / "growth.json")[0]
+    at_a_glance = [cell for cell in dense("models") if cell.model in GLANCED_AT]
+    growing = load(RESULTS / "growth.json")
     return {
-        "models.svg": (dense("models.json"), plots.draw_bench),
+        "models.svg": (dense("models"), plots.draw_bench),
         "glance.svg": (at_a_glance, functools.partial(plots.draw_bench, peers=plots.SHORT, columns=2)),
         "columns.svg": (cells("columns.json"), plots.draw_bench),
         "growth.svg": (

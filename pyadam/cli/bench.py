@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quick", action="store_true", help="3 short rounds, and small models unless --models names some"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to a file")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the results to a file, or a file a model to a folder"
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="save a plot (.png or .svg)")
     parser.add_argument("--list", action="store_true", help="list the names of models, columns and peers")
 

@@ -4,12 +4,14 @@ import dataclasses
 import functools
 import math
 import re
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import pyadam
 from pyadam import cli
 from pyadam.bench import table
 from pyadam.bench.columns import COLUMNS, RATE
@@ -19,7 +21,7 @@ from pyadam.bench.measure import Cell, Plan, Result, batches, measure
 from pyadam.bench.models import MODELS, find
 from pyadam.bench.peers import FLOOR, PEERS, REFERENCE
 from pyadam.bench.process import Worker, python
-from pyadam.bench.results import load, save
+from pyadam.bench.results import code_of_steps, load, load_facts, save
 from pyadam.bench.worker import answers
 from pyadam.parity.inputs import Slices
 
@@ -305,7 +307,30 @@ def test_tables_of_the_documentation(cells):
 
 def test_json_round_trip(cells, tmp_path):
     save(tmp_path / "new" / "a.json", {"bench": cells}, {"cores": "2"})
-    assert load(tmp_path / "new" / "a.json") == ({"bench": cells}, {"cores": "2"})
+    assert load(tmp_path / "new" / "a.json") == {"bench": cells}
+    assert load_facts(tmp_path / "new" / "a.json") == [{"cores": "2"}]
+
+
+def test_a_folder_has_a_file_for_each_model(cells, tmp_path):
+    save(tmp_path / "new", {"bench": cells}, {"cores": "2"})
+    save(tmp_path / "new", {"bench": [c for c in cells if c.model == "small"]}, {"cores": "4"})
+    assert {file.name for file in (tmp_path / "new").iterdir()} == {"small.json", "resnet.json"}
+    assert load(tmp_path / "new") == {"bench": cells}
+    assert load_facts(tmp_path / "new") == [{"cores": "4"}, {"cores": "2"}]
+
+
+def test_results_are_of_other_code_where_a_statement_of_the_engine_has_changed(monkeypatch, tmp_path):
+    package = tmp_path / "pyadam"
+    shutil.copytree(Path(pyadam.__file__).parent / "engine", package / "engine")
+    monkeypatch.setattr(pyadam, "__file__", str(package / "__init__.py"))
+    file = package / "engine" / "step.py"
+    before, text = code_of_steps(), file.read_text()
+    file.write_text(f"# a comment\n\n{text}")
+    assert code_of_steps() == before
+    file.write_text(text.replace('"""', '"""In other words: ', 1))
+    assert code_of_steps() == before
+    file.write_text(f"{text}\nx = 1\n")
+    assert code_of_steps() != before
 
 
 def test_pictures(cells, tmp_path):
@@ -348,7 +373,7 @@ def test_command(capsys, tmp_path):
     options = ["--peers", FLOOR, "--rounds", "1", "--threads", "1", "--quick", "--json", str(file)]
     assert cli.main(["bench", "--models", "2x300", "4x1@2", *options]) == 0
     shown = [line for line in capsys.readouterr().out.splitlines() if line.startswith(PEERS[FLOOR].title)]
-    assert [(c.model, c.column) for c in load(file)[0]["bench"]] == [
+    assert [(c.model, c.column) for c in load(file)["bench"]] == [
         ("2x300", "adam"),
         ("4x1@2", "adam"),
         ("4x1@2", "sgd"),
