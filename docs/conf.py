@@ -7,7 +7,10 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from docutils import nodes
+from docutils.io import StringOutput
 from latex2mathml.converter import convert
+from sphinx.builders.text import TextBuilder
+from sphinx.writers.text import TextWriter
 
 from pyadam import __version__, specs
 
@@ -47,6 +50,15 @@ def displayed(self, node):
     raise nodes.SkipNode
 
 
+def as_text(app, page):
+    """A page whose text is in docstrings."""
+    builder = TextBuilder(app, app.env)
+    builder.init()
+    writer = TextWriter(builder)
+    writer.write(app.env.get_and_resolve_doctree(page, builder), StringOutput(encoding="unicode"))
+    return writer.output
+
+
 def write_markdown(app, error):
     """The source of each page beside its HTML, and a list of them for language models."""
     if error or app.builder.name != "html":
@@ -60,7 +72,11 @@ def write_markdown(app, error):
     for page in sorted(app.env.found_docs):
         target = Path(app.outdir, f"{page}.md")
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(app.env.doc2path(page), target)
+        source = Path(app.env.doc2path(page))
+        if "\n.. auto" in source.read_text(encoding="utf-8"):
+            target.write_text(as_text(app, page), encoding="utf-8")
+        else:
+            shutil.copy(source, target)
         lines.append(f"- [{app.env.titles[page].astext()}]({page}.md)")
     Path(app.outdir, "llms.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -216,7 +216,8 @@ def table(runs):
     lines.append(["---"] * len(lines[0]))
     for i in np.argsort(ranks.mean(axis=1), kind="stable"):
         cells = [cell for of in runs.values() for cell in _cells(names[i], *best(of[names[i]]))]
-        over_all = [f"{ranks[i].mean():.1f}", f"{ranks[i].min()}-{ranks[i].max()}", f"{better[i]} of {len(tests[i])}"]
+        over_all = [f"{ranks[i].mean():.1f}", f"{ranks[i].min()}-{ranks[i].max()}"]
+        over_all.append("-" if names[i] == "Adam" else f"{better[i]} of {len(tests[i])}")
         lines.append([names[i], *cells, *over_all, str(kept(names[i]))])
     return [f"| {' | '.join(cells)} |" for cells in lines]
 

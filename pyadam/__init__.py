@@ -4,6 +4,7 @@ Importing the package or ``pyadam.specs`` does not import TensorFlow; creating t
 registered with Keras when it is imported, before or after this package, so saved models that use them can be loaded.
 """
 
+import difflib
 import functools
 import importlib
 import sys
@@ -61,7 +62,15 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(_LATE[name]), name)
     if name in _SUBMODULES:
         return importlib.import_module(f"pyadam.{name}")
-    raise AttributeError(f"module 'pyadam' has no attribute {name!r}")
+    raise AttributeError(f"module 'pyadam' has no attribute {name!r}{_closest(name)}")
+
+
+def _closest(name: str) -> str:
+    """A question for those who mistook a name."""
+    meant = schedules.OF_KERAS | {each: each for each in (*__all__, *_SUBMODULES)}
+    names = {each.lower(): each for each in meant}
+    near = () if name.startswith("_") else difflib.get_close_matches(name.lower(), names, n=1)
+    return "".join(f"; did you mean {meant[names[each]]}?" for each in near)
 
 
 def __dir__() -> list[str]:

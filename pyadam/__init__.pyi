@@ -249,7 +249,7 @@ def optimizer_adafactor(
     shard_state: bool = False,
     groups: GroupsOf | None = None,
 ) -> Adafactor:
-    """Adafactor: stores the second moment of a matrix as row and column means.
+    """Adafactor: steps scaled by row and column means of the second moment of a matrix.
 
     Args:
         learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a
@@ -1451,13 +1451,14 @@ def learning_rate_schedule_cosine_decay(
 
     ``initial_learning_rate * (alpha + (1 - alpha) * (1 + cos(pi * min(step / decay_steps, 1))) / 2)``
 
-    With a warm-up the rate first goes in a straight line from the initial rate to warmup_target, in warmup_steps steps; the
-    cosine begins there, and step counts from the end of the warm-up.
+    With a warm-up the rate first goes in a straight line from the initial rate to warmup_target, in warmup_steps steps. The
+    cosine begins there, in ``decay_steps`` steps of its own, and goes down to alpha of warmup_target: in the formula
+    warmup_target takes the place of the initial rate, and step counts from the end of the warm-up.
 
     Args:
         initial_learning_rate: Rate at step 0. A number in [0, inf).
         decay_steps: Steps until the lowest rate, which then stays. A whole number >= 1.
-        alpha: Lowest rate, as a fraction of initial_learning_rate. A number in [0, 1]. Default: 0.0.
+        alpha: Lowest rate, as a fraction of the highest. A number in [0, 1]. Default: 0.0.
         name: Name of the schedule; without one, Keras' own. A string, or None (NULL in R). Default: None.
         warmup_target: Rate at the end of the warm-up. A number in [0, inf), or None (NULL in R). Default: None.
         warmup_steps: Steps of the warm-up. A whole number >= 0. Default: 0.
@@ -1485,7 +1486,7 @@ def learning_rate_schedule_cosine_decay_restarts(
         first_decay_steps: Steps of the first period. A whole number >= 1.
         t_mul: Length of a period, as a multiple of the one before. A number in [1, inf). Default: 2.0.
         m_mul: First rate of a period, as a multiple of the one before. A number in [0, inf). Default: 1.0.
-        alpha: Lowest rate, as a fraction of initial_learning_rate. A number in [0, 1]. Default: 0.0.
+        alpha: Lowest rate, as a fraction of the highest. A number in [0, 1]. Default: 0.0.
         name: Name of the schedule; without one, Keras' own. A string, or None (NULL in R). Default: None.
 
     Source: Loshchilov and Hutter (2017), SGDR: Stochastic Gradient Descent with Warm Restarts,

@@ -201,7 +201,7 @@ class Adadelta(_Optimizer):
     ) -> None: ...
 
 class Adafactor(_Optimizer):
-    """Adafactor: stores the second moment of a matrix as row and column means.
+    """Adafactor: steps scaled by row and column means of the second moment of a matrix.
 
     Args:
         learning_rate: Step size. Variables are read and functions are called at every step. A number in [0, inf), a

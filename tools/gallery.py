@@ -38,10 +38,13 @@ NAMES = [  # in the order of the page
 TOP = """\
 # Gallery
 
-Each example is a program of a page in Python, and the same in R, on data that comes with scikit-learn. Both print the same
-numbers, in all digits: `tests/docs/test_gallery.py` runs them and compares. `make gallery` runs them all, draws the
-pictures and writes this page. The last digits depend on the processor and on the versions of TensorFlow and Keras, in both
-languages alike. Times are processor time, and include the loading of TensorFlow.
+Each example is a program of one page in Python, and the same in R, on data that comes with scikit-learn. Both print the same
+numbers, in all digits: `tests/docs/test_gallery.py` runs them and compares. The last digits depend on the processor and on the
+versions of TensorFlow and Keras, in both languages alike. Times are processor time, and include the loading of TensorFlow.
+
+After `make demo` one runs with `.venv/bin/python examples/gallery/digits.py`, or with
+`RETICULATE_PYTHON=.venv/bin/python R_LIBS=.r-lib Rscript examples/gallery/digits.R`. `make gallery`, or `make gallery
+ARGS="digits text"` for some, draws the pictures and writes this page.
 """
 
 SECTION = """\

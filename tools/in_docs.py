@@ -57,7 +57,9 @@ def optimizer(f: Function) -> str:
         formula,
         *prose[:-1],
         "$w$ is the weight, $g$ its gradient after [accumulation and clipping](../../numerics.md), $t$ the number of the\n"
-        "update, $\\eta$ the learning rate, $\\epsilon$ is `epsilon`. State starts at zero, if nothing else is said.",
+        "update, $\\eta$ the learning rate; other letters that are arguments have their name, as $\\beta_1$ has `beta_1`.\n"
+        + ("" if RULES[spec].applies_decay else "`weight_decay` shrinks $w$ before. ")
+        + "State starts at zero unless stated otherwise.",
         "## When to take it",
         prose[-1],
         *examples(f),
@@ -68,7 +70,7 @@ def optimizer(f: Function) -> str:
         + ".",
         "## Differences from Keras",
         differences(name, spec.in_keras),
-        "## Index",
+        "## Signatures",
         api(f),
         source=f"optimizers/{Path(sys.modules[spec.__module__].__file__ or '').name}",
     )
@@ -121,7 +123,11 @@ def examples(f: Function) -> list[str]:
         "## Example",
         f"""```python
 import keras
+import numpy as np
 from pyadam import {f.spec.__name__}
+
+x = np.linspace(-1, 1, 64)[:, None]
+y = np.sin(3 * x)
 
 model = keras.Sequential([keras.layers.Dense(16, activation="relu"), keras.layers.Dense(1)])
 model.compile(optimizer={f.spec.__name__}({python}), loss="mse")
@@ -130,6 +136,9 @@ print(model.evaluate(x, y, verbose=0))
 ```""",
         f"""```r
 library(pyadam)
+
+x <- matrix(seq(-1, 1, length.out = 64))
+y <- sin(3 * x)
 
 keras <- reticulate::import("keras")
 layers <- keras$layers

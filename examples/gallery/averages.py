@@ -1,7 +1,7 @@
 """Averages of the weights.
 
-Steps that are too large go to and fro, and the average of the weights is in the middle. Within `averaged_weights()` the model
-holds the averages, at any time: here after each epoch, to compare them with the weights.
+Steps that are too large overshoot back and forth; the average of the weights lies in between. Within `averaged_weights()` the
+model holds the averages, at any time: here after each epoch, to compare them with the weights.
 
 python examples/gallery/averages.py [PICTURE]
 """

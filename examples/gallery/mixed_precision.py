@@ -1,8 +1,8 @@
 """Mixed precision with a scaled loss.
 
 The same network twice: with layers in float32, and with the policy `mixed_float16`. There the weights stay in float32, and
-`LossScaleOptimizer` keeps small gradients from vanishing: it multiplies the loss by a factor that it finds out. Too large a one
-costs a step, and is halved.
+`LossScaleOptimizer` keeps small gradients from vanishing: it multiplies the loss by a factor that it adjusts itself. If the
+factor is too large, the step is skipped and the factor halved.
 
 python examples/gallery/mixed_precision.py [PICTURE]
 """

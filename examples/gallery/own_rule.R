@@ -1,5 +1,5 @@
-# A custom optimizer, Adam that only goes where the gradient points, too: own_rule.py in R,
-# with the same numbers. In a rule R's operators work on tensors.
+# A custom optimizer, Adam that moves a weight only where its step agrees with the gradient's sign:
+# own_rule.py in R, with the same numbers. In a rule R's operators work on tensors.
 #
 #   Rscript examples/gallery/own_rule.R
 

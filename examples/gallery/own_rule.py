@@ -1,7 +1,7 @@
 """A custom optimizer.
 
-It is Adam that only goes where the gradient points, too: where step and gradient have different signs, the weight stays, and
-the other steps grow in proportion (Liang et al., 2024, Cautious Optimizers). The rule is a function of one weight's tensors;
+It is Adam that moves a weight only where its step agrees with the gradient's sign: elsewhere the weight stays, and the other
+steps grow in proportion (Liang et al., 2024, Cautious Optimizers). The rule is a function of one weight's tensors;
 checked arguments, clipping, averages, saving and the rest come with it.
 
 python examples/gallery/own_rule.py [PICTURE]

@@ -1,8 +1,8 @@
 """Transfer learning, unfrozen in stages.
 
 A network learns the digits 0 to 4. With a new last layer it continues with 100 pictures of 5 to 9: first that layer alone, then
-the last two, then all, each layer at 0.3 times the learning rate of the next. One optimizer does all three stages, so what it
-knows of a layer stays.
+the last two, then all, each layer at 0.3 times the learning rate of the next. One optimizer does all three stages, so its
+state for a layer is kept.
 
 python examples/gallery/transfer.py [PICTURE]
 """

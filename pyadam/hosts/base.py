@@ -65,7 +65,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
             _replicas=Replicas(type(self).__name__),
             _wire=None,
             _shards=None,
-            _exclusions=Exclusions(),
+            _exclusions=Exclusions(type(self).__name__, self._automatic_names().__contains__),
             _membership=self._members(spec),
             _ledger=Ledger(),
             _trainable_variables=[],
@@ -130,7 +130,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
                     f"{type(self).__name__}: exclude_from_weight_decay: var_list must hold variables, got {shown(v)}; names "
                     "go into var_names"
                 )
-        self._exclusions.add(type(self).__name__, [self._var_key(v) for v in var_list or ()], var_names or ())
+        self._exclusions.add({self._var_key(v): bare_path(v) for v in var_list or ()}, var_names or ())
 
     # --- variables -------------------------------------------------------------------------------------------------------
 
@@ -149,7 +149,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
                 self._finish_build()
 
     def _finish_build(self) -> None:
-        self._exclusions.warn_unmatched(type(self).__name__)
+        self._exclusions.warn_unmatched()
         self.built = True
         self._load_deferred()
 

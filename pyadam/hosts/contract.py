@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from pyadam.engine import Engine, Replicas
+from pyadam.hosts.exclusions import Exclusions
 from pyadam.hosts.ledger import Ledger
 from pyadam.optimizers import Rule, Spec
 
@@ -55,6 +56,7 @@ class Contract:
     _spec: Any  # a Spec with the arguments of this optimizer
     _rule: Rule
     _engine: Engine
+    _exclusions: Exclusions
     _ledger: Ledger
     _replicas: Replicas
     _native: Callable[[Any], Any]

@@ -1,10 +1,16 @@
-"""Which variables weight decay leaves alone: by identity, or by a component of their path."""
+"""Which variables weight decay leaves alone: by identity, by a component of their path, or as a config says."""
 
 import re
 import warnings
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
 
-__all__ = ["Exclusions"]
+from pyadam.hosts.state import carried_over
+from pyadam.optimizers.kinds import shown
+
+__all__ = ["CONFIG_KEY", "Exclusions"]
+
+CONFIG_KEY = "excluded_from_weight_decay"
 
 
 class Exclusions:
@@ -12,15 +18,22 @@ class Exclusions:
 
     A name is a regular expression that matches one whole component of a path, with or without the number that Keras appends
     to make names unique: ``bias`` matches ``dense/bias`` and ``dense/bias_1``, not ``dense/unbiased_kernel``.
+
+    Args:
+        owner: the optimizer's class, for messages.
+        automatic: whether a name is one that Keras gives.
     """
 
-    def __init__(self) -> None:
-        self._keys: set[Hashable] = set()
+    def __init__(self, owner: str, automatic: Callable[[str], bool]) -> None:
+        self._owner, self._automatic = owner, automatic
+        self._paths: dict[Hashable, str] = {}  # of those added by identity, by key
         self._names: dict[str, re.Pattern[str]] = {}
         self._unmatched: set[str] = set()
+        self._before: dict[str, bool] = {}  # by path, in a config
+        self.found: dict[Hashable, bool] = {}  # of the variables so far, by key
 
-    def add(self, owner: str, keys: Iterable[Hashable], names: Iterable[str]) -> None:
-        """Adds variables' keys and names to what is excluded.
+    def add(self, paths: Mapping[Hashable, str], names: Iterable[str]) -> None:
+        """Adds variables, as paths by key, and names to what is excluded.
 
         Raises:
             ValueError: a name is no regular expression; nothing is added then.
@@ -30,23 +43,58 @@ class Exclusions:
             found = {name: re.compile(rf"(?:{name})(?:_\d+)?") for name in names}
         except re.error as error:
             raise ValueError(
-                f"{owner}: exclude_from_weight_decay: var_names must be regular expressions, got {names!r}: {error}"
+                f"{self._owner}: exclude_from_weight_decay: var_names must be regular expressions, got {names!r}: {error}"
             ) from error
-        self._keys.update(keys)
+        self._paths |= paths
         self._names |= found
         self._unmatched.update(names)
 
-    def match(self, key: Hashable, path: str) -> bool:
-        """Whether the variable of this key and path is excluded."""
-        components = path.partition(":")[0].split("/")
-        found = {name for name, pattern in self._names.items() if any(map(pattern.fullmatch, components))}
-        self._unmatched -= found
-        return bool(found) or key in self._keys
+    def find(self, variables: Sequence[tuple[Hashable, str]]) -> None:
+        """Finds out about variables, by their keys and paths: as a config says, else by what was added."""
+        known = carried_over(self._before, [path for _, path in variables], self._automatic)
+        self.found |= {key: self._match(key, path) or known.get(path, False) for key, path in variables}
 
-    def warn_unmatched(self, owner: str) -> None:
+    def _match(self, key: Hashable, path: str) -> bool:
+        found = {name for name, pattern in self._names.items() if any(map(pattern.fullmatch, path.split("/")))}
+        self._unmatched -= found
+        return bool(found) or key in self._paths
+
+    def warn_unmatched(self) -> None:
         """Warns of names that no variable has matched: most likely typing errors."""
         for name in sorted(self._unmatched):
             warnings.warn(
-                f"{owner}: exclude_from_weight_decay: no variable's path has a component {name!r} so far", stacklevel=4
+                f"{self._owner}: exclude_from_weight_decay: no variable's path has a component {name!r} so far",
+                stacklevel=4,
             )
         self._unmatched.clear()
+
+    # --- configs ---------------------------------------------------------------------------------------------------------
+
+    def config(self, paths: Mapping[Hashable, str]) -> dict[str, Any]:
+        """What a config holds where anything is excluded: names, and which variables of these paths, by key, are."""
+        if not (self._names or self._paths or any(self.found.values())):
+            return {}
+        found = dict.fromkeys(self._paths.values(), True) | {path: self.found[key] for key, path in paths.items()}
+        return {CONFIG_KEY: {"var_names": list(self._names), "found": found}}
+
+    def remember(self, config: Any) -> None:
+        """Takes over what a config holds.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        names, found = (
+            (config.get(key) for key in ("var_names", "found")) if isinstance(config, Mapping) else (None, None)
+        )
+        if not (
+            isinstance(names, Sequence)
+            and all(isinstance(name, str) for name in names)
+            and isinstance(found, Mapping)
+            and all(isinstance(path, str) and isinstance(each, bool) for path, each in found.items())
+        ):
+            raise ValueError(
+                f"{self._owner}: {CONFIG_KEY} must be a dictionary of var_names and found, got {shown(config)}"
+            )
+        self.add({}, names)
+        self._unmatched.clear()
+        self._before = dict(found)

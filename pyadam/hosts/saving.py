@@ -15,6 +15,7 @@ from pyadam.hosts import files
 from pyadam.hosts.checkpoint import Described, Numbered
 from pyadam.hosts.configs import check_config, object_of, unregistered
 from pyadam.hosts.contract import Contract, bare_path, path, untracked
+from pyadam.hosts.exclusions import CONFIG_KEY
 from pyadam.hosts.groups import as_patterns
 from pyadam.hosts.ledger import ITERATION, LEARNING_RATE, in_our_paths
 from pyadam.hosts.state import Entry, Label, SavedState, check_kinds, check_values, fit, numbered, same_variables
@@ -297,6 +298,7 @@ class Saving(Deferring, Contract):
             config["groups"] = [self._group_in_config(group) for group in self._spec.groups]
             members = {x.path.partition(":")[0]: x.group for x in self._engine.targets.values()}
             config |= {"members": members} if members else {}
+        config |= self._exclusions.config({key: x.path.partition(":")[0] for key, x in self._engine.targets.items()})
         for name in NEW_TO_KERAS:  # only where they are set, so that Keras' own classes can read a config
             if config[name] == arguments(self.spec_type)[name].default:
                 del config[name]
@@ -337,15 +339,16 @@ class Saving(Deferring, Contract):
         def made(values: Mapping[str, Any]) -> dict[str, Any]:
             return {n: object_of(cls.__name__, n, v, cls._saving, custom_objects, read) for n, v in values.items()}
 
-        special = ("is_legacy_optimizer", "groups", "members")  # the first is a mark of tf_keras' configs
+        special = ("is_legacy_optimizer", "groups", "members", CONFIG_KEY)  # the first is a mark of tf_keras' configs
         values = made({name: value for name, value in config.items() if name not in special})
-        groups = config.get("groups")
-        if groups is None:
-            return cls(**values)
+        groups: Any = config.get("groups")
         if issubclass(type(groups), list) and all(issubclass(type(group), dict) for group in groups):
             groups = [made(group) for group in groups]
-        optimizer: Any = cls(**values, **{"groups": groups})
-        optimizer._membership.remember(config.get("members", {}))
+        optimizer: Any = cls(**values, **({} if groups is None else {"groups": groups}))
+        if groups is not None:
+            optimizer._membership.remember(config.get("members", {}))
+        if CONFIG_KEY in config:
+            optimizer._exclusions.remember(config[CONFIG_KEY])
         return optimizer
 
 

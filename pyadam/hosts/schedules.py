@@ -39,7 +39,7 @@ def _initial() -> Any:
 
 
 def _alpha() -> Any:
-    return argument(0.0, UNIT_INTERVAL, "Lowest rate, as a fraction of initial_learning_rate.")
+    return argument(0.0, UNIT_INTERVAL, "Lowest rate, as a fraction of the highest.")
 
 
 def _decay_rate(doc: str) -> Any:
@@ -117,8 +117,9 @@ class CosineDecay(ScheduleSpec):
 
     ``initial_learning_rate * (alpha + (1 - alpha) * (1 + cos(pi * min(step / decay_steps, 1))) / 2)``
 
-    With a warm-up the rate first goes in a straight line from the initial rate to warmup_target, in warmup_steps steps; the
-    cosine begins there, and step counts from the end of the warm-up.
+    With a warm-up the rate first goes in a straight line from the initial rate to warmup_target, in warmup_steps steps. The
+    cosine begins there, in ``decay_steps`` steps of its own, and goes down to alpha of warmup_target: in the formula
+    warmup_target takes the place of the initial rate, and step counts from the end of the warm-up.
     """
 
     reference = _SGDR + "equation 5."

@@ -21,7 +21,6 @@ from pyadam.engine import (
     undistributed,
 )
 from pyadam.hosts.contract import Contract, bare_path, common_path, path, untracked
-from pyadam.hosts.exclusions import Exclusions
 from pyadam.hosts.groups import Membership
 from pyadam.hosts.state import Label
 from pyadam.optimizers import Spec, arguments
@@ -51,7 +50,6 @@ class Variables(Contract):
     """Makes the state of model variables."""
 
     _has_arenas: ClassVar[bool] = True  # whether the state of small variables may be parts of arenas
-    _exclusions: Exclusions
     _wire: Wire | None  # between replicas, if there are several
     _number: int  # among the optimizers on the wire
     _shards: Shards | None  # who keeps which state, if it is divided
@@ -75,6 +73,7 @@ class Variables(Contract):
         known = {self._var_key(v) for v in self._trainable_variables}
         announced = [v for v in variables if self._var_key(v) not in known]
         self._membership.find(announced)
+        self._exclusions.find([(self._var_key(v), bare_path(v)) for v in announced])
         new = [v for v in announced if not self._why_not(v)]
         # before anything is made
         self._replicas.check_variables((path(v), native(v)) for v in announced)
@@ -212,7 +211,7 @@ class Variables(Contract):
         return Target(
             weight=self._native(variable),
             path=path(variable),
-            decayed=not self._exclusions.match(self._var_key(variable), path(variable)),
+            decayed=not self._exclusions.found[self._var_key(variable)],
             replaced=replaced,
             constraint=getattr(variable, "constraint", None),
             group=self._group_of(variable),

@@ -37,7 +37,7 @@ __all__ = ["RULE", "Adafactor"]
 
 @dataclass(frozen=True, kw_only=True)
 class Adafactor(Spec):
-    """Adafactor: stores the second moment of a matrix as row and column means."""
+    """Adafactor: steps scaled by row and column means of the second moment of a matrix."""
 
     title = "Adafactor"
     r_name = "optimizer_adafactor"

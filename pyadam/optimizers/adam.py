@@ -11,9 +11,9 @@ $$
 With `amsgrad`, the root is that of $\hat{v} \leftarrow \max(\hat{v}, v)$, so that no element's step grows again when
 its gradients become small.
 
-A step is at most about as long as the learning rate, whatever the scale of the gradients, so one rate serves models
-of many kinds. Where embeddings are large and batches touch few of their rows, LazyAdam costs less; where memory is
-short, see Adafactor, Lion and `slot_dtype`.
+A step is at most about as long as the learning rate, whatever the scale of the gradients, so 0.001 is a usable start
+for models of many kinds; a tenth of it and ten times as much are worth a try. Where embeddings are large and batches
+touch few of their rows, LazyAdam costs less; where memory is short, see Adafactor, Lion and `slot_dtype`.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,6 @@
 """The callback `Resume`."""
 
 import warnings
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ import keras
 import tensorflow as tf
 
 from pyadam.engine import Replicas, check_agreement, components_of, mirrors, native
-from pyadam.optimizers.kinds import Choice, Count, Kind, Name, first_line, is_variable, listed
-from pyadam.resume import others, randomness
+from pyadam.optimizers.kinds import Choice, Count, Kind, Name, first_line, is_variable
+from pyadam.resume import optimizers, others, randomness
 from pyadam.resume.fitting import RunningFit, running_fit
 from pyadam.resume.snapshots import Snapshot, Snapshots
 
@@ -136,6 +135,7 @@ class _Training:
         self._callbacks: list[Any] = fit.callbacks
         self._start: dict[str, dict[str, Any]] | None = None
         self._replicas = max(1, len(mirrors(model.distribute_strategy)))
+        self._arguments = optimizers.arguments(model.optimizer)
         self._commit: Callable[[], None] | None = None  # makes what was written last a snapshot to resume from
         self.epoch, self._last_batch, self._checked, self._stopped_within = 0, 0, False, False
 
@@ -153,6 +153,7 @@ class _Training:
             return
         facts, epochs = self.found.facts, self._settings.params.get("epochs", 1)
         self._check_model(facts["variables"])
+        self._check_arguments(facts)
         if facts["replicas"] != self._replicas:
             raise ValueError(
                 f"Resume: the number of replicas in a process was {facts['replicas']} in the saved training and is "
@@ -181,8 +182,19 @@ class _Training:
                 "folder"
             )
 
+    def _check_arguments(self, facts: dict[str, Any]) -> None:
+        """Checks the arguments of the optimizer: the saved state would replace the learning rate, but not the others."""
+        began = facts.get("arguments", {})
+        if facts["optimizer"][0] != optimizers.description(self._model.optimizer)[0]:
+            return  # of another class, which `_check_optimizer` refuses
+        if words := optimizers.changed(began, facts.get("changed arguments", {}), self._arguments):
+            raise ValueError(
+                f"Resume: the optimizer's {words}; take the same arguments, or another folder to start over"
+            )
+        self._arguments = began or self._arguments  # callbacks may have changed them since
+
     def _check_optimizer(self, saved: list[str]) -> None:
-        for theirs, ours in zip(saved, self._optimizer_described(), strict=True):
+        for theirs, ours in zip(saved, optimizers.description(self._model.optimizer), strict=True):
             if theirs != ours:
                 raise ValueError(
                     f"Resume: the optimizer must be {theirs}, as in the saved training, got {ours}; take the same, with the "
@@ -226,7 +238,7 @@ class _Training:
         """Makes the variables of optimizers and metrics, as Keras itself does when it traces the step for the first batch."""
         model, spec = self._model, self.fit.element_spec()
         if model.run_eagerly:
-            if not _is_built(model.optimizer):
+            if not optimizers.is_built(model.optimizer):
                 model.optimizer.build(model.trainable_variables)
             batch = tf.nest.map_structure(lambda each: tf.zeros([size or 1 for size in each.shape], each.dtype), spec)
             model.distribute_strategy.run(model.test_step, args=(batch,))
@@ -271,17 +283,6 @@ class _Training:
     def _described(self) -> list[list[Any]]:
         return [[v.name, [*v.shape], v.dtype.name] for v in self._variables()]
 
-    def _optimizer_described(self) -> list[str]:
-        """The classes of the optimizer and of the one within it, and what they keep."""
-        optimizer = self._model.optimizer
-        inner = getattr(optimizer, "inner_optimizer", None)
-        classes = [type(each).__name__ for each in (optimizer, inner) if each is not None]
-        if not _is_built(optimizer):
-            return [" of ".join(classes), "not built"]
-        variables = optimizer.variables() if callable(optimizer.variables) else optimizer.variables  # of legacy ones
-        kept = Counter(f"{getattr(v.dtype, 'name', v.dtype)} {tuple(v.shape)}" for v in variables)
-        return [" of ".join(classes), f"one with {listed(f'{count} x {each}' for each, count in sorted(kept.items()))}"]
-
     # --- saving ----------------------------------------------------------------------------------------------------------
 
     def after_batch(self, batch: int) -> None:
@@ -325,7 +326,9 @@ class _Training:
                 "batch": batch,
                 "position": self.fit.save(folder),
                 "variables": self._described(),
-                "optimizer": self._optimizer_described(),
+                "optimizer": optimizers.description(self._model.optimizer),
+                "arguments": self._arguments,
+                "changed arguments": optimizers.arguments(self._model.optimizer),
                 "replicas": self._replicas,
                 "generators": randomness.state_of_generators(),
                 "callbacks": others.changed(self._callbacks, self._start or {}),
@@ -346,10 +349,6 @@ class _Training:
                 "and the like"
             )
         self.fit.check_saveable()
-
-
-def _is_built(optimizer: Any) -> bool:
-    return bool(getattr(optimizer, "built", getattr(optimizer, "_built", getattr(optimizer, "_weights", False))))
 
 
 def _text(described: list[Any]) -> str:

@@ -129,7 +129,7 @@ optimizer_adadelta <- function(
   )
 }
 
-#' Adafactor: stores the second moment of a matrix as row and column means
+#' Adafactor: steps scaled by row and column means of the second moment of a matrix
 #'
 #' @param beta_2_decay Exponent in the decay rate beta_t = 1 - t^beta_2_decay. Takes a number in
 #'   `(-Inf, 0]`, a variable that holds one or a function without arguments.

@@ -5,11 +5,13 @@
 #' `initial_learning_rate * (alpha + (1 - alpha) * (1 + cos(pi * min(step / decay_steps, 1))) / 2)`
 #'
 #' With a warm-up the rate first goes in a straight line from the initial rate to warmup_target, in
-#' warmup_steps steps; the cosine begins there, and step counts from the end of the warm-up.
+#' warmup_steps steps. The cosine begins there, in `decay_steps` steps of its own, and goes down to
+#' alpha of warmup_target: in the formula warmup_target takes the place of the initial rate, and
+#' step counts from the end of the warm-up.
 #'
 #' @param initial_learning_rate Rate at step 0. Takes a number in `[0, Inf)`.
 #' @param decay_steps Steps until the lowest rate, which then stays. Takes a whole number >= 1.
-#' @param alpha Lowest rate, as a fraction of initial_learning_rate. Takes a number in `[0, 1]`.
+#' @param alpha Lowest rate, as a fraction of the highest. Takes a number in `[0, 1]`.
 #' @param name Name of the schedule; without one, Keras' own. Takes a string, or `NULL`.
 #' @param warmup_target Rate at the end of the warm-up. Takes a number in `[0, Inf)`, or `NULL`.
 #' @param warmup_steps Steps of the warm-up. Takes a whole number >= 0.

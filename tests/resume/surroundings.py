@@ -222,6 +222,8 @@ def refused(host: Any) -> Any:
     return {
         "another optimizer": other(host, make=lambda k: dense(k, ours.SGD(0.01))),
         "other arguments": other(host, make=lambda k: dense(k, ours.Adam(0.01, amsgrad=True))),
+        "another rate": other(host, make=lambda k: dense(k, ours.Adam(0.02))),
+        "a schedule": other(host, make=lambda k: dense(k, ours.Adam(k.optimizers.schedules.CosineDecay(0.01, 9)))),
         "other data": other(host, data=arrays(batch_size=4)),
         "other order": other(host, data=arrays(shuffle=False)),
         "a file": message(lambda: fit(host, str(file), None)),

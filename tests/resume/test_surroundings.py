@@ -33,7 +33,9 @@ def test_an_interrupted_training_ends_as_an_unbroken_one(name):
 
 REFUSED = {
     "another optimizer": "ValueError: Resume: the optimizer must be Adam, as in the saved training, got SGD; take the same",
-    "other arguments": "ValueError: Resume: the optimizer must be one with ",
+    "other arguments": "ValueError: Resume: the optimizer's amsgrad was False in the saved training and is True now; take",
+    "another rate": "ValueError: Resume: the optimizer's learning_rate was 0.01 in the saved training and is 0.02 now; take",
+    "a schedule": "ValueError: Resume: the optimizer's learning_rate was 0.01 in the saved training and is CosineDecay(initial",
     "other data": "ValueError: Resume: an epoch of the saved training has 5 batches, one of this has 10; take the same data",
     "other order": "ValueError: Resume: shuffle must be True, as in the saved training, got False; or take another folder",
     "a file": "ValueError: Resume: folder must be the path of a folder, got the file ",

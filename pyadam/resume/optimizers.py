@@ -1,0 +1,65 @@
+"""What is known of an optimizer, by which to tell whether a training goes on with the one that it began with."""
+
+from collections import Counter
+from typing import Any
+
+from pyadam.optimizers.kinds import listed
+from pyadam.resume.values import Unsaveable, to_json
+
+__all__ = ["arguments", "changed", "description", "is_built"]
+
+_OF_NO_ACCOUNT = {"name", "jit_compile"}  # arguments that change no number
+
+
+def is_built(optimizer: Any) -> bool:
+    """Whether an optimizer of any generation has its variables."""
+    return bool(getattr(optimizer, "built", getattr(optimizer, "_built", getattr(optimizer, "_weights", False))))
+
+
+def description(optimizer: Any) -> list[str]:
+    """The classes of the optimizer and of the one within it, and what they keep."""
+    inner = getattr(optimizer, "inner_optimizer", None)
+    classes = [type(each).__name__ for each in (optimizer, inner) if each is not None]
+    if not is_built(optimizer):
+        return [" of ".join(classes), "not built"]
+    variables = optimizer.variables() if callable(optimizer.variables) else optimizer.variables  # of legacy ones
+    kept = Counter(f"{getattr(v.dtype, 'name', v.dtype)} {tuple(v.shape)}" for v in variables)
+    return [" of ".join(classes), f"one with {listed(f'{count} x {each}' for each, count in sorted(kept.items()))}"]
+
+
+def arguments(optimizer: Any) -> dict[str, Any]:
+    """The arguments that a config can hold, as JSON; none, where it can't hold one of them."""
+    try:
+        config = optimizer.get_config()
+        inner = getattr(optimizer, "inner_optimizer", None)
+        own = {
+            name: to_json(value) for name, value in config.items() if name not in (*_OF_NO_ACCOUNT, "inner_optimizer")
+        }
+    except (NotImplementedError, TypeError, Unsaveable, ValueError):  # functions, variables
+        return {}
+    return own | (arguments(inner) if inner is not None else {})
+
+
+def changed(saved: dict[str, Any], later: dict[str, Any], here: dict[str, Any]) -> str:
+    """What is another argument here than in a saved training; empty, if nothing is.
+
+    Args:
+        saved: the arguments with which it began.
+        later: those it had when it was saved, since callbacks change some.
+        here: the arguments now.
+    """
+    for name, value in here.items():
+        if name in saved and value not in (saved[name], later.get(name)):
+            return f"{name} was {_text(saved[name])} in the saved training and is {_text(value)} now"
+    return ""
+
+
+def _text(value: Any) -> str:
+    """An argument; a schedule by its class and arguments."""
+    if not isinstance(value, dict):
+        return repr(value)
+    items = dict(value.get("items", []))
+    if "class_name" not in items:
+        return str(items)
+    config = dict(items.get("config", {}).get("items", []))
+    return f"{items['class_name']}({', '.join(f'{name}={_text(each)}' for name, each in config.items() if name != 'name')})"
