@@ -22,14 +22,20 @@ def compile_like(model: Any, optimizer: Any, compiled: Mapping[str, Any], host: 
     """
     keras = importlib.import_module(host)
     names = ("loss", "loss_weights", "metrics", "weighted_metrics")
-    given = {name: compiled[name] for name in names if compiled.get(name) is not None}
+    given, lost = {}, []
+    for name in names:
+        if compiled.get(name) is not None:
+            try:
+                given[name] = _objects(compiled[name], keras)
+            except (ValueError, TypeError, AttributeError) as error:
+                lost.append(f"the {name} ({first_line(error)[:100]}): compile the model with it again")
     try:
-        model.compile(optimizer=optimizer, **{name: _objects(each, keras) for name, each in given.items()})
+        model.compile(optimizer=optimizer, **given)
     except (ValueError, TypeError, AttributeError) as error:
         model.compile(optimizer=optimizer)
-        return [f"the loss and the metrics ({first_line(error)[:100]}): compile the model with them again"]
+        lost = [f"the loss and the metrics ({first_line(error)[:100]}): compile the model with them again"]
     others = {"steps_per_execution": 1, "run_eagerly": False}
-    return [
+    return lost + [
         f"{name}={compiled[name]!r}, an argument of compile(): give it again"
         for name, default in others.items()
         if compiled.get(name, default) not in (default, None, "auto")
@@ -50,6 +56,13 @@ def _objects(value: Any, keras: Any) -> Any:
         return {name: _objects(each, keras) for name, each in value.items()}
     if not isinstance(value, dict):
         return value
+    if isinstance(value["config"], dict) and isinstance(
+        value["config"].get("fn"), str
+    ):  # how tf_keras keeps a name, in .h5
+        for name in (value["config"].get("name"), value["config"]["fn"]):
+            if name and _has(keras, name):
+                return name
+        raise ValueError(f"{value['config']['fn']} is not known")
     for home in (keras.losses, keras.metrics):
         cls = getattr(home, value["class_name"], None)
         if cls is not None:
@@ -59,6 +72,13 @@ def _objects(value: Any, keras: Any) -> Any:
             }
             return cls.from_config(config)
     raise ValueError(f"{value['class_name']} is not known")
+
+
+def _has(keras: Any, name: str) -> bool:
+    """Whether a Keras has a metric or a loss of this name; "accuracy" stands for several."""
+    return (
+        name in ("acc", "accuracy", "ce", "crossentropy") or hasattr(keras.metrics, name) or hasattr(keras.losses, name)
+    )
 
 
 def write(model: Any, form: Format, path: Path) -> None:

@@ -116,3 +116,32 @@ def test_a_folder_that_is_not_there(tmp_path):
     train(maker(lambda k, classes: classes.Adam(0.05), ours=True)(keras)).save(tmp_path / "m.keras")
     with pytest.raises(FileNotFoundError, match=r"convert: target's folder '.*none' does not exist"):
         convert(tmp_path / "m.keras", tmp_path / "none" / "t.keras")
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+@pytest.mark.parametrize("metrics", [["mae"], ["accuracy", "AUC"], {"out": ["mse"]}], ids=str)
+def test_metrics_given_by_name_are_carried(metrics, tmp_path):
+    """Loss and metrics were lost with them: tf_keras keeps a name as a function in a wrapper, in .h5 files."""
+    layers = tf_keras.layers
+    model = tf_keras.Sequential([layers.Input((4,)), layers.Dense(1, activation="sigmoid", name="out")])
+    model.compile(pyadam.tf_keras.Adam(), "mse", metrics=metrics)
+    x, y = np.linspace(0, 1, 32, dtype="float32").reshape(8, 4), np.zeros((8, 1), "float32")
+    model.fit(x, y, verbose=0)
+    model.save(tmp_path / "a.h5")
+    assert convert(tmp_path / "a.h5", tmp_path / "b.keras").lost == []
+    loaded = keras.models.load_model(tmp_path / "b.keras")
+    np.testing.assert_allclose(loaded.evaluate(x, y, verbose=0), model.evaluate(x, y, verbose=0), rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file", "ignore:convert. not carried")
+def test_a_metric_that_is_not_known_takes_nothing_with_it(tmp_path):
+    def my_metric(y, p):
+        return y - p
+
+    model = tf_keras.Sequential([tf_keras.layers.Input((4,)), tf_keras.layers.Dense(1)])
+    model.compile(pyadam.tf_keras.Adam(), "mse", metrics=[my_metric])
+    model.fit(np.zeros((8, 4)), np.zeros((8, 1)), verbose=0)
+    model.save(tmp_path / "a.h5")
+    lost = convert(tmp_path / "a.h5", tmp_path / "b.keras").lost
+    assert lost == ["the metrics (my_metric is not known): compile the model with it again"]
+    assert keras.models.load_model(tmp_path / "b.keras").loss == "mse"
