@@ -70,7 +70,7 @@ def _closest(name: str) -> str:
     meant = schedules.OF_KERAS | {each: each for each in (*__all__, *_SUBMODULES)}
     names = {each.lower(): each for each in meant}
     near = () if name.startswith("_") else difflib.get_close_matches(name.lower(), names, n=1)
-    return "".join(f"; did you mean {meant[names[each]]}?" for each in near)
+    return "".join(f", did you mean {meant[names[each]]}?" for each in near)
 
 
 def __dir__() -> list[str]:

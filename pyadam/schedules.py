@@ -15,7 +15,7 @@ OF_KERAS = {
 def __getattr__(name: str) -> Any:
     if name in FUNCTIONS:
         return FUNCTIONS[name]
-    hint = f"; did you mean {OF_KERAS[name]}?" if name in OF_KERAS else ""
+    hint = f", did you mean {OF_KERAS[name]}?" if name in OF_KERAS else ""
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
 
 

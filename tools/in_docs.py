@@ -119,6 +119,10 @@ def prose_of(f: Function) -> list[str]:
 
 def examples(f: Function) -> list[str]:
     python = ", ".join(f"{name}={value!r}" for name, value in f.spec.example.items()).replace("'", '"')
+    python_end, r_end = "print(model.evaluate(x, y, verbose=0))", "print(evaluate(model, x, y, verbose = 0))"
+    if RULES[f.spec].evaluated is not None:
+        python_end = f"with model.optimizer.averaged_weights():\n    {python_end}"
+        r_end = f"with(model$optimizer$averaged_weights(), {r_end})"
     return [
         "## Example",
         f"""```python
@@ -132,7 +136,7 @@ y = np.sin(3 * x)
 model = keras.Sequential([keras.layers.Dense(16, activation="relu"), keras.layers.Dense(1)])
 model.compile(optimizer={f.spec.__name__}({python}), loss="mse")
 model.fit(x, y, epochs=5, verbose=0)
-print(model.evaluate(x, y, verbose=0))
+{python_end}
 ```""",
         f"""```r
 library(pyadam)
@@ -146,7 +150,7 @@ model <- keras$Sequential(list(layers$Dense(16L, activation = "relu"), layers$De
 model |>
   compile(optimizer = {f.name}({r_code.call_of(f.spec.example)}), loss = "mse") |>
   fit(x, y, epochs = 5, verbose = 0)
-print(evaluate(model, x, y, verbose = 0))
+{r_end}
 ```""",
     ]
 

@@ -69,7 +69,8 @@ def meaning(f: Function, name: str) -> str:
     takes = f.takes(name).replace("True or False", "`TRUE` or `FALSE`").replace("None (NULL in R)", "`NULL`")
     takes = re.sub(r"\ba list\b", "a vector", takes)
     takes = re.sub(r"[\[(]-?\w+, \w+[\])]", _interval, takes)
-    return f"{f.means(name)} Takes {takes}."
+    means = re.sub(r"\bNone\b", "`NULL`", f.means(name))
+    return f"{means} Takes {takes}."
 
 
 def _interval(found: re.Match[str]) -> str:

@@ -301,5 +301,5 @@ def new_class(classname: str, methods: list[str], values: dict[str, Any], new_ob
 
 _STEP_IS_A_TENSOR = (
     "In a model's training, step is a tensor without a value: use TensorFlow's functions on it, such as tf$cast(step, "
-    '"float32") and tf$math$divide(). R\'s own operators take tensors with reticulate from 1.37, or the R package tensorflow.'
+    '"float32") and tf$math$divide(). R\'s operators work on tensors, once they are cast.'
 )

@@ -1,5 +1,6 @@
 """`convert`: a training from one file into another, for another generation of Keras, another format, or torch."""
 
+import importlib.util
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -70,6 +71,7 @@ def convert(
 
     Raises:
         ValueError: source and target don't fit each other, or nothing of an optimizer can be carried; nothing is written then.
+        ImportError: a file needs tf_keras, which is not installed.
         FileNotFoundError: there is no source.
         FileExistsError: there is a target.
 
@@ -90,6 +92,12 @@ def convert(
     parts = (target.with_name(f"{target.name}.{part}") for part in ("index", "data-00000-of-00001"))
     if target.exists() or any(part.exists() for part in parts):
         raise FileExistsError(f"convert: target {str(target)!r} exists; remove it first, or give another name")
+    for host in {read_as.host, write_as.host} - {""}:
+        if importlib.util.find_spec(host) is None:
+            raise ImportError(
+                f"convert: {source if read_as.host == host else target} needs {host}, which is not installed: pip install "
+                f'{host}, in R install_pyadam(package = ".[tf-keras]") in a checkout'
+            )
     if "torch" in (read_as.name, write_as.name):
         from pyadam.interchange.torch_files import with_torch
 

@@ -11,6 +11,7 @@ given <- function(owner, model, ...) {
   arguments <- list(...)
   refuse_unnamed(owner, arguments)
   refuse_lost(owner, "the model", model)
+  refuse_unknown(owner, model, names(arguments))
   for (name in names(arguments)) {
     refuse_lost(owner, name, arguments[[name]])
     refuse_na(owner, name, arguments[[name]])
@@ -27,7 +28,7 @@ given <- function(owner, model, ...) {
   arguments <- change(arguments, "verbose", as_verbose, owner)
   arguments <- change(arguments, "shuffle", as_shuffle, owner)
   arguments <- change(arguments, "validation_split", as_fraction, owner, "validation_split")
-  change(arguments, "callbacks", as_callbacks)
+  change(arguments, "callbacks", as_callbacks, owner)
 }
 
 # Applies a function to the arguments with these names.
@@ -111,8 +112,38 @@ is_number <- function(value) is.numeric(value) && length(value) == 1 && is.finit
 
 is_whole <- function(value) is_number(value) && value == trunc(value)
 
-as_callbacks <- function(value) {
-  if (is.list(value)) unname(value) else list(value)
+as_callbacks <- function(value, owner) {
+  callbacks <- if (is.list(value)) unname(value) else list(value)
+  for (callback in callbacks) {
+    if (!inherits(callback, "python.builtin.object")) {
+      refuse(owner, "callbacks", "a Keras callback or a list of them", callback)
+    }
+  }
+  callbacks
+}
+
+# Names that neither R's method nor Python's has; of a model's own method that takes any, none.
+refuse_unknown <- function(owner, model, names) {
+  own <- setdiff(names(formals(get(paste0(owner, ".python.builtin.object")))), c("object", "..."))
+  unknown <- setdiff(names, own)
+  if (length(unknown) == 0) {
+    return()
+  }
+  parameters <- reticulate::import("inspect")$signature(model[[owner]])$parameters
+  python <- unlist(reticulate::iterate(parameters$keys()))
+  kinds <- vapply(python, function(name) as.character(parameters[[name]]$kind$name), "")
+  unknown <- setdiff(unknown, python)
+  if (length(unknown) == 0 || "VAR_KEYWORD" %in% kinds) {
+    return()
+  }
+  known <- union(own, python)
+  distance <- utils::adist(unknown[[1]], known)[1, ]
+  near <- known[which.min(distance)]
+  stop(
+    owner, ": unknown argument ", unknown[[1]],
+    if (min(distance) <= 3) paste0(", did you mean ", near, "?"),
+    call. = FALSE
+  )
 }
 
 # One number for a model with one output becomes a list or dictionary for several outputs.

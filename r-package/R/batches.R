@@ -54,11 +54,34 @@ refuse_beside_function <- function(owner, arguments) {
 call_model <- function(method, arguments) {
   made <- attr(arguments, "batches")
   if (is.null(made)) {
-    return(do.call(method, arguments, quote = TRUE))
+    return(with_hints(do.call(method, arguments, quote = TRUE)))
   }
-  value <- with(batches_module()$expected_end(), do.call(method, arguments, quote = TRUE))
+  value <- with(
+    batches_module()$expected_end(),
+    with_hints(do.call(method, arguments, quote = TRUE))
+  )
   for (batches in made) {
     if (!is.null(batches$shortage)) warning(batches$shortage, call. = FALSE)
   }
   value
+}
+
+# What errors of Keras and TensorFlow don't say.
+broken <- "an earlier call has failed half-way; call compile() again, or make the model anew"
+hints <- c(
+  "non-first call to a function decorated with tf.function" = broken,
+  "'Toutput_types' of 'OptionalFromValue'" = broken,
+  "None values not supported" = "is y missing?"
+)
+
+with_hints <- function(expr) {
+  tryCatch(expr, error = function(error) {
+    words <- conditionMessage(error)
+    found <- vapply(names(hints), grepl, logical(1), x = words, fixed = TRUE)
+    if (any(found)) {
+      words <- paste0(trimws(words), "\n(pyadam: ", paste(hints[found], collapse = "; "), ")")
+      error$message <- words
+    }
+    stop(error)
+  })
 }

@@ -673,7 +673,7 @@ optimizer_lion <- function(
 #'   one or a function without arguments.
 #' @param ns_steps Number of Newton-Schulz iterations. Takes a whole number in `[0, 100]`.
 #' @param nesterov Whether to use Nesterov momentum. Takes `TRUE` or `FALSE`.
-#' @param rms_rate Steps are scaled by rms_rate * sqrt(max(rows, columns)); None turns this off.
+#' @param rms_rate Steps are scaled by rms_rate * sqrt(max(rows, columns)); `NULL` turns this off.
 #'   Takes a number in `[0, Inf)`, a variable that holds one or a function without arguments, or
 #'   `NULL`.
 #' @inheritParams optimizer_adabelief
@@ -785,8 +785,8 @@ optimizer_nadam <- function(
 #'
 #' @param beta_2 Decay rate of the second moment v. Takes a number in `[0, 1)`, a variable that
 #'   holds one or a function without arguments.
-#' @param beta_3 Decay rate of r and s; None for the root of beta_2. Takes a number in `[0, 1)`, a
-#'   variable that holds one or a function without arguments, or `NULL`.
+#' @param beta_3 Decay rate of r and s; `NULL` for the root of beta_2. Takes a number in `[0, 1)`,
+#'   a variable that holds one or a function without arguments, or `NULL`.
 #' @param epsilon Added to the root of v, times d. Takes a number in `[0, Inf)`, a variable that
 #'   holds one or a function without arguments.
 #' @param d0 The first estimate of the distance. A small one costs a few steps; 16-bit weights

@@ -78,7 +78,24 @@ constructor_of <- function(class, name) {
 # --- R's operators on tensors --------------------------------------------------------------------
 #
 # reticulate has them from 1.37 on. These are Python's own, so a rule has the operations of the same
-# rule in Python.
+# rule in Python. With an older reticulate all tensors have them, for metrics, losses and schedules
+# written in R.
+
+give_tensors_operators <- function(...) {
+  if (utils::packageVersion("reticulate") >= "1.37") {
+    return()
+  }
+  methods <- list(
+    Ops = Ops.pyadam_tensor, Math = Math.pyadam_tensor, Summary = Summary.pyadam_tensor,
+    mean = mean.pyadam_tensor
+  )
+  for (generic in names(methods)) {
+    registerS3method(
+      generic, "tensorflow.python.types.core.Tensor", methods[[generic]],
+      envir = baseenv()
+    )
+  }
+}
 
 as_tensor <- function(x) {
   if (inherits(x, "python.builtin.object") && !inherits(x, "pyadam_tensor")) {

@@ -6,6 +6,7 @@ default_environment <- "r-pyadam"
 # reticulate takes most of a second to load, so it is loaded on first use, not when attaching.
 .onLoad <- function(libname, pkgname) {
   when_loaded("reticulate", prefer_environment)
+  when_loaded("reticulate", give_tensors_operators)
   for (package in kerases) when_loaded(package, join_theirs)
   register_classes()
 }

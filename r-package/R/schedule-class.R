@@ -12,9 +12,9 @@
 #'
 #' The step is a TensorFlow tensor, which has no value during training: `call` runs once, when the
 #' train function is traced, and the traced operations then run without R. So `call` must compute
-#' with TensorFlow or Keras functions, as in the example. R's own operators work on tensors with
-#' reticulate 1.37 or later, or with the R package tensorflow. To compute the rate in R at every
-#' step, give the optimizer a function without arguments instead.
+#' with TensorFlow or Keras functions, as in the example, and with R's operators and functions like
+#' [sqrt()], for which whole numbers have to be cast first. To compute the rate in R at every step,
+#' give the optimizer a function without arguments instead.
 #'
 #' A class with `get_config` can be saved with its model. It is registered with Keras under its
 #' name, so a later session can load the model after defining the class.

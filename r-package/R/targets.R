@@ -16,7 +16,7 @@ factor_codes <- function(value, name, role) {
   if (role == "x") {
     stop(
       name, " is a factor; turn it into columns of numbers with model.matrix(), ",
-      "or into whole numbers with as.integer()",
+      "or, for an embedding, into whole numbers from 0 with as.integer(x) - 1L",
       call. = FALSE
     )
   }

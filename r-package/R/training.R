@@ -90,6 +90,12 @@ compile.python.builtin.object <- function(object,
     metrics = metrics, weighted_metrics = weighted_metrics,
     steps_per_execution = steps_per_execution, ...
   )
+  if (is_r_function(optimizer)) {
+    stop(
+      "compile: optimizer must be an optimizer, got a function; call it, as in optimizer_adam()",
+      call. = FALSE
+    )
+  }
   arguments <- change(arguments, c("metrics", "weighted_metrics"), as_metrics, object)
   arguments <- change(arguments, "loss_weights", as_list_of_several)
   do.call(object$compile, arguments, quote = TRUE)

@@ -129,3 +129,14 @@ test_that("invalid class definitions are refused", {
   expect_error(class("A", call = function(step) 1)(0.1), "A: takes no arguments")
   expect_error(class("A", call = function(step) 1)()$get_config(), "get_config")
 })
+
+test_that("a schedule computes with R's operators and functions, whatever the reticulate", {
+  need_pyadam()
+  tf <- reticulate::import("tensorflow")
+  inverse <- new_learning_rate_schedule_class(
+    "InverseInR",
+    initialize = function(rate) self$rate <- rate,
+    call = function(step) self$rate / sqrt(1 + tf$cast(step, "float32"))
+  )
+  expect_equal(inverse(0.1)(3L)$numpy(), 0.05)
+})

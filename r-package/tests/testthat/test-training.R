@@ -119,3 +119,51 @@ test_that("one optimizer for two folds is refused, and a new one for each starts
   expect_error(fit_fold(one), words)
   expect_identical(fit_fold(optimizer_adam(0.1)), first)
 })
+
+test_that("an argument that neither R nor Python has is an error that suggests the closest", {
+  need_pyadam()
+  model <- linear_model()
+  expect_error(
+    compile(model, optimizer_adam(), "mse", optimzer = 1),
+    "compile: unknown argument optimzer, did you mean optimizer?",
+    fixed = TRUE
+  )
+  compile(model, optimizer_adam(), "mse")
+  expect_error(
+    fit(model, inputs, targets, batchsize = 2),
+    "fit: unknown argument batchsize, did you mean batch_size?",
+    fixed = TRUE
+  )
+  expect_error(predict(model, inputs, nonsense_altogether = 2), "unknown argument nonsense_alto.*$")
+  fit(model, inputs, targets, epochs = 1, verbose = 0, validation_batch_size = 2) # Python's own
+})
+
+test_that("what is no optimizer or callback is refused", {
+  need_pyadam()
+  model <- linear_model()
+  expect_error(compile(model, optimizer_adam, "mse"), "call it, as in optimizer_adam\\(\\)")
+  compile(model, optimizer_adam(), "mse")
+  expect_error(
+    fit(model, inputs, targets, callbacks = "stop"),
+    "fit: callbacks must be a Keras callback or a list of them, got \"stop\"",
+    fixed = TRUE
+  )
+})
+
+test_that("what Keras' errors don't say is added to them", {
+  need_pyadam()
+  keras <- reticulate::import("keras")
+  model <- keras$Sequential(list(keras$layers$Dense(1L)))
+  compile(model, optimizer_adam(), "mse")
+  expect_error(fit(model, inputs, verbose = 0), "is y missing?", fixed = TRUE)
+  expect_error(fit(model, inputs, targets, verbose = 0), "an earlier call has failed half-way")
+})
+
+test_that("losses and metrics compute with R's operators and functions, whatever the reticulate", {
+  need_pyadam()
+  model <- linear_model()
+  square <- function(y, p) mean((y - p)^2)
+  compile(model, optimizer_sgd(0), square, metrics = list(off = function(y, p) sqrt(square(y, p))))
+  found <- evaluate(model, inputs, targets, verbose = 0)
+  expect_equal(unname(found), c(mean(targets^2), sqrt(mean(targets^2))), tolerance = 1e-6)
+})
