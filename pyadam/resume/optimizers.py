@@ -1,10 +1,13 @@
 """What is known of an optimizer, by which to tell whether a training goes on with the one that it began with."""
 
+import json
 from collections import Counter
 from typing import Any
 
+import numpy as np
+
 from pyadam.optimizers.kinds import listed
-from pyadam.resume.values import Unsaveable, to_json
+from pyadam.resume.values import Unsaveable, from_json, to_json
 
 __all__ = ["arguments", "changed", "description", "is_built"]
 
@@ -49,17 +52,15 @@ def changed(saved: dict[str, Any], later: dict[str, Any], here: dict[str, Any]) 
         here: the arguments now.
     """
     for name, value in here.items():
-        if name in saved and value not in (saved[name], later.get(name)):
-            return f"{name} was {_text(saved[name])} in the saved training and is {_text(value)} now"
+        if name in saved and json.dumps(value) not in map(json.dumps, (saved[name], later.get(name))):
+            was, now = (_text(from_json(each)) for each in (saved[name], value))
+            return f"{name} was {was} in the saved training and is {now} now"
     return ""
 
 
 def _text(value: Any) -> str:
     """An argument; a schedule by its class and arguments."""
-    if not isinstance(value, dict):
-        return repr(value)
-    items = dict(value.get("items", []))
-    if "class_name" not in items:
-        return str(items)
-    config = dict(items.get("config", {}).get("items", []))
-    return f"{items['class_name']}({', '.join(f'{name}={_text(each)}' for name, each in config.items() if name != 'name')})"
+    if not isinstance(value, dict) or "class_name" not in value:
+        return repr(value.item() if isinstance(value, np.generic) else value)
+    given = ", ".join(f"{name}={_text(each)}" for name, each in value.get("config", {}).items() if name != "name")
+    return f"{value['class_name']}({given})"
