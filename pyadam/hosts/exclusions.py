@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
-from pyadam.hosts.state import carried_over
+from pyadam.hosts.remembered import Remembered
 from pyadam.optimizers.kinds import shown
 
 __all__ = ["CONFIG_KEY", "Exclusions"]
@@ -25,11 +25,12 @@ class Exclusions:
     """
 
     def __init__(self, owner: str, automatic: Callable[[str], bool]) -> None:
-        self._owner, self._automatic = owner, automatic
+        self._owner = owner
         self._paths: dict[Hashable, str] = {}  # of those added by identity, by key
         self._names: dict[str, re.Pattern[str]] = {}
         self._unmatched: set[str] = set()
-        self._before: dict[str, bool] = {}  # by path, in a config
+        self._added: set[str] = set()  # names that were not in a config
+        self._remembered = Remembered(automatic)
         self.found: dict[Hashable, bool] = {}  # of the variables so far, by key
 
     def add(self, paths: Mapping[Hashable, str], names: Iterable[str]) -> None:
@@ -47,17 +48,23 @@ class Exclusions:
             ) from error
         self._paths |= paths
         self._names |= found
+        self._added.update(names)
         self._unmatched.update(names)
 
     def find(self, variables: Sequence[tuple[Hashable, str]]) -> None:
-        """Finds out about variables, by their keys and paths: as a config says, else by what was added."""
-        known = carried_over(self._before, [path for _, path in variables], self._automatic)
-        self.found |= {key: self._match(key, path) or known.get(path, False) for key, path in variables}
+        """Finds out about variables, by their keys and paths: what a config said of them, and what was added.
 
-    def _match(self, key: Hashable, path: str) -> bool:
+        Names of a config are for variables of which it says nothing: a known one may have another path now.
+        """
+        known = self._remembered.meet(variables)
+        for key, path in variables:
+            added = self._match(path) if key not in known else self._match(path) & self._added
+            self.found[key] = key in self._paths or bool(added) or known.get(key, False)
+
+    def _match(self, path: str) -> set[str]:
         found = {name for name, pattern in self._names.items() if any(map(pattern.fullmatch, path.split("/")))}
         self._unmatched -= found
-        return bool(found) or key in self._paths
+        return found
 
     def warn_unmatched(self) -> None:
         """Warns of names that no variable has matched: most likely typing errors."""
@@ -70,11 +77,12 @@ class Exclusions:
 
     # --- configs ---------------------------------------------------------------------------------------------------------
 
-    def config(self, paths: Mapping[Hashable, str]) -> dict[str, Any]:
-        """What a config holds where anything is excluded: names, and which variables of these paths, by key, are."""
-        if not (self._names or self._paths or any(self.found.values())):
+    def config(self) -> dict[str, Any]:
+        """What a config holds where anything is excluded: names, and which variables are."""
+        found = self._remembered.in_config(self.found)
+        found |= {path: True for key, path in self._paths.items() if key not in self.found}
+        if not (self._names or any(found.values())):
             return {}
-        found = dict.fromkeys(self._paths.values(), True) | {path: self.found[key] for key, path in paths.items()}
         return {CONFIG_KEY: {"var_names": list(self._names), "found": found}}
 
     def remember(self, config: Any) -> None:
@@ -97,4 +105,5 @@ class Exclusions:
             )
         self.add({}, names)
         self._unmatched.clear()
-        self._before = dict(found)
+        self._added.clear()
+        self._remembered.expect(found)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pyadam.hosts.contract import bare_path
-from pyadam.hosts.state import carried_over
+from pyadam.hosts.remembered import Remembered
 from pyadam.optimizers.groups import VARIABLES, Group
 from pyadam.optimizers.kinds import Number, is_variable, listed, shown
 
@@ -29,7 +29,7 @@ class Membership:
         key: Callable[[Any], Hashable],
         automatic: Callable[[str], bool],
     ) -> None:
-        self._owner, self._key, self._automatic = owner, key, automatic
+        self._owner, self._key = owner, key
         self._groups = [
             {
                 v if isinstance(v, str) else key(v): re.compile(v) if isinstance(v, str) else None
@@ -38,7 +38,7 @@ class Membership:
             for group in groups
         ]
         self._variables = {key(v): v for group in groups for v in group[VARIABLES] if is_variable(v)}
-        self._before: dict[str, int | None] = {}
+        self._remembered = Remembered(automatic)
         self.found: dict[Hashable, int | None] = {}
 
     def remember(self, before: Any) -> None:
@@ -54,7 +54,7 @@ class Membership:
             raise ValueError(
                 f"{self._owner}: members must be a dictionary of groups' numbers by path, got {shown(before)}"
             )
-        self._before = dict(before)
+        self._remembered.expect(before)
 
     def find(self, variables: Sequence[Any]) -> None:
         """Finds the groups of variables, all of them or none.
@@ -66,14 +66,20 @@ class Membership:
         if not self._groups or not variables:
             return
         paths = [bare_path(v) for v in variables]
-        known = carried_over(self._before, paths, self._automatic)
+        known = self._remembered.meet([(self._key(v), path) for v, path in zip(variables, paths, strict=True)])
         matched: set[Hashable] = set()
         found = {}
         for v, path in zip(variables, paths, strict=True):
-            found[self._key(v)] = known[path] if path in known else self._match(self._key(v), path, matched)
+            key = self._key(v)
+            found[key] = known[key] if key in known else self._match(key, path, matched)
         if not self.found and not known:
             self._check_missing({member for members in self._groups for member in members} - matched, paths)
         self.found |= found
+
+    def config(self) -> dict[str, Any]:
+        """What a config holds: the groups' numbers by path."""
+        members = self._remembered.in_config(self.found)
+        return {"members": members} if members else {}
 
     def _check_missing(self, missing: set[Hashable], paths: Sequence[str]) -> None:
         patterns = {member for member in missing if member not in self._variables}

@@ -13,8 +13,8 @@ from pyadam.hosts.configs import check_config, object_of, unregistered
 from pyadam.hosts.contract import bare_path, untracked
 from pyadam.hosts.files import is_dataset
 from pyadam.hosts.given import matched
+from pyadam.hosts.remembered import Remembered
 from pyadam.hosts.saving import automatic_names
-from pyadam.hosts.state import carried_over
 from pyadam.optimizers import multi
 from pyadam.optimizers.kinds import Inner, Pattern, listed, shown
 from pyadam.optimizers.spec import laid_on
@@ -107,7 +107,7 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
             )
         super().__init__(chooser, loss_scale_factor=spec.loss_scale_factor, name=spec.name)
         untracked(self, _var_to_optimizer_idx={}, _trainable_variables_indices={}, _trainable_variables=[])
-        untracked(self, _before={}, _known_missing=set())
+        untracked(self, _remembered=Remembered(automatic_names("keras").__contains__), _known_missing=set())
 
     # --- variables -------------------------------------------------------------------------------------------------------
 
@@ -120,10 +120,10 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
     def _choose(self, variables: Sequence[Any]) -> None:
         """Notes the optimizer of each variable that is new."""
         new = [v for v in variables if self._var_key(v) not in self._var_to_optimizer_idx]
-        paths = [bare_path(v) for v in new]
-        known = carried_over(self._before, paths, automatic_names("keras").__contains__)
-        for v, path in zip(new, paths, strict=True):
-            number = known[path] if path in known else self._number_of(self._optimizer_map(v), v)
+        known = self._remembered.meet([(self._var_key(v), bare_path(v)) for v in new])
+        for v in new:
+            key = self._var_key(v)
+            number = known[key] if key in known else self._number_of(self._optimizer_map(v), v)
             self._trainable_variables_indices[self._var_key(v)] = len(self._trainable_variables)
             self._var_to_optimizer_idx[self._var_key(v)] = number
             self._trainable_variables.append(v)
@@ -277,9 +277,9 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
             "loss_scale_factor": self.loss_scale_factor,
             "name": self.name,
         }
-        if isinstance(chooser, OptimizerMap) and self._trainable_variables:
-            numbers = {bare_path(v): self._var_to_optimizer_idx[self._var_key(v)] for v in self._trainable_variables}
-            config["members"] = numbers
+        members = self._remembered.in_config(self._var_to_optimizer_idx)
+        if isinstance(chooser, OptimizerMap) and members:
+            config["members"] = members
         return config
 
     @classmethod
@@ -290,5 +290,5 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
         chooser = object_of(cls.__name__, "optimizer_map", config["optimizer_map"], keras.saving, custom_objects, read)
         values = {name: value for name, value in config.items() if name != "members"}
         made = cls(**{**values, "optimizer_map": chooser})
-        untracked(made, _before=dict(config.get("members", {})))
+        made._remembered.expect(config.get("members", {}))
         return made

@@ -16,7 +16,7 @@ from pyadam.hosts.checkpoint import Described, Numbered
 from pyadam.hosts.configs import check_config, object_of, unregistered
 from pyadam.hosts.contract import Contract, bare_path, path, untracked
 from pyadam.hosts.exclusions import CONFIG_KEY
-from pyadam.hosts.groups import as_patterns
+from pyadam.hosts.groups import Membership, as_patterns
 from pyadam.hosts.ledger import ITERATION, LEARNING_RATE, in_our_paths
 from pyadam.hosts.state import Entry, Label, SavedState, check_kinds, check_values, fit, numbered, same_variables
 from pyadam.optimizers import NEW_TO_KERAS, arguments
@@ -65,6 +65,7 @@ class Deferring:
 class Saving(Deferring, Contract):
     """How an optimizer is written and read: its state in files and checkpoints, its arguments in configs."""
 
+    _membership: Membership
     _misfit: str | None  # why the next step must not be taken
     _numbered: Numbered
     _described: Described
@@ -296,9 +297,8 @@ class Saving(Deferring, Contract):
             config[name] = self._in_config(name, value)
         if self._spec.groups is not None:
             config["groups"] = [self._group_in_config(group) for group in self._spec.groups]
-            members = {x.path.partition(":")[0]: x.group for x in self._engine.targets.values()}
-            config |= {"members": members} if members else {}
-        config |= self._exclusions.config({key: x.path.partition(":")[0] for key, x in self._engine.targets.items()})
+            config |= self._membership.config()
+        config |= self._exclusions.config()
         for name in NEW_TO_KERAS:  # only where they are set, so that Keras' own classes can read a config
             if config[name] == arguments(self.spec_type)[name].default:
                 del config[name]

@@ -21,7 +21,6 @@ __all__ = [
     "Label",
     "SavedState",
     "alike",
-    "carried_over",
     "check_kinds",
     "check_values",
     "fit",
@@ -203,12 +202,6 @@ def same_variables(
     if _alike_in_order(_ranked(saved, automatic), _ranked(here, automatic)):
         return dict(zip(here, saved, strict=True))
     return {path: source for path, source in best.items() if not _numbered_layer(path, automatic)}
-
-
-def carried_over(before: Mapping[str, Any], here: Sequence[str], automatic: Callable[[str], bool]) -> dict[str, Any]:
-    """What was known of a model's variables by their paths, for those whose paths are these now."""
-    pairs = same_variables(list(before), here, (), automatic) if before else {}
-    return {path: before[source] for path, source in pairs.items()}
 
 
 def _paired(a: Sequence[str], b: Sequence[str], saved: Sequence[str], here: Sequence[str]) -> dict[str, str]:

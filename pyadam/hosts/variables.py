@@ -50,10 +50,10 @@ class Variables(Contract):
     """Makes the state of model variables."""
 
     _has_arenas: ClassVar[bool] = True  # whether the state of small variables may be parts of arenas
+    _membership: Membership
     _wire: Wire | None  # between replicas, if there are several
     _number: int  # among the optimizers on the wire
     _shards: Shards | None  # who keeps which state, if it is divided
-    _membership: Membership
     _trainable_variables: list[Any]
 
     def _add_state(self, variable: Any, slot: Slot, part: Part | None) -> Any:

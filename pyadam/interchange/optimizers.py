@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from pyadam.hosts.exclusions import CONFIG_KEY
 from pyadam.hosts.state import Entry, Label, SavedState
 from pyadam.interchange.legacy import is_legacy, state_of_legacy
 from pyadam.optimizers import SPECS
@@ -127,7 +128,7 @@ def made(
     Raises:
         ValueError: Keras has no such class.
     """
-    config, lost = (optimizer.config, []) if ours else _arguments_of_keras(optimizer, host)
+    config, lost = (_in_paths(optimizer.config, paths), []) if ours else _arguments_of_keras(optimizer, host)
     twin = twin_of(optimizer.name, config, host, variables)
     if optimizer.state is not None:
         state = _in(twin, optimizer.state, paths)
@@ -150,6 +151,20 @@ def made(
     for variable, value in zip(_scale_variables(wrapped), optimizer.scaled, strict=False):
         variable.assign(np.asarray(value, tf.as_dtype(variable.dtype).as_numpy_dtype))
     return wrapped, lost
+
+
+def _in_paths(config: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
+    """A config of ours with the paths of another model."""
+
+    def renamed(found: Mapping[str, Any]) -> dict[str, Any]:
+        return {paths.get(path, path): value for path, value in found.items()}
+
+    changed = dict(config)
+    if "members" in config:
+        changed["members"] = renamed(config["members"])
+    if CONFIG_KEY in config:
+        changed[CONFIG_KEY] = config[CONFIG_KEY] | {"found": renamed(config[CONFIG_KEY]["found"])}
+    return changed
 
 
 def _in(twin: Any, state: SavedState, paths: Mapping[str, str]) -> SavedState:

@@ -130,7 +130,7 @@ class _Training:
     """
 
     def __init__(self, settings: Resume, model: Any, fit: RunningFit, snapshots: Snapshots) -> None:
-        self._settings, self._model, self.fit, self._snapshots = settings, model, fit, snapshots
+        self._settings, self.model, self.fit, self._snapshots = settings, model, fit, snapshots
         self.found: Snapshot | None = None
         self._callbacks: list[Any] = fit.callbacks
         self._start: dict[str, dict[str, Any]] | None = None
@@ -185,8 +185,11 @@ class _Training:
     def _check_arguments(self, facts: dict[str, Any]) -> None:
         """Checks the arguments of the optimizer: the saved state would replace the learning rate, but not the others."""
         began = facts.get("arguments", {})
-        if facts["optimizer"][0] != optimizers.description(self._model.optimizer)[0]:
+        if facts["optimizer"][0] != optimizers.description(self.model.optimizer)[0]:
             return  # of another class, which `_check_optimizer` refuses
+        if optimizers.running.get(self.model.optimizer) == self._settings.folder:
+            self._arguments = began  # interrupted in this process: callbacks may have changed some since the snapshot
+            return
         if words := optimizers.changed(began, facts.get("changed arguments", {}), self._arguments):
             raise ValueError(
                 f"Resume: the optimizer's {words}; take the same arguments, or another folder to start over"
@@ -194,7 +197,7 @@ class _Training:
         self._arguments = began or self._arguments  # callbacks may have changed them since
 
     def _check_optimizer(self, saved: list[str]) -> None:
-        for theirs, ours in zip(saved, optimizers.description(self._model.optimizer), strict=True):
+        for theirs, ours in zip(saved, optimizers.description(self.model.optimizer), strict=True):
             if theirs != ours:
                 raise ValueError(
                     f"Resume: the optimizer must be {theirs}, as in the saved training, got {ours}; take the same, with the "
@@ -204,6 +207,7 @@ class _Training:
     def begin(self) -> None:
         """Called once, after all callbacks have begun and before the first epoch does."""
         self._start = others.states(self._callbacks)
+        optimizers.running[self.model.optimizer] = self._settings.folder
         self.fit.begun()
         if self.found is not None and self.found.facts["batch"] == 0:
             self.restore()
@@ -229,14 +233,14 @@ class _Training:
         if self._replicas > 1:
             self._of_each_replica().read(self.found.file(REPLICAS)).assert_consumed()
         if facts["batch"] == 0:  # they are those of the epoch before
-            self._model.reset_metrics()
+            self.model.reset_metrics()
         others.restore(self._callbacks, facts["callbacks"])
         randomness.restore_generators(facts["generators"])
         self._last_batch, self.found = facts["batch"], None
 
     def _build(self) -> None:
         """Makes the variables of optimizers and metrics, as Keras itself does when it traces the step for the first batch."""
-        model, spec = self._model, self.fit.element_spec()
+        model, spec = self.model, self.fit.element_spec()
         if model.run_eagerly:
             if not optimizers.is_built(model.optimizer):
                 model.optimizer.build(model.trainable_variables)
@@ -250,11 +254,11 @@ class _Training:
     def _checkpoint(self) -> Any:
         """What is saved of model and optimizer."""
         held, metrics = self._held()
-        return tf.train.Checkpoint(model=self._model, optimizer=self._model.optimizer, variables=held, metrics=metrics)
+        return tf.train.Checkpoint(model=self.model, optimizer=self.model.optimizer, variables=held, metrics=metrics)
 
     def _held(self) -> tuple[list[Any], list[Any]]:
         """The variables of the model and of what draws random numbers, and those of metrics."""
-        model = self._model
+        model = self.model
         counter = [model._train_counter] if hasattr(model, "_train_counter") else []
         metrics = {id(v): v for each in model.metrics for v in map(native, each.variables)}
         layers = getattr(
@@ -276,8 +280,8 @@ class _Training:
 
     def _variables(self) -> list[Any]:
         """The variables of the model, without those of its metrics."""
-        metrics = {id(native(v)) for each in self._model.metrics for v in each.variables}
-        every = {id(v): v for v in map(native, self._model.variables)}
+        metrics = {id(native(v)) for each in self.model.metrics for v in each.variables}
+        every = {id(v): v for v in map(native, self.model.variables)}
         return [v for key, v in every.items() if key not in metrics]
 
     def _described(self) -> list[list[Any]]:
@@ -297,7 +301,7 @@ class _Training:
             self._commit()
             self._commit = None
         every, steps = self._settings.every, self._settings.params.get("steps")
-        self._stopped_within = bool(self._model.stop_training) and self.fit.goes_on(batch + 1, steps)
+        self._stopped_within = bool(self.model.stop_training) and self.fit.goes_on(batch + 1, steps)
         if self._stopped_within:
             self._commit = self._save(self.epoch, batch + 1)
         elif every != "epoch" and batch + 1 - self._last_batch >= every:
@@ -326,13 +330,13 @@ class _Training:
                 "batch": batch,
                 "position": self.fit.save(folder),
                 "variables": self._described(),
-                "optimizer": optimizers.description(self._model.optimizer),
+                "optimizer": optimizers.description(self.model.optimizer),
                 "arguments": self._arguments,
-                "changed arguments": optimizers.arguments(self._model.optimizer),
+                "changed arguments": optimizers.arguments(self.model.optimizer),
                 "replicas": self._replicas,
                 "generators": randomness.state_of_generators(),
                 "callbacks": others.changed(self._callbacks, self._start or {}),
-                "stopped": bool(self._model.stop_training) and batch == 0,
+                "stopped": bool(self.model.stop_training) and batch == 0,
             }
 
         return self._snapshots.write(epoch, batch, fill, stays=Replicas("Resume").first == 0)
@@ -340,7 +344,7 @@ class _Training:
     def _check(self) -> None:
         """After the first batch: can this training be saved at all?"""
         self._checked = True
-        function = getattr(self._model, "train_tf_function", None) or self._model.train_function
+        function = getattr(self.model, "train_tf_function", None) or self.model.train_function
         operations = randomness.stateful_operations(function)
         if operations:
             raise ValueError(
@@ -389,3 +393,6 @@ class _Last(_Hook):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self._training.after_epoch(epoch)
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        optimizers.running.pop(self._training.model.optimizer, None)

@@ -2,16 +2,22 @@
 
 import json
 from collections import Counter
+from textwrap import shorten
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from pyadam.hosts.exclusions import CONFIG_KEY
 from pyadam.optimizers.kinds import listed
 from pyadam.resume.values import Unsaveable, from_json, to_json
 
-__all__ = ["arguments", "changed", "description", "is_built"]
+__all__ = ["arguments", "changed", "description", "is_built", "running"]
 
-_OF_NO_ACCOUNT = {"name", "jit_compile"}  # arguments that change no number
+running: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+"""The folders of trainings that have begun in this process and not ended, by optimizer."""
+
+_OF_NO_ACCOUNT = {"name", "jit_compile", "members"}  # arguments that change no number, or follow from others
 
 
 def is_built(optimizer: Any) -> bool:
@@ -40,6 +46,8 @@ def arguments(optimizer: Any) -> dict[str, Any]:
         }
     except (NotImplementedError, TypeError, Unsaveable, ValueError):  # functions, variables
         return {}
+    if CONFIG_KEY in config:  # which variables these are depends on whether it is built, and on names of layers
+        own[CONFIG_KEY] = to_json(config[CONFIG_KEY]["var_names"] or None)
     return own | (arguments(inner) if inner is not None else {})
 
 
@@ -51,9 +59,12 @@ def changed(saved: dict[str, Any], later: dict[str, Any], here: dict[str, Any]) 
         later: those it had when it was saved, since callbacks change some.
         here: the arguments now.
     """
-    for name, value in here.items():
-        if name in saved and json.dumps(value) not in map(json.dumps, (saved[name], later.get(name))):
-            was, now = (_text(from_json(each)) for each in (saved[name], value))
+    if not saved or not here:  # of a snapshot of an older version, or what a config can't hold
+        return ""
+    for name in saved | here:
+        before, after, now = (each.get(name) for each in (saved, later, here))  # configs leave out some defaults
+        if json.dumps(now) not in map(json.dumps, (before, after)):
+            was, now = (shorten(_text(from_json(each)), 200) for each in (before, now))
             return f"{name} was {was} in the saved training and is {now} now"
     return ""
 

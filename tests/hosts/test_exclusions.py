@@ -6,6 +6,7 @@ import pickle
 
 import keras
 import pytest
+import tensorflow as tf
 import tf_keras
 from helpers import assert_same
 from models import goes_on_in_a_fresh_process, make_model, train
@@ -89,3 +90,69 @@ def test_a_config_that_was_written_by_hand(wrong):
         ValueError, match="AdamW: excluded_from_weight_decay must be a dictionary of var_names and found"
     ):
         pyadam.AdamW.from_config(pyadam.AdamW().get_config() | {"excluded_from_weight_decay": wrong})
+
+
+# --- which variables these are, told by a step without gradients -------------------------------------------------------------
+
+
+def decayed(optimizer, variables):
+    """Whether a step of a strong decay, with gradients of 0, moves each of these variables."""
+    optimizer.learning_rate, optimizer.weight_decay = 0.1, 1.0
+    before = [v.numpy() + 0 for v in variables]
+    optimizer.apply([tf.zeros_like(v) for v in variables], variables)
+    return [bool((b != v.numpy()).any()) for b, v in zip(before, variables, strict=True)]
+
+
+def again(optimizer, times=1):
+    for _ in range(times):
+        optimizer = type(optimizer).from_config(json.loads(json.dumps(optimizer.get_config())))
+    return optimizer
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_copies_of_copies(built):
+    """The second one had lost what was excluded by identity."""
+    variables = [_variable(path) for path in ("a/kernel", "b/kernel")]
+    optimizer = pyadam.AdamW()
+    optimizer.exclude_from_weight_decay(var_list=variables[1:])
+    if built:
+        optimizer.build(variables)
+    assert decayed(again(optimizer, 3), variables) == [True, False]
+
+
+@pytest.mark.parametrize("excluded", range(3))
+def test_equal_paths(excluded):
+    """All three decayed, or none."""
+    variables = [tf.Variable([1.0]) for _ in range(3)]
+    optimizer = pyadam.AdamW()
+    optimizer.exclude_from_weight_decay(var_list=[variables[excluded]])
+    optimizer.build(variables)
+    others = [tf.Variable([1.0]) for _ in range(3)]
+    assert decayed(again(optimizer), others) == [i != excluded for i in range(3)]
+
+
+def test_names_of_a_config_are_for_new_variables_alone():
+    """Keras numbers layers anew: ``dense_1`` of a model made later is what ``dense`` was."""
+    optimizer = pyadam.AdamW()
+    optimizer.exclude_from_weight_decay(var_names=["dense_1"])
+    optimizer.build([_variable(f"{layer}/kernel") for layer in ("dense", "dense_1", "dense_2")])
+    later = [_variable(f"{layer}/kernel") for layer in ("dense_1", "dense_2", "dense_3")]
+    loaded = again(optimizer)
+    assert decayed(loaded, later) == [True, False, True]
+
+
+@pytest.mark.filterwarnings("ignore:convert. not carried")
+def test_layers_that_the_other_keras_calls_something_else(tmp_path):
+    layers = keras.layers
+    model = keras.Sequential([keras.Input((4, 2)), layers.Bidirectional(layers.LSTM(2)), layers.Dense(1)])
+    optimizer = pyadam.AdamW()
+    optimizer.exclude_from_weight_decay(var_list=[model.trainable_variables[-2]])
+    model.compile(optimizer, "mse")
+    model.train_on_batch(tf.zeros([1, 4, 2]), tf.zeros([1, 1]))
+    model.save(tmp_path / "m.keras")
+    pyadam.convert(tmp_path / "m.keras", tmp_path / "t.keras", to="tf_keras")
+    loaded = tf_keras.models.load_model(tmp_path / "t.keras")
+    assert list(loaded.optimizer.get_config()["excluded_from_weight_decay"]["found"].values()) == [False] * 6 + [
+        True,
+        False,
+    ]

@@ -4,6 +4,7 @@ python surroundings.py CASE...  each case prints a line: its name, a tab, what i
 """
 
 import collections
+import contextlib
 import itertools
 import logging
 import sys
@@ -203,6 +204,33 @@ def stopped_within_an_epoch(host: Any) -> Any:
     return {"continues": (on[:2], on[2]) == (whole[:2], whole[2]), "stopped": len(stopped[2]["loss"]) == 2, **again}
 
 
+def in_this_process(host: Any) -> Any:
+    """Interrupted at the prompt, and `fit` called again: a callback has changed the rate since the last snapshot."""
+
+    def train(model: Any, folder: str, interrupt: int | None = None) -> None:
+        seen: list[int] = []
+
+        def count(batch: int, logs: Any = None) -> None:
+            seen.append(batch)
+            if len(seen) == interrupt:
+                raise KeyboardInterrupt
+
+        rate = host.callbacks.LearningRateScheduler(lambda epoch, rate: 0.01 * 0.7**epoch)
+        callbacks = [rate, pyadam.Resume(folder), host.callbacks.LambdaCallback(on_train_batch_end=count)]
+        model.fit(X, Y, batch_size=8, epochs=3, verbose=0, callbacks=callbacks)
+
+    ends = []
+    for interrupt in (None, 7):
+        host.utils.set_random_seed(1)
+        model, folder = dense(host), tempfile.mkdtemp()
+        if interrupt:
+            with contextlib.suppress(KeyboardInterrupt):
+                train(model, folder, interrupt)
+        train(model, folder)
+        ends.append([w.tolist() for w in model.get_weights()])
+    return {"equal": ends[0] == ends[1]}
+
+
 def alone(host: Any) -> Any:
     """`callbacks` may be a callback; Keras 3 would call it in another thread."""
     folder, found = tempfile.mkdtemp(), []
@@ -243,6 +271,7 @@ for _name, (_host, _) in HOSTS.items():
         f"{_name} memory of a callback": lambda h=_host: goes_on(h, callbacks=remembering),
         f"{_name} stopped within an epoch": lambda h=_host: stopped_within_an_epoch(h),
         f"{_name} alone": lambda h=_host: alone(h),
+        f"{_name} in this process": lambda h=_host: in_this_process(h),
         f"{_name} refused": lambda h=_host: refused(h),
     }
 
