@@ -286,8 +286,10 @@ class TfKerasFit(RunningFit):
     def __init__(self, container: Any, data: Any, model: Any) -> None:
         super().__init__(container, data, model)
         lasts = not data._adapter.should_recreate_iterator()
-        # an iterator over arrays does not know the state of the shuffle that it was given for all epochs
-        self.replays = not isinstance(data._dataset, tf.data.Dataset) or (lasts and global_seed() is not None)
+        # an iterator over arrays does not know the state of the shuffle that it was given for all epochs, and is at its end
+        # after the last one, even if more follow later
+        repeatable = global_seed() is not None or not getattr(data._adapter, "_shuffle", True)
+        self.replays = not isinstance(data._dataset, tf.data.Dataset) or (lasts and repeatable)
         self._all_epochs = data.enumerate_epochs
         data.enumerate_epochs = self._epochs
 

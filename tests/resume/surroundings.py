@@ -231,6 +231,14 @@ def in_this_process(host: Any) -> Any:
     return {"equal": ends[0] == ends[1]}
 
 
+def more_epochs_in_order(host: Any) -> Any:
+    """Without a seed and without a shuffle: tf_keras' iterator over arrays was at its end after the first call's epochs."""
+    model, folder = dense(host), tempfile.mkdtemp()
+    given = {"x": X, "y": Y, "batch_size": 8, "shuffle": False, "verbose": 0}
+    losses = [model.fit(**given, epochs=n, callbacks=[pyadam.Resume(folder)]).history["loss"] for n in (2, 2, 3)]
+    return {"equal": losses[0] == losses[1] == losses[2][:2], "longer": len(losses[2]) == 3}
+
+
 def alone(host: Any) -> Any:
     """`callbacks` may be a callback; Keras 3 would call it in another thread."""
     folder, found = tempfile.mkdtemp(), []
@@ -271,6 +279,7 @@ for _name, (_host, _) in HOSTS.items():
         f"{_name} memory of a callback": lambda h=_host: goes_on(h, callbacks=remembering),
         f"{_name} stopped within an epoch": lambda h=_host: stopped_within_an_epoch(h),
         f"{_name} alone": lambda h=_host: alone(h),
+        f"{_name} more epochs in order": lambda h=_host: more_epochs_in_order(h),
         f"{_name} in this process": lambda h=_host: in_this_process(h),
         f"{_name} refused": lambda h=_host: refused(h),
     }
