@@ -295,6 +295,12 @@ class TfKerasFit(RunningFit):
 
     def start_at(self, epoch: int, batch: int, position: dict[str, Any], folder: Path) -> None:
         super().start_at(epoch, batch, position, folder)
+        lasts = not self._data._adapter.should_recreate_iterator()
+        if lasts and not position["replays"] and position.get("epochs", epoch + 1) <= epoch < self._data._epochs:
+            raise ValueError(
+                f"Resume: the saved training had {position['epochs']} epochs of shuffled arrays without a seed, and can't go "
+                f"on to {self._data._epochs}; call keras.utils.set_random_seed() before fit(), or take another folder"
+            )
 
         def counters(*args: Any) -> tuple[int, int]:
             del self._model._maybe_load_initial_counters_from_ckpt
@@ -308,7 +314,7 @@ class TfKerasFit(RunningFit):
         return size
 
     def _counts(self) -> dict[str, Any]:
-        return {"batches": self._data.inferred_steps}
+        return {"batches": self._data.inferred_steps, "epochs": self._data._epochs}
 
     def _adapter(self) -> Any:
         return self._data._adapter
