@@ -49,7 +49,7 @@ def machine(file, peers=("torch", "jax", "optax")):
         days = sorted({facts["day"] for facts in found if where(facts) == place})
         when = f"on {days[0]}" if len(days) == 1 else f"from {days[0]} to {days[-1]}"
         sentences.append(f"Measured {when} {place}.")
-    if peers and any(facts.get("code") != code_of_steps() for facts in found):
+    if peers and {facts.get("code") for facts in found} != {code_of_steps()}:
         sentences.append("The code of a step has changed since; `make performance` measures it anew.")
     return " ".join(sentences)
 

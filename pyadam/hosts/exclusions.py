@@ -56,6 +56,8 @@ class Exclusions:
 
         Names of a config are for variables of which it says nothing: a known one may have another path now.
         """
+        if not variables:  # as at every step but the first
+            return
         known = self._remembered.meet(variables)
         for key, path in variables:
             added = self._match(path) if key not in known else self._match(path) & self._added

@@ -28,10 +28,11 @@ class Remembered:
 
     def meet(self, variables: Sequence[tuple[Hashable, str]]) -> dict[Hashable, Any]:
         """The values by key for those of these variables, given by key and path, that were expected."""
-        keys = [key for key, _ in variables]
+        keys, taken = [key for key, _ in variables], set(self._names.values())
         for key, path in variables:
             if key not in self._names:
-                self._names[key] = numbered(path, set(self._names.values()))
+                self._names[key] = numbered(path, taken)
+                taken.add(self._names[key])
         names = [self._names[key] for key in keys]
         pairs = same_variables(list(self._before), names, (), self._automatic) if self._before else {}
         found = {key: self._before[pairs[name]] for key, name in zip(keys, names, strict=True) if name in pairs}
