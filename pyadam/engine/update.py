@@ -21,7 +21,7 @@ from pyadam.engine.compiler import inside_xla
 from pyadam.engine.gradients import clipping, unscaled
 from pyadam.engine.lanes import Lane, State
 from pyadam.optimizers import Rule, Spec
-from pyadam.optimizers.numerics import quotient, root, rounded, scalar, sequenced, settled, total
+from pyadam.optimizers.numerics import apart, quotient, root, rounded, scalar, sequenced, settled, total
 
 __all__ = ["Update", "can_separate", "hyper_of_group", "of_group"]
 
@@ -33,10 +33,11 @@ def can_separate(rule: Rule, spec: Spec) -> bool:
 
 
 class _Now(NamedTuple):
-    """What the lanes of one group have in common in one update.
+    """What the lanes of one group, or a single lane, have in common in one update.
 
     Attributes:
         t: the number of the update.
+        mine: makes a scalar one that XLA can't know to be that of other lanes.
         float64: the hyperparameters, those that change from step to step in float64.
         typed: the same, in each dtype that lanes compute in.
         scalars: ``c`` of a rule, in each of these dtypes.
@@ -44,17 +45,31 @@ class _Now(NamedTuple):
     """
 
     t: Any
+    mine: Callable[[Any], Any]
     float64: SimpleNamespace
     typed: dict[Any, SimpleNamespace]
     scalars: dict[Any, SimpleNamespace]
     shared: dict[str, Any]
+
+    def of_lane(self, number: int) -> "_Now":
+        """The same for one lane, under its number."""
+        mine = partial(apart, t=self.t + number)
+        t = mine(self.t)
+
+        def its_own(names: SimpleNamespace, **others: Any) -> SimpleNamespace:
+            given = {name: x for name, x in vars(names).items() if tf.is_tensor(x) and tf.get_static_value(x) is None}
+            return SimpleNamespace(**{**vars(names), **{name: mine(x) for name, x in given.items()}, **others})
+
+        typed = {dtype: its_own(names) for dtype, names in self.typed.items()}
+        scalars = {dtype: its_own(names, **_operations(t)) for dtype, names in self.scalars.items()}
+        return _Now(t, mine, self.float64, typed, scalars, self.shared)
 
 
 class _Clip(NamedTuple):
     """The gradient of an update, and what clips it."""
 
     mean: Any
-    limit: Callable[[Any], Any]
+    limit: Callable[[Any, Callable[[Any], Any]], Any]
 
 
 class Update:
@@ -101,16 +116,16 @@ class Update:
         """
         typed = [lane.typed(g) for lane, g in zip(self._lanes, gradients, strict=True)]
         clips = self._clips(typed, t, hyper.get("other_squares", 0.0))
-        groups = dict.fromkeys([None, *(lane.targets[0].group for lane in self._lanes)])
-        nows = {group: self._now(t, hyper, group) for group in groups}
-        self._advance(nows[None].shared)
+        common = self._now(t, hyper)
+        nows = self._nows(t, hyper, common)
+        self._advance(common.shared)
         sums, returned = dict.fromkeys(self._rule.sums, scalar(0.0, tf.float64)), []
-        for lane, mask, given, g, clip in zip(self._lanes, masks, passed, typed, clips, strict=True):
+        for lane, mask, given, g, clip, now in zip(self._lanes, masks, passed, typed, clips, nows, strict=True):
             state = lane.read(lane.captured) | given
             new = (
                 self._replaced(lane, mask, g, state, t)
                 if lane.replaced
-                else self._moved(lane, mask, g, clip, state, nows[lane.targets[0].group])
+                else self._moved(lane, mask, g, clip, state, now)
             )
             sums |= {name: sums[name] + new.pop(name) for name in self._rule.sums if name in new}
             lane.write({name: value for name, value in new.items() if name not in given})
@@ -151,7 +166,7 @@ class Update:
         )
         return [_Clip(means[lane], limits[lane]) if lane in means else None for lane in self._lanes]
 
-    def _clipping(self, lanes: list[Lane], gradients: Sequence[Any], other_squares: Any) -> list[Callable[[Any], Any]]:
+    def _clipping(self, lanes: list[Lane], gradients: Sequence[Any], other_squares: Any) -> list[Any]:
         """How lanes' gradients are clipped; ``clipnorm`` is a limit for each variable, not for the lane."""
         spec = self._spec
         if spec.clipnorm is None and (spec.global_clipnorm is None or all(x.dtype == tf.float32 for x in lanes)):
@@ -161,9 +176,11 @@ class Update:
             in_order = [part for _, part in sorted(chain(*parts), key=itemgetter(0))]
             return clipping(in_order, None, None, spec.global_clipnorm, other_squares)[:1] * len(lanes)
 
-        def by_variable(lane: Lane, gradient: Any) -> Callable[[Any], Any]:
+        def by_variable(lane: Lane, gradient: Any) -> Callable[[Any, Any], Any]:
             limits = clipping(lane.split(gradient), spec.clipnorm, None, None)
-            return lambda g: lane.join([limit(part) for limit, part in zip(limits, lane.split(g), strict=True)])
+            return lambda g, mine: lane.join(
+                [limit(part, mine) for limit, part in zip(limits, lane.split(g), strict=True)]
+            )
 
         return [by_variable(lane, g) for lane, g in zip(lanes, gradients, strict=True)]
 
@@ -172,7 +189,7 @@ class Update:
     def _moved(self, lane: Lane, mask: Any, g: Any, clip: _Clip | None, old: State, now: _Now) -> State:
         """The new state of a lane, as it is stored. For separate loops value k is computed from copy k of the old state."""
         separate = self._one_loop or lane.separate
-        copies = [partial(rounded, t=now.t + k) for k in range(len(old))] if separate else [None]
+        copies = [partial(rounded, t=now.t + k if k else now.t) for k in range(len(old))] if separate else [None]
         computed = [self._computed(lane, mask, g, clip, old, now, copy) for copy in copies]
         new = {name: computed[k % len(computed)][name] for k, name in enumerate(computed[0])}
         sums = {name: total(new.pop(name), now.t) for name in self._rule.sums}
@@ -206,7 +223,7 @@ class Update:
             old = {name: copy(value) for name, value in old.items()}
         if clip is not None:
             mean = clip.mean if copy is None else self._mean(lane, None if g is None else copy(g), now.t)
-            g = c.rounded(clip.limit(mean))
+            g = c.rounded(clip.limit(mean, now.mine))
         new: State = {}
         weight = old["weight"]
         if g is not None:
@@ -220,16 +237,15 @@ class Update:
             new["average"] = tf.identity(weight)  # whatever was assigned to it
         elif "average" in old:
             new["average"] = old["average"] + c.rounded(c.ema_gain * (weight - old["average"]))
-            every = self._spec.ema_overwrite_frequency
-            if every is not None:
-                new["weight"] = tf.where(tf.equal(now.t % every, 0), new["average"], weight)
+            if self._spec.ema_overwrite_frequency is not None:
+                new["weight"] = tf.where(tf.cast(c.overwrites, tf.bool), new["average"], weight)
         return new
 
     def _ruled(self, lane: Lane, g: Any, old: State, now: _Now) -> State:
         """Decay and rule."""
         c, w, slots = now.scalars[lane.dtype], old["weight"], SimpleNamespace(**old)
         decay = self._rule.decay(now.float64, slots) if lane.targets[0].decayed else None
-        shrinks = None if decay is None else tf.cast(now.float64.learning_rate * decay, w.dtype)
+        shrinks = None if decay is None else now.mine(tf.cast(now.float64.learning_rate * decay, w.dtype))
         if self._rule.applies_decay:
             slots.decay = shrinks
         elif shrinks is not None:
@@ -249,6 +265,18 @@ class Update:
         for name, value in new.items():
             self._shared[name].assign(tf.cast(value, self._shared[name].dtype))
 
+    def _nows(self, t: Any, hyper: dict[str, Any], common: _Now) -> list[_Now]:
+        """What each lane needs to know of update ``t``, once for each group.
+
+        Where XLA makes one loop of what could be many, it joins lanes of one shape that have any scalar in common, up to 20
+        arrays a loop, which is slower than a loop for each lane: caches can't hold so many places at once. So there each lane
+        has its own scalars.
+        """
+        groups = [lane.targets[0].group for lane in self._lanes]
+        nows = {None: common} | {group: self._now(t, hyper, group) for group in {*groups} - {None}}
+        own = (lambda now, number: now.of_lane(number)) if self._one_loop else lambda now, number: now
+        return [own(nows[group], number) for number, group in enumerate(groups)]
+
     def _now(self, t: Any, hyper: dict[str, Any], group: int | None = None) -> _Now:
         """Hyperparameters and scalars of update ``t`` for a group, which are computed once, in float64."""
         spec = self._spec.of_group(group)
@@ -264,14 +292,18 @@ class Update:
         c, new_shared = self._rule.scalars(h, tf.cast(t, tf.float64), h.learning_rate, shared)
         # the first average is the weight itself
         c["ema_gain"] = tf.where(tf.equal(t, 1), scalar(1.0, tf.float64), scalar(1.0 - h.ema_momentum, tf.float64))
-        # where each operation is a program of its own, it rounds as it is
-        operations = {"root": partial(root, t=t), "rounded": partial(rounded, t=t) if inside_xla() else lambda x: x}
+        c["overwrites"] = tf.cast(tf.equal(t % (spec.ema_overwrite_frequency or 1), 0), tf.float64)
 
         def scalars_in(dtype: Any) -> SimpleNamespace:
-            return SimpleNamespace(**{name: scalar(value, dtype) for name, value in c.items()}, **operations)
+            return SimpleNamespace(**{name: scalar(value, dtype) for name, value in c.items()}, **_operations(t))
 
         typed = {each: in_dtype(each) for each in dtypes}
-        return _Now(t, h, typed, {each: scalars_in(each) for each in dtypes}, new_shared)
+        return _Now(t, lambda x: x, h, typed, {each: scalars_in(each) for each in dtypes}, new_shared)
+
+
+def _operations(t: Any) -> dict[str, Callable[[Any], Any]]:
+    """What rules use where arithmetic leaves a choice. Where each operation is a program of its own, it rounds as it is."""
+    return {"root": partial(root, t=t), "rounded": partial(rounded, t=t) if inside_xla() else lambda x: x}
 
 
 def of_group(group: int, name: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pyadam.optimizers.tensorflow import tf
 
-__all__ = ["mean", "quotient", "root", "rounded", "scalar", "sequenced", "settled", "sum_of_squares", "total"]
+__all__ = ["apart", "mean", "quotient", "root", "rounded", "scalar", "sequenced", "settled", "sum_of_squares", "total"]
 
 _NEIGHBORS = 16
 
@@ -24,7 +24,28 @@ def rounded(value: Any, t: Any) -> Any:
     (Multiplying by 1 would not work, since XLA moves constant factors past it.) There is no measurable cost, as the update is
     memory-bound. ``t`` is a non-negative scalar tensor, such as the number of the update.
     """
-    return value - tf.cast(tf.minimum(t, tf.zeros_like(t)), value.dtype)
+    return value - _zero(t, value.dtype)
+
+
+def _zero(t: Any, dtype: Any) -> Any:
+    """A zero that compilers can't recognize as one, made once in each graph."""
+    made: dict[Any, Any] = {}
+    if not tf.executing_eagerly():
+        kept = tf.compat.v1.get_collection_ref("pyadam zeros")  # of the graph that is being traced
+        kept += [made] * (not kept)
+        made = kept[0]
+    key = id(t), dtype
+    if key not in made:
+        zero = tf.cast(tf.minimum(t, tf.zeros_like(t)), dtype)
+        # XLA never repeats a division for each element of a loop
+        zero = zero / tf.cast(t + 1, dtype) if zero.dtype.is_floating else zero
+        made[key] = zero, t  # whose id can't come again while it is kept
+    return made[key][0]
+
+
+def apart(value: Any, t: Any) -> Any:
+    """A scalar that XLA can't know to equal the value. It computes floating-point ones before the loops, not in them."""
+    return quotient(value, 1.0, t) if value.dtype.is_floating else rounded(value, t)
 
 
 def quotient(value: Any, divisor: float, t: Any) -> Any:

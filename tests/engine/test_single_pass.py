@@ -35,7 +35,7 @@ CASES = [
 ROUNDED = {"slot_dtype": "bfloat16"}
 CASES += [("Adam", ROUNDED), ("SGD", {"momentum": 0.9, **ROUNDED})]
 PLAIN = CASES.index(("Adam", {}))
-SHAPES = [(100, 100), (8000,), (3, 4), (5,), (200, 50)]  # the last has a sparse gradient
+SHAPES = [(100, 100), (100, 100), (8000,), (3, 4), (5,), (200, 50)]  # the last has a sparse gradient
 
 STEPS = """
 import hashlib, json, re
@@ -84,8 +84,9 @@ def outcomes(request):
     ],
 )
 def test_the_same_bits_in_one_loop_a_lane(outcomes, case):
-    """The lanes: two large variables, the two small ones in an arena, and the table, unless its other rows stay as they are.
+    """The lanes: three large variables, the two small ones in an arena, and the table, unless its other rows stay as they are.
 
+    Left to itself XLA joins the loops of the two that are alike. That is slower, as caches can't hold so many places at once.
     Clipping each one splits their gradient; the outputs of an XLA loop have one dtype; and some cases are more than XLA
     fits into one loop, on some processors or on all.
     """
@@ -93,23 +94,23 @@ def test_the_same_bits_in_one_loop_a_lane(outcomes, case):
     assert plain == single
     name, given = CASES[case]
     much = name == "Adan" or (
-        "use_ema" in given and (name in ("AdaBelief", "ScheduleFreeAdamW") or "centered" in given)
+        "use_ema" in given and (name in ("AdaBelief", "Nadam", "RAdam", "ScheduleFreeAdamW") or "centered" in given)
     )
     loops = {2} if "slot_dtype" in given else {1, 2, 3} if much else {1}
-    lanes = 3 if (name, given) in (("SGD", {}), ("Adagrad", {})) else 4
+    lanes = 4 if (name, given) in (("SGD", {}), ("Adagrad", {})) else 5
     assert count in {lanes * each + ("clipnorm" in given) for each in loops}
 
 
 @pytest.mark.parametrize("case", [PLAIN], ids=["Adam"])
 def test_without_it_plain_adam_has_a_loop_for_each_state(outcomes, case):
-    assert outcomes[0][case][1] == 12
+    assert outcomes[0][case][1] == 15
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("case", [CASES.index(("Adam", ROUNDED))], ids=["Adam"])
 def test_rounded_slots_are_one_loop_and_the_weight_another(outcomes, case):
     """XLA only joins loops with values of one dtype, and the weight is float32."""
-    assert [outcome[case][1] for outcome in outcomes] == [12, 8]
+    assert [outcome[case][1] for outcome in outcomes] == [15, 10]
 
 
 def test_asking_too_late_is_an_error_that_explains():
