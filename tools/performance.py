@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from pyadam.bench import plots
+from pyadam.bench.models import find
 from pyadam.bench.results import code_of_steps, load, load_facts
 from pyadam.bench.table import details, overview, subject
 
@@ -36,8 +37,12 @@ def cells(file, section="bench"):
 
 
 def machine(file, peers=("torch", "jax", "optax")):
-    """The days, versions and machines of results; those of the engine are said to be of other code, where they are."""
+    """The days, versions and machines of results, and of which models, if they differ.
+
+    Results of the engine are said to be of other code, where they are.
+    """
     found = load_facts(RESULTS / file)
+    titles = list(dict.fromkeys(find(cell.model).title for cell in dense(file))) if (RESULTS / file).is_dir() else []
     names = {"keras": "Keras", "tensorflow": "TensorFlow"} | {peer: peer for peer in peers}
 
     def where(facts):
@@ -46,11 +51,17 @@ def machine(file, peers=("torch", "jax", "optax")):
 
     sentences = []
     for place in dict.fromkeys(map(where, found)):
-        days = sorted({facts["day"] for facts in found if where(facts) == place})
+        here = [facts for facts in found if where(facts) == place]
+        days = sorted({facts["day"] for facts in here})
         when = f"on {days[0]}" if len(days) == 1 else f"from {days[0]} to {days[-1]}"
-        sentences.append(f"Measured {when} {place}.")
-    if peers and {facts.get("code") for facts in found} != {code_of_steps()}:
-        sentences.append("The code of a step has changed since; `make performance` measures it anew.")
+        what = (
+            [title for title, facts in zip(titles, found, strict=True) if facts in here]
+            if len(here) < len(found)
+            else []
+        )
+        sentences.append(f"Measured {when} {place}{': ' * bool(what)}{', '.join(what)}.")
+        if peers and {facts.get("code") for facts in here} != {code_of_steps()}:
+            sentences.append("The code of a step has changed since; `make performance` measures it anew.")
     return " ".join(sentences)
 
 
