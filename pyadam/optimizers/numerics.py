@@ -30,16 +30,17 @@ def rounded(value: Any, t: Any) -> Any:
 def _zero(t: Any, dtype: Any) -> Any:
     """A zero that compilers can't recognize as one, made once in each graph."""
     made: dict[Any, Any] = {}
-    if not tf.executing_eagerly():
-        kept = tf.compat.v1.get_collection_ref("pyadam zeros")  # of the graph that is being traced
+    graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+    if graph is not None:
+        kept = graph.get_collection_ref("pyadam zeros")  # those of the branches of a conditional lie there, too
         kept += [made] * (not kept)
         made = kept[0]
-    key = id(t), dtype
+    key = id(graph), id(t), dtype
     if key not in made:
         zero = tf.cast(tf.minimum(t, tf.zeros_like(t)), dtype)
         # XLA never repeats a division for each element of a loop
         zero = zero / tf.cast(t + 1, dtype) if zero.dtype.is_floating else zero
-        made[key] = zero, t  # whose id can't come again while it is kept
+        made[key] = zero, t  # it and the graph of the zero are kept, so that their ids can't come again
     return made[key][0]
 
 

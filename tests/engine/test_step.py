@@ -15,6 +15,7 @@ from pyadam import specs
 from pyadam.engine import compiler
 from pyadam.engine.lanes import SMALL
 from pyadam.optimizers import RULES
+from pyadam.optimizers.numerics import rounded
 from pyadam.parity.compare import size, ulp
 
 # --- one trace, one program ----------------------------------------------------------------------------------------------
@@ -325,3 +326,14 @@ def test_a_replaced_variable_is_neither_clipped_nor_counted(limit):
     pyadam.SGD(0.1, **{limit: 1.0}).apply([tf.constant([0.5])], [alone])
     assert float(replaced[0]) == 50.0
     assert float(v[0]) == float(alone[0])
+
+
+def test_a_hidden_zero_of_a_branch_is_not_used_outside_of_it():
+    """TensorFlow's graphs of branches have the collections of the graph around them."""
+
+    @tf.function(autograph=False)
+    def f(x, t):
+        branch = tf.cond(x > 0.0, lambda: rounded(x, t), lambda: rounded(-x, t))
+        return branch + rounded(x, t)
+
+    assert f(tf.constant(2.0), tf.constant(1)) == 4.0
