@@ -195,21 +195,21 @@ def clipping(
 ) -> list[Callable[[Any, Callable[[Any], Any]], Any]]:
     """A function for each gradient that clips it: by value, by its own Euclidean norm, or by the global norm.
 
-    It also takes a function that is applied to the norm and does not change it, see `apart`. To the squares of the global norm
-    belongs ``other_squares``, those of gradients elsewhere.
+    It also takes a function that is applied to the factor and does not change it, see `apart`. To the squares of the global
+    norm belongs ``other_squares``, those of gradients elsewhere.
 
     A NaN stays where it is under ``clipvalue`` and ``clipnorm``; under ``global_clipnorm`` it reaches every element.
     """
     if clipvalue is not None:
         return [lambda g, mine: _cut(g, scalar(clipvalue, g.dtype))] * len(gradients)
     if clipnorm is not None:
-        return [_shrinking(tf.sqrt(_finite_square_sum(g)), clipnorm) for g in gradients]
+        return [_times(_shrink(tf.sqrt(_finite_square_sum(g)), clipnorm)) for g in gradients]
     if global_clipnorm is not None:
         widest = tf.float64 if any(g.dtype == tf.float64 for g in gradients) else tf.float32
         squares = tf.add_n([sum_of_squares(tf.cast(g, tf.float64)) for g in gradients]) + other_squares
         norm = tf.cast(tf.sqrt(squares), widest)
         norm += norm - norm  # an infinite norm becomes NaN; it would silently turn finite gradients into zeros
-        return [_shrinking(norm, global_clipnorm)] * len(gradients)
+        return [_times(_shrink(norm, global_clipnorm))] * len(gradients)
     return [lambda g, mine: g] * len(gradients)
 
 
@@ -218,8 +218,8 @@ def clip(gradients: Sequence[Any], *limits: float | None) -> list[Any]:
     return [limit(g, lambda x: x) for limit, g in zip(clipping(gradients, *limits), gradients, strict=True)]
 
 
-def _shrinking(norm: Any, limit: float) -> Callable[[Any, Callable[[Any], Any]], Any]:
-    return lambda g, mine: g * tf.cast(_shrink(mine(norm), limit), g.dtype)
+def _times(factor: Any) -> Callable[[Any, Callable[[Any], Any]], Any]:
+    return lambda g, mine: g * tf.cast(mine(factor), g.dtype)
 
 
 def _cut(g: Any, limit: Any) -> Any:

@@ -274,8 +274,8 @@ class Update:
         """
         groups = [lane.targets[0].group for lane in self._lanes]
         nows = {None: common} | {group: self._now(t, hyper, group) for group in {*groups} - {None}}
-        own = (lambda now, number: now.of_lane(number)) if self._one_loop else lambda now, number: now
-        return [own(nows[group], number) for number, group in enumerate(groups)]
+        found = [nows[group] for group in groups]
+        return [now.of_lane(number) for number, now in enumerate(found)] if self._one_loop else found
 
     def _now(self, t: Any, hyper: dict[str, Any], group: int | None = None) -> _Now:
         """Hyperparameters and scalars of update ``t`` for a group, which are computed once, in float64."""
@@ -292,7 +292,7 @@ class Update:
         c, new_shared = self._rule.scalars(h, tf.cast(t, tf.float64), h.learning_rate, shared)
         # the first average is the weight itself
         c["ema_gain"] = tf.where(tf.equal(t, 1), scalar(1.0, tf.float64), scalar(1.0 - h.ema_momentum, tf.float64))
-        c["overwrites"] = tf.cast(tf.equal(t % (spec.ema_overwrite_frequency or 1), 0), tf.float64)
+        c["overwrites"] = tf.cast(tf.equal(t % (self._spec.ema_overwrite_frequency or 1), 0), tf.float64)
 
         def scalars_in(dtype: Any) -> SimpleNamespace:
             return SimpleNamespace(**{name: scalar(value, dtype) for name, value in c.items()}, **_operations(t))
