@@ -37,6 +37,14 @@ class Arena:
         memories = components(self.memory)
         return (self,) if len(memories) == 1 else tuple(Arena(memory, self._shapes) for memory in memories)
 
+    def number(self, part: Part) -> int:
+        """The place of one of its parts among them."""
+        return self._numbers[id(part)]
+
+    @cached_property
+    def _numbers(self) -> dict[int, int]:
+        return {id(part): number for number, part in enumerate(self.parts)}
+
 
 class Arenas:
     """The arenas of variables that came together: one for each name, made when it is first asked for.

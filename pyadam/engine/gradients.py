@@ -1,6 +1,6 @@
 """Gradients as users pass them: checked, converted to the dtype of the arithmetic, and clipped."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -13,11 +13,12 @@ __all__ = [
     "as_real",
     "checked_rows",
     "clip",
-    "clipping",
+    "clipped",
     "compute_dtype",
     "from_real",
     "gradient_dtype",
     "has_plain_values",
+    "norm_factors",
     "prepare",
     "typed",
     "unscaled",
@@ -186,44 +187,40 @@ def unscaled(spec: Any, gradient: Any, number: Any) -> Any:
     return gradient if spec.loss_scale_factor is None else quotient(gradient, spec.loss_scale_factor, number)
 
 
-def clipping(
-    gradients: Sequence[Any],
-    clipnorm: float | None,
-    clipvalue: float | None,
-    global_clipnorm: float | None,
-    other_squares: Any = 0.0,
-) -> list[Callable[[Any, Callable[[Any], Any]], Any]]:
-    """A function for each gradient that clips it: by value, by its own Euclidean norm, or by the global norm.
+def norm_factors(
+    gradients: Sequence[Any], clipnorm: float | None, global_clipnorm: float | None, other_squares: Any = 0.0
+) -> list[Any]:
+    """What each gradient is multiplied by, so that its own Euclidean norm or the global one keeps its limit; None without one.
 
-    It also takes a function that is applied to the factor and does not change it, see `apart`. To the squares of the global
-    norm belongs ``other_squares``, those of gradients elsewhere.
+    To the squares of the global norm belongs ``other_squares``, those of gradients elsewhere.
 
-    A NaN stays where it is under ``clipvalue`` and ``clipnorm``; under ``global_clipnorm`` it reaches every element.
+    A NaN stays where it is under ``clipnorm``; under ``global_clipnorm`` it reaches every element.
     """
-    if clipvalue is not None:
-        return [lambda g, mine: _cut(g, scalar(clipvalue, g.dtype))] * len(gradients)
     if clipnorm is not None:
-        return [_times(_shrink(tf.sqrt(_finite_square_sum(g)), clipnorm)) for g in gradients]
-    if global_clipnorm is not None:
+        return [_shrink(tf.sqrt(_finite_square_sum(g)), clipnorm) for g in gradients]
+    if global_clipnorm is not None and gradients:
         widest = tf.float64 if any(g.dtype == tf.float64 for g in gradients) else tf.float32
         squares = tf.add_n([sum_of_squares(tf.cast(g, tf.float64)) for g in gradients]) + other_squares
         norm = tf.cast(tf.sqrt(squares), widest)
         norm += norm - norm  # an infinite norm becomes NaN; it would silently turn finite gradients into zeros
-        return [_times(_shrink(norm, global_clipnorm))] * len(gradients)
-    return [lambda g, mine: g] * len(gradients)
+        return [_shrink(norm, global_clipnorm)] * len(gradients)
+    return [None] * len(gradients)
 
 
-def clip(gradients: Sequence[Any], *limits: float | None) -> list[Any]:
-    """The gradients, clipped as `clipping` says."""
-    return [limit(g, lambda x: x) for limit, g in zip(clipping(gradients, *limits), gradients, strict=True)]
+def clipped(g: Any, clipvalue: float | None, factor: Any) -> Any:
+    """A gradient, clipped by value or a factor of `norm_factors`, or as it is. A NaN stays where it is under ``clipvalue``."""
+    if clipvalue is not None:
+        limit = scalar(clipvalue, g.dtype)
+        return tf.where(g > limit, limit, tf.where(g < -limit, -limit, g))  # NaN stays NaN, in every version of XLA
+    return g if factor is None else g * tf.cast(factor, g.dtype)
 
 
-def _times(factor: Any) -> Callable[[Any, Callable[[Any], Any]], Any]:
-    return lambda g, mine: g * tf.cast(mine(factor), g.dtype)
-
-
-def _cut(g: Any, limit: Any) -> Any:
-    return tf.where(g > limit, limit, tf.where(g < -limit, -limit, g))  # NaN stays NaN, in every version of XLA
+def clip(
+    gradients: Sequence[Any], clipnorm: float | None, clipvalue: float | None, global_clipnorm: float | None
+) -> list[Any]:
+    """The gradients, clipped by whichever limit is given."""
+    factors = norm_factors(gradients, clipnorm, global_clipnorm)
+    return [clipped(g, clipvalue, factor) for g, factor in zip(gradients, factors, strict=True)]
 
 
 def _finite_square_sum(g: Any) -> Any:

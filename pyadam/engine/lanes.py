@@ -28,6 +28,10 @@ __all__ = ["SMALL", "Lane", "is_small", "make_arenas", "make_lanes"]
 SMALL = 4096
 """Elements up to which a variable shares a lane."""
 
+_MOST = 128
+"""Variables that share a lane, at most. Whenever TensorFlow's optimizer of graphs learns the shape of one operand of a
+concatenation, it looks at all of them anew, which takes seconds for a thousand."""
+
 State = dict[str, Any]
 """What a lane's update reads and writes: tensors under "weight", "average" and the names of the slots."""
 
@@ -84,6 +88,23 @@ class Lane:
         """Whether its "gradient" is the next value of its one variable."""
         return self.targets[0].replaced
 
+    @property
+    def kind(self) -> Any:
+        """What decides how the lane is computed, besides dtypes and shapes of what it is computed from."""
+        x = self.targets[0]
+        one = None if self.packed else (x.weight.shape, *x.slots, "", *x.bfloat16_slots)
+        return (
+            type(self),
+            one,
+            self.takes_part,
+            self.masked,
+            self.separate,
+            x.group,
+            x.decayed,
+            x.weight.dtype,
+            x.weight.device,
+        )
+
     def rows(self, rows: Sequence[Any]) -> Rows | None:
         """Which rows of its variable a step moves, from those of all targets; None if it moves all."""
         return None
@@ -116,13 +137,11 @@ class Lane:
             return values[0]
         if all(value is None for value in values):
             return None
-        flat = [
-            tf.zeros([x.weight.shape.num_elements()], self.dtype)
-            if v is None
-            else _shaped(tf.cast(v, self.dtype), [-1])
+        typed = [
+            tf.zeros([x.weight.shape.num_elements()], self.dtype) if v is None else tf.cast(v, self.dtype)
             for x, v in zip(self.targets, values, strict=True)
         ]
-        return tf.concat(flat, 0)
+        return tf.concat(_reshaped(typed, [[-1]] * len(typed)), 0)
 
     def split(self, value: Any) -> list[Any]:
         """What ``join`` has joined: one value per target, in the weight's shape."""
@@ -130,7 +149,7 @@ class Lane:
             return [value]
         shapes = [target.weight.shape for target in self.targets]
         parts = tf.split(value, [shape.num_elements() for shape in shapes])
-        return [_shaped(part, shape) for part, shape in zip(parts, shapes, strict=True)]
+        return _reshaped(parts, shapes)
 
     def read(self, names: Sequence[str], rows: Rows | None = None) -> State:
         """The current state, in these rows."""
@@ -144,8 +163,11 @@ class Lane:
         """Assigns the sum of the gradients since the last update."""
         self._write([target.accumulator for target in self.targets], value, None)
 
-    def stored(self, state: State, t: Any, ordered: bool, slots_ordered: bool) -> State:
+    def stored(self, state: State, t: Any, first: Any, ordered: bool, slots_ordered: bool) -> State:
         """A new state as it is stored: bfloat16 slots are rounded with the random bits of update ``t``.
+
+        ``first`` is the number of the first element, an int64 scalar that need not be a constant; those of several variables
+        that share a lane are known.
 
         ``ordered`` says that some loops read old state, which must not be overwritten before they finish. If only the weight's
         loop does, the slots wait for the weight. If those of slots do (``slots_ordered``), or every value has its own loop,
@@ -161,20 +183,24 @@ class Lane:
             wait = sequenced(t, new["weight"])
         for place, name in reversed(list(enumerate(target.slots))):
             if name in new and name in target.bfloat16_slots:
-                bits = random_bits(wait, place, *self._elements(new[name].shape))
+                bits = random_bits(wait, place, *self._elements(new[name].shape, first))
                 new[name] = stochastically_rounded(new[name], bits)
             elif name in new and ordered:
                 new[name] = rounded(new[name], wait)
                 wait = sequenced(wait, new[name]) if slots_ordered else wait
         return new
 
-    def _elements(self, shape: Any) -> list[Any]:
+    def _elements(self, shape: Any, first: Any) -> list[Any]:
         """The numbers of a state's elements, as terms of a sum. An element has the same number in a lane of any kind."""
-        if len(shape) > 1:
-            *outer, inner = shape.as_list()
-            rows = self.targets[0].first + inner * tf.range(math.prod(outer), dtype=tf.int64)
-            return [tf.cast(tf.reshape(rows, [*outer, 1]), tf.uint32), tf.cast(tf.range(inner), tf.uint32)]
-        sizes = [x.weight.shape.num_elements() for x in self.targets] if self.packed else [shape.num_elements()]
+        if not self.packed:
+            terms = [first]
+            if len(shape) > 1:
+                rows = shape[-1] * tf.range(math.prod(shape[:-1]), dtype=tf.int64)
+                terms.append(tf.reshape(rows, [*shape[:-1], 1]))
+            if len(shape):
+                terms.append(tf.range(shape[-1]))
+            return [tf.cast(term, tf.uint32) for term in terms]
+        sizes = [x.weight.shape.num_elements() for x in self.targets]
         ranges = [range(x.first, x.first + size) for x, size in zip(self.targets, sizes, strict=True)]
         if all(a.stop == b.start for a, b in pairwise(ranges)):
             numbers = tf.range(ranges[0].start, ranges[-1].stop, dtype=tf.int64)
@@ -278,9 +304,13 @@ def _whole_arena(variables: list[Any]) -> Any:
     return arena.memory if all(a is b for a, b in zip(arena.parts, variables, strict=True)) else None
 
 
-def _shaped(value: Any, shape: Any) -> Any:
-    """The value in this shape. Vectors are left alone, to save an operation."""
-    return value if value.shape.rank == 1 == len(shape) else tf.reshape(value, shape)
+def _reshaped(values: Sequence[Any], shapes: Sequence[Any]) -> list[Any]:
+    """Each value in its shape. To save operations vectors are left alone, and equal shapes share a constant."""
+    constants = {shape: tf.constant(shape, tf.int32) for shape in set(map(tuple, shapes))}
+    return [
+        value if value.shape.rank == 1 == len(shape) else tf.reshape(value, constants[tuple(shape)])
+        for value, shape in zip(values, shapes, strict=True)
+    ]
 
 
 def make_arenas(targets: Sequence[Target]) -> None:
@@ -289,11 +319,13 @@ def make_arenas(targets: Sequence[Target]) -> None:
     for target in targets:
         if (kind := _kind(target)) is not None:
             groups.setdefault(kind, []).append(target)
-    for group in [group for group in groups.values() if len(group) > 1]:
-        first = group[0]
-        arenas = Arenas(group, [target.weight.shape for target in group], first.dtype, first.weight)
-        for target in group:
-            target.arenas = arenas
+    for group in groups.values():
+        size = math.ceil(len(group) / math.ceil(len(group) / _MOST))
+        for part in (group[i : i + size] for i in range(0, len(group), size)):
+            if len(part) > 1:
+                arenas = Arenas(part, [target.weight.shape for target in part], part[0].dtype, part[0].weight)
+                for target in part:
+                    target.arenas = arenas
 
 
 def make_lanes(

@@ -74,10 +74,8 @@ class Part(tf.Variable, tf.__internal__.types.Tensor):  # type: ignore[misc]
     @cached_property
     def components(self) -> tuple["Part", ...]:
         """The parts of the local replicas, if there are several; else this one."""
-        if self.arena is None:
-            return (self,)
-        arenas, number = self.arena.components, [id(part) for part in self.arena.parts].index(id(self))
-        return (self,) if len(arenas) == 1 else tuple(arena.parts[number] for arena in arenas)
+        arenas = () if self.arena is None else self.arena.components
+        return tuple(arena.parts[self.arena.number(self)] for arena in arenas) if len(arenas) > 1 else (self,)
 
     @property
     def is_here(self) -> bool:

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import tensorflow as tf
 from tensorflow.python.eager import context
 
 __all__ = ["shared"]
 
-_PROGRAMS: WeakKeyDictionary[Any, dict[bytes, Any]] = WeakKeyDictionary()  # of each context: tests replace TensorFlow's
+_PROGRAMS: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()  # of each context: tests replace TensorFlow's
 _LOCK = threading.Lock()
 
 
@@ -26,37 +27,40 @@ def shared(concrete: Any) -> Callable[[Sequence[Any]], Any]:
         concrete: a ``ConcreteFunction``.
     """
     own = concrete.inference_fn
-    definition = own.definition
-    # on a cluster functions live in other processes, too; and names of functions within differ from trace to trace
-    if context.context().get_server_def() is not None or own.call_options.control_captures or _calls_others(definition):
+    # on a cluster functions live in other processes, too
+    if context.context().get_server_def() is not None or own.call_options.control_captures:
         return lambda inputs: concrete._call_flat(list(inputs), concrete.captured_inputs)
-    anonymous = type(definition)()
-    anonymous.CopyFrom(definition)
-    anonymous.signature.name = ""
-    for node in anonymous.node_def:
-        node.ClearField("experimental_debug_info")
-    for argument in anonymous.arg_attr.values():
-        argument.attr.pop("_user_specified_name", None)
-    key = anonymous.SerializeToString(deterministic=True)
     with _LOCK:
-        programs = _PROGRAMS.setdefault(context.context(), {})
-        if key not in programs:
-            anonymous.signature.name = f"pyadam_program_{hashlib.sha256(key).hexdigest()[:16]}"
-            programs[key] = _registered(anonymous, own)
-        program = programs[key]
+        program = _by_content(own, _PROGRAMS.setdefault(context.context(), {}))
     pack, captured = concrete.function_type.pack_output, concrete.captured_inputs
     return lambda inputs: pack(program.call_flat(*inputs, *captured))
 
 
-def _registered(definition: Any, like: Any) -> Any:
-    """A function that TensorFlow keeps, without the graph of the first trace, which holds the variables of its optimizer."""
+def _by_content(function: Any, programs: dict[str, Any]) -> Any:
+    """A function whose name follows from what it does, as do those of functions that it calls: the first one, or a copy.
+
+    It is kept without the graph of the trace, which holds the variables of its optimizer.
+    """
     from tensorflow.python.eager.polymorphic_function.atomic_function import AtomicFunction
 
+    called = {tf.compat.as_str(child.name): _by_content(child, {}) for child in function.children}
+    definition = type(function.definition)()
+    definition.CopyFrom(function.definition)
+    definition.signature.name = ""
+    for node in definition.node_def:
+        node.ClearField("experimental_debug_info")
+        for attr in node.attr.values():
+            for callee in [attr.func] if attr.HasField("func") else attr.list.func:
+                callee.name = called[callee.name].name
+    for argument in definition.arg_attr.values():
+        argument.attr.pop("_user_specified_name", None)
+    digest = hashlib.sha256(definition.SerializeToString(deterministic=True)).hexdigest()
+    name = definition.signature.name = f"pyadam_program_{digest[:32]}"
     here = context.context()
-    here.add_function_def(definition)
-    return AtomicFunction(definition.signature.name, here, like.function_type, call_options=like.call_options)
-
-
-def _calls_others(definition: Any) -> bool:
-    """Whether a function calls others, as branches and loops do."""
-    return any(attr.HasField("func") or attr.list.func for node in definition.node_def for attr in node.attr.values())
+    if not here.has_function(name):
+        here.add_function_def(definition)
+    if name not in programs:
+        programs[name] = AtomicFunction(
+            name, here, function.function_type, list(called.values()), call_options=function.call_options
+        )
+    return programs[name]

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from pyadam.engine.calls import Calls
 from pyadam.engine.compiler import inside_xla
-from pyadam.engine.gradients import clipping, unscaled
+from pyadam.engine.gradients import clipped, norm_factors, unscaled
 from pyadam.engine.lanes import Lane, State
 from pyadam.optimizers import Rule, Spec
 from pyadam.optimizers.numerics import apart, quotient, root, rounded, scalar, sequenced, settled, total
@@ -33,7 +34,7 @@ def can_separate(rule: Rule, spec: Spec) -> bool:
 
 
 class _Now(NamedTuple):
-    """What the lanes of one group, or a single lane, have in common in one update.
+    """What the lanes of one group have in common in one update.
 
     Attributes:
         t: the number of the update.
@@ -51,9 +52,9 @@ class _Now(NamedTuple):
     scalars: dict[Any, SimpleNamespace]
     shared: dict[str, Any]
 
-    def of_lane(self, number: int) -> "_Now":
-        """The same for one lane, under its number."""
-        mine = partial(apart, t=self.t + number)
+    def of_lane(self, own: Any) -> "_Now":
+        """The same for one lane, with a number that XLA knows to be no other lane's."""
+        mine = partial(apart, t=own)
         t = mine(self.t)
 
         def its_own(names: SimpleNamespace, **others: Any) -> SimpleNamespace:
@@ -65,11 +66,26 @@ class _Now(NamedTuple):
         return _Now(t, mine, self.float64, typed, scalars, self.shared)
 
 
-class _Clip(NamedTuple):
-    """The gradient of an update, and what clips it."""
+class _Given(NamedTuple):
+    """What the update of a lane is computed from, besides that which lanes have in common; tensors or None.
 
-    mean: Any
-    limit: Callable[[Any, Callable[[Any], Any]], Any]
+    Attributes:
+        own: ``t``, plus the lane's number.
+        gradient: in the dtype of the arithmetic.
+        summed: the accumulator.
+        factors: what clipping multiplies the gradient by; one, or one for each variable.
+        mask: which elements move; None for all.
+        state: before the update.
+        first: the number of the first element.
+    """
+
+    own: Any
+    gradient: Any
+    summed: Any
+    factors: list[Any]
+    mask: Any
+    state: State
+    first: Any
 
 
 class Update:
@@ -97,7 +113,7 @@ class Update:
         """Adds the gradients of a call, one per lane, to those accumulated for the next update."""
         for lane, g in zip(self._lanes, gradients, strict=True):
             if g is not None:
-                lane.write_accumulator(self._accumulated(lane, lane.typed(g), t))
+                lane.write_accumulator(self._accumulated(lane, lane.typed(g), lane.read_accumulator(), t))
 
     def update(
         self, gradients: Sequence[Any], masks: Sequence[Any], passed: Sequence[State], t: Any, hyper: dict[str, Any]
@@ -114,89 +130,111 @@ class Update:
         Returns:
             what becomes of ``passed``.
         """
-        typed = [lane.typed(g) for lane, g in zip(self._lanes, gradients, strict=True)]
-        clips = self._clips(typed, t, hyper.get("other_squares", 0.0))
-        common = self._now(t, hyper)
-        nows = self._nows(t, hyper, common)
-        self._advance(common.shared)
+        own_groups = {lane.targets[0].group for lane in self._lanes} - {None}
+        nows = {group: self._now(t, hyper, group) for group in (None, *own_groups)}
+        self._advance(nows[None].shared)
         sums, returned = dict.fromkeys(self._rule.sums, scalar(0.0, tf.float64)), []
-        for lane, mask, given, g, clip, now in zip(self._lanes, masks, passed, typed, clips, nows, strict=True):
-            state = lane.read(lane.captured) | given
-            new = (
-                self._replaced(lane, mask, g, state, t)
-                if lane.replaced
-                else self._moved(lane, mask, g, clip, state, now)
-            )
+        moved = Calls(self._moved, self._lanes)
+        for lane, given, kept in zip(self._lanes, self._given(gradients, masks, passed, t, hyper), passed, strict=True):
+            now = nows[lane.targets[0].group]
+            new = self._replaced(lane, given, t) if lane.replaced else moved(lane, now, given)
             sums |= {name: sums[name] + new.pop(name) for name in self._rule.sums if name in new}
-            lane.write({name: value for name, value in new.items() if name not in given})
-            returned.append({name: value for name, value in new.items() if name in given})
+            lane.write({name: value for name, value in new.items() if name not in kept})
+            returned.append({name: value for name, value in new.items() if name in kept})
         self._advance(sums if self._is_part else {name: settled(value) for name, value in sums.items()})
         return returned
 
+    def _given(
+        self, gradients: Sequence[Any], masks: Sequence[Any], passed: Sequence[State], t: Any, hyper: dict[str, Any]
+    ) -> list[_Given]:
+        """What each lane is computed from."""
+        typed = [lane.typed(g) for lane, g in zip(self._lanes, gradients, strict=True)]
+        accumulates = self._spec.calls_per_update > 1
+        summed = [lane.read_accumulator() if accumulates and lane.takes_part else None for lane in self._lanes]
+        factors = self._norm_factors(typed, summed, t, hyper.get("other_squares", 0.0))
+        own = [t + number if self._one_loop else t for number in range(len(self._lanes))]
+        read = [tf.nest.map_structure(tf.convert_to_tensor, lane.read(lane.captured)) for lane in self._lanes]
+        states = [old | given for old, given in zip(read, passed, strict=True)]
+        rounds = [bool(lane.targets[0].bfloat16_slots) for lane in self._lanes]
+        # hidden, because XLA compiles a function once more for each constant that it is given
+        first = [
+            rounded(tf.constant(x.targets[0].first, tf.int64), t) if r else None
+            for x, r in zip(self._lanes, rounds, strict=True)
+        ]
+        return list(map(_Given, own, typed, summed, factors, masks, states, first))
+
     # --- unscale, accumulate ---------------------------------------------------------------------------------------------
 
-    def _mean(self, lane: Lane, gradient: Any, t: Any) -> Any:
+    def _mean(self, lane: Lane, gradient: Any, summed: Any, t: Any) -> Any:
         """The gradient of an update: unscaled, the mean over the calls since the last one."""
         every = self._spec.calls_per_update
         if every == 1:
             return gradient if lane.replaced else unscaled(self._spec, gradient, t)
-        summed = lane.read_accumulator() if gradient is None else self._accumulated(lane, gradient, t)
+        summed = summed if gradient is None else self._accumulated(lane, gradient, summed, t)
         return tf.identity(summed) if lane.replaced else quotient(summed, every, t)
 
-    def _accumulated(self, lane: Lane, gradient: Any, t: Any) -> Any:
+    def _accumulated(self, lane: Lane, gradient: Any, summed: Any, t: Any) -> Any:
         """The accumulator with this call's unscaled gradient in it."""
-        if lane.replaced:
-            return tf.maximum(lane.read_accumulator(), gradient)
-        return lane.read_accumulator() + unscaled(self._spec, gradient, t)
+        return tf.maximum(summed, gradient) if lane.replaced else summed + unscaled(self._spec, gradient, t)
 
-    def _replaced(self, lane: Lane, mask: Any, gradient: Any, state: State, t: Any) -> State:
+    def _replaced(self, lane: Lane, given: _Given, t: Any) -> State:
         """The new state of a ``replaced`` variable, whose "gradient" is its next value."""
-        return _where(mask, lambda: {"weight": self._mean(lane, gradient, t)}, {"weight": state["weight"]})
+        new = partial(self._mean, lane, given.gradient, given.summed, t)
+        return _where(given.mask, lambda: {"weight": new()}, {"weight": given.state["weight"]})
 
     # --- clip ------------------------------------------------------------------------------------------------------------
 
-    def _clips(self, gradients: Sequence[Any], t: Any, other_squares: Any) -> list[_Clip | None]:
-        """How each lane's gradient is clipped; None for a lane that none moves."""
-        moves = [lane.takes_part and not lane.replaced for lane in self._lanes]
-        means = {x: self._mean(x, g, t) for x, g, move in zip(self._lanes, gradients, moves, strict=True) if move}
-        limits = (
-            dict(zip(means, self._clipping(list(means), list(means.values()), other_squares), strict=True))
-            if means
-            else {}
-        )
-        return [_Clip(means[lane], limits[lane]) if lane in means else None for lane in self._lanes]
-
-    def _clipping(self, lanes: list[Lane], gradients: Sequence[Any], other_squares: Any) -> list[Any]:
-        """How lanes' gradients are clipped; ``clipnorm`` is a limit for each variable, not for the lane."""
+    def _norm_factors(
+        self, gradients: Sequence[Any], summed: Sequence[Any], t: Any, other_squares: Any
+    ) -> list[list[Any]]:
+        """What keeps the norms of gradients within their limits: a factor for each lane, or for each of its variables."""
         spec = self._spec
-        if spec.clipnorm is None and (spec.global_clipnorm is None or all(x.dtype == tf.float32 for x in lanes)):
-            return clipping(gradients, None, spec.clipvalue, spec.global_clipnorm, other_squares)
-        if spec.clipnorm is None:  # in float64 the order of a sum shows: that of the variables, whoever shares a lane
-            parts = [zip(lane.indices, lane.split(g), strict=True) for lane, g in zip(lanes, gradients, strict=True)]
-            in_order = [part for _, part in sorted(chain(*parts), key=itemgetter(0))]
-            return clipping(in_order, None, None, spec.global_clipnorm, other_squares)[:1] * len(lanes)
+        if spec.clipnorm is None and spec.global_clipnorm is None:
+            return [[] for _ in self._lanes]
+        places = [i for i, lane in enumerate(self._lanes) if lane.takes_part and not lane.replaced]
+        means = {i: self._mean(self._lanes[i], gradients[i], summed[i], t) for i in places}
+        if spec.clipnorm is not None:  # a limit for each variable, not for the lane
+            found = {i: norm_factors(self._lanes[i].split(mean), spec.clipnorm, None) for i, mean in means.items()}
+        else:
+            parts = list(means.values())
+            if any(self._lanes[i].dtype != tf.float32 for i in places):
+                # in float64 the order of a sum shows: that of the variables, whoever shares a lane
+                pairs = [
+                    zip(self._lanes[i].indices, self._lanes[i].split(mean), strict=True) for i, mean in means.items()
+                ]
+                parts = [part for _, part in sorted(chain(*pairs), key=itemgetter(0))]
+            factor = norm_factors(parts, None, spec.global_clipnorm, other_squares)[:1]
+            found = dict.fromkeys(places, factor)
+        return [found.get(i, []) for i in range(len(self._lanes))]
 
-        def by_variable(lane: Lane, gradient: Any) -> Callable[[Any, Any], Any]:
-            limits = clipping(lane.split(gradient), spec.clipnorm, None, None)
-            return lambda g, mine: lane.join(
-                [limit(part, mine) for limit, part in zip(limits, lane.split(g), strict=True)]
-            )
-
-        return [by_variable(lane, g) for lane, g in zip(lanes, gradients, strict=True)]
+    def _clipped(self, lane: Lane, gradient: Any, factors: Sequence[Any], mine: Callable[[Any], Any]) -> Any:
+        """A lane's gradient within the limits; ``mine`` as in `_Now`."""
+        clip = partial(clipped, clipvalue=self._spec.clipvalue)
+        own = [mine(factor) for factor in factors]
+        if len(own) < 2:
+            return clip(gradient, factor=next(iter(own), None))
+        return lane.join([clip(part, factor=factor) for part, factor in zip(lane.split(gradient), own, strict=True)])
 
     # --- decay, rule, average --------------------------------------------------------------------------------------------
 
-    def _moved(self, lane: Lane, mask: Any, g: Any, clip: _Clip | None, old: State, now: _Now) -> State:
-        """The new state of a lane, as it is stored. For separate loops value k is computed from copy k of the old state."""
-        separate = self._one_loop or lane.separate
-        copies = [partial(rounded, t=now.t + k if k else now.t) for k in range(len(old))] if separate else [None]
-        computed = [self._computed(lane, mask, g, clip, old, now, copy) for copy in copies]
+    def _moved(self, lane: Lane, now: _Now, given: _Given) -> State:
+        """The new state of a lane, as it is stored. For separate loops value k is computed from copy k of the old state.
+
+        Where XLA makes one loop of what could be many, it joins lanes of one shape that have any scalar in common, up to 20
+        arrays a loop, which is slower than a loop for each lane: caches can't hold so many places at once. So there each lane
+        has its own scalars.
+        """
+        now = now.of_lane(given.own) if self._one_loop else now
+        copies: list[Any] = [None]
+        if self._one_loop or lane.separate:
+            copies = [partial(rounded, t=now.t + k if k else now.t) for k in range(len(given.state))]
+        computed = [self._computed(lane, given, now, copy) for copy in copies]
         new = {name: computed[k % len(computed)][name] for k, name in enumerate(computed[0])}
         sums = {name: total(new.pop(name), now.t) for name in self._rule.sums}
         ordered = self._ordered(lane) and "weight" in new
         for value in sums.values() if ordered else ():  # which read the old weight and slots
             new["weight"] = rounded(new["weight"], sequenced(now.t, value))
-        return lane.stored(new, now.t, ordered, self._rule.slots_read_slots) | sums
+        return lane.stored(new, now.t, given.first, ordered, self._rule.slots_read_slots) | sums
 
     def _ordered(self, lane: Lane) -> bool:
         """Whether loops read old state that other loops overwrite, and those have to wait. On a GPU there is one loop."""
@@ -207,29 +245,20 @@ class Update:
         own_loops = bool(lane.targets[0].bfloat16_slots) or (read_apart and not self._one_loop)
         return own_loops and "CPU" in lane.targets[0].weight.device
 
-    def _computed(
-        self,
-        lane: Lane,
-        mask: Any,
-        g: Any,
-        clip: _Clip | None,
-        old: State,
-        now: _Now,
-        copy: Callable[[Any], Any] | None,
-    ) -> State:
+    def _computed(self, lane: Lane, given: _Given, now: _Now, copy: Callable[[Any], Any] | None) -> State:
         """What changes of a lane's state: by clipped gradient, decay, rule and average, from a copy of gradient and state."""
-        c = now.scalars[lane.dtype]
+        c, old, g = now.scalars[lane.dtype], given.state, given.gradient
         if copy is not None:
-            old = {name: copy(value) for name, value in old.items()}
-        if clip is not None:
-            mean = clip.mean if copy is None else self._mean(lane, None if g is None else copy(g), now.t)
-            g = c.rounded(clip.limit(mean, now.mine))
+            old, g = {name: copy(value) for name, value in old.items()}, None if g is None else copy(g)
         new: State = {}
         weight = old["weight"]
-        if g is not None:
+        if lane.takes_part:
+            g = c.rounded(self._clipped(lane, self._mean(lane, g, given.summed, now.t), given.factors, now.mine))
             state = {name: value for name, value in old.items() if name != "average"}
             whole = not self._rule.elementwise
-            new = _where(mask, lambda: self._ruled(lane, g, state, now), state | self._resting(state), whole=whole)
+            new = _where(
+                given.mask, lambda: self._ruled(lane, g, state, now), state | self._resting(state), whole=whole
+            )
             weight = new["weight"]
         else:
             new = self._resting(old)
@@ -264,18 +293,6 @@ class Update:
         """Assigns new values of the rule's own scalars."""
         for name, value in new.items():
             self._shared[name].assign(tf.cast(value, self._shared[name].dtype))
-
-    def _nows(self, t: Any, hyper: dict[str, Any], common: _Now) -> list[_Now]:
-        """What each lane needs to know of update ``t``, once for each group.
-
-        Where XLA makes one loop of what could be many, it joins lanes of one shape that have any scalar in common, up to 20
-        arrays a loop, which is slower than a loop for each lane: caches can't hold so many places at once. So there each lane
-        has its own scalars.
-        """
-        groups = [lane.targets[0].group for lane in self._lanes]
-        nows = {None: common} | {group: self._now(t, hyper, group) for group in {*groups} - {None}}
-        found = [nows[group] for group in groups]
-        return [now.of_lane(number) for number, now in enumerate(found)] if self._one_loop else found
 
     def _now(self, t: Any, hyper: dict[str, Any], group: int | None = None) -> _Now:
         """Hyperparameters and scalars of update ``t`` for a group, which are computed once, in float64."""

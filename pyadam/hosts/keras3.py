@@ -113,7 +113,9 @@ class _Around(keras.Variable):  # type: ignore[misc]
 
     def __init__(self, inside: tf.Variable, name: str) -> None:
         self._inside = inside
-        super().__init__("zeros", inside.shape, inside.dtype.name, trainable=False, autocast=False, name=name)
+        super().__init__(
+            keras.initializers.Zeros(), inside.shape, inside.dtype.name, trainable=False, autocast=False, name=name
+        )
 
     def _initialize_with_initializer(self, initializer: Any) -> None:
         self._value = self._inside

@@ -51,13 +51,14 @@ def test_optimizers_that_are_dropped_leave_little(many, count):
     assert large < 3
 
 
-def step(name, host="keras", **given):
-    v = tf.Variable(tf.ones((40, 3))) if host == "tf_keras" else keras.Variable(np.ones((40, 3), "float32"))
+def step(name, host="keras", shape=(40, 3), number=1, **given):
+    make = tf.Variable if host == "tf_keras" else keras.Variable
+    v = [make(np.ones(shape, "float32")) for _ in range(number)]
     module = pyadam.tf_keras if host == "tf_keras" else pyadam
     optimizer = getattr(module, name)(0.1, **given)
     for k in range(3):
-        optimizer.apply_gradients([(tf.fill((40, 3), 0.5 + k), v)])
-    return [v, *optimizer.variables]
+        optimizer.apply_gradients([(tf.fill(shape, 0.5 + k + i), v[i]) for i in range(number)])
+    return [*v, *optimizer.variables]
 
 
 def alone(concrete):
@@ -69,15 +70,23 @@ def made(monkeypatch):
     return sharing._PROGRAMS[context.context()]
 
 
+MODELS = {
+    "small": {},
+    "large and alike": {"shape": (70, 70), "number": 3},  # a program that calls a function
+    "with branches": {"shape": (70, 70), "slot_dtype": "bfloat16"},
+}
+
+
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
-def test_shared_programs_have_the_bits_of_own_ones(name, monkeypatch):
-    programs = made(monkeypatch)
-    first, second = values(step(name)), values(step(name))
-    assert len(programs) <= 1
+def test_shared_programs_have_the_bits_of_own_ones(name, model, monkeypatch):
+    programs, given = made(monkeypatch), MODELS[model]
+    first, second = values(step(name, **given)), values(step(name, **given))
+    assert len(programs) == 1
     monkeypatch.setattr(
         compiler, "shared", lambda concrete: lambda inputs: concrete._call_flat(inputs, concrete.captured_inputs)
     )
-    own = values(step(name))
+    own = values(step(name, **given))
     assert_same(first, own)
     assert_same(second, own)
 
