@@ -16,10 +16,12 @@ __all__ = [
     "clipped",
     "compute_dtype",
     "from_real",
+    "global_factor",
     "gradient_dtype",
     "has_plain_values",
     "norm_factors",
     "prepare",
+    "squares",
     "typed",
     "unscaled",
 ]
@@ -187,12 +189,8 @@ def unscaled(spec: Any, gradient: Any, number: Any) -> Any:
     return gradient if spec.loss_scale_factor is None else quotient(gradient, spec.loss_scale_factor, number)
 
 
-def norm_factors(
-    gradients: Sequence[Any], clipnorm: float | None, global_clipnorm: float | None, other_squares: Any = 0.0
-) -> list[Any]:
+def norm_factors(gradients: Sequence[Any], clipnorm: float | None, global_clipnorm: float | None) -> list[Any]:
     """What each gradient is multiplied by, so that its own Euclidean norm or the global one keeps its limit; None without one.
-
-    To the squares of the global norm belongs ``other_squares``, those of gradients elsewhere.
 
     A NaN stays where it is under ``clipnorm``; under ``global_clipnorm`` it reaches every element.
     """
@@ -200,11 +198,20 @@ def norm_factors(
         return [_shrink(tf.sqrt(_finite_square_sum(g)), clipnorm) for g in gradients]
     if global_clipnorm is not None and gradients:
         widest = tf.float64 if any(g.dtype == tf.float64 for g in gradients) else tf.float32
-        squares = tf.add_n([sum_of_squares(tf.cast(g, tf.float64)) for g in gradients]) + other_squares
-        norm = tf.cast(tf.sqrt(squares), widest)
-        norm += norm - norm  # an infinite norm becomes NaN; it would silently turn finite gradients into zeros
-        return [_shrink(norm, global_clipnorm)] * len(gradients)
+        return [global_factor([*map(squares, gradients)], widest, global_clipnorm)] * len(gradients)
     return [None] * len(gradients)
+
+
+def squares(gradient: Any) -> Any:
+    """The part of a gradient in the square of the global norm, a float64 scalar."""
+    return sum_of_squares(tf.cast(gradient, tf.float64))
+
+
+def global_factor(squares: Sequence[Any], widest: Any, global_clipnorm: float, other_squares: Any = 0.0) -> Any:
+    """As `norm_factors`, from the squares of all gradients and those elsewhere, in the widest dtype of them."""
+    norm = tf.cast(tf.sqrt(tf.add_n(squares) + other_squares), widest)
+    norm += norm - norm  # an infinite norm becomes NaN; it would silently turn finite gradients into zeros
+    return _shrink(norm, global_clipnorm)
 
 
 def clipped(g: Any, clipvalue: float | None, factor: Any) -> Any:

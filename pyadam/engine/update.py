@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from pyadam.engine.calls import Calls
 from pyadam.engine.compiler import inside_xla
-from pyadam.engine.gradients import clipped, norm_factors, unscaled
+from pyadam.engine.gradients import clipped, global_factor, norm_factors, squares, unscaled
 from pyadam.engine.lanes import Lane, State
 from pyadam.optimizers import Rule, Spec
 from pyadam.optimizers.numerics import apart, quotient, root, rounded, scalar, sequenced, settled, total
@@ -188,24 +188,33 @@ class Update:
         self, gradients: Sequence[Any], summed: Sequence[Any], t: Any, other_squares: Any
     ) -> list[list[Any]]:
         """What keeps the norms of gradients within their limits: a factor for each lane, or for each of its variables."""
-        spec = self._spec
-        if spec.clipnorm is None and spec.global_clipnorm is None:
-            return [[] for _ in self._lanes]
-        places = [i for i, lane in enumerate(self._lanes) if lane.takes_part and not lane.replaced]
-        means = {i: self._mean(self._lanes[i], gradients[i], summed[i], t) for i in places}
+        spec, lanes = self._spec, self._lanes
+        places = [i for i, lane in enumerate(lanes) if lane.takes_part and not lane.replaced]
+        found: dict[int, list[Any]] = {}
         if spec.clipnorm is not None:  # a limit for each variable, not for the lane
-            found = {i: norm_factors(self._lanes[i].split(mean), spec.clipnorm, None) for i, mean in means.items()}
-        else:
-            parts = list(means.values())
-            if any(self._lanes[i].dtype != tf.float32 for i in places):
-                # in float64 the order of a sum shows: that of the variables, whoever shares a lane
-                pairs = [
-                    zip(self._lanes[i].indices, self._lanes[i].split(mean), strict=True) for i, mean in means.items()
-                ]
-                parts = [part for _, part in sorted(chain(*pairs), key=itemgetter(0))]
-            factor = norm_factors(parts, None, spec.global_clipnorm, other_squares)[:1]
-            found = dict.fromkeys(places, factor)
-        return [found.get(i, []) for i in range(len(self._lanes))]
+            own_factors = Calls(self._own_factors, lanes)
+            found = {i: own_factors(lanes[i], t, (gradients[i], summed[i])) for i in places}
+        elif spec.global_clipnorm is not None and places:
+            # in float64 the order of a sum shows: that of the variables, whoever shares a lane
+            wide = any(lanes[i].dtype == tf.float64 for i in places)
+            squares_of = Calls(partial(self._squares, by_variable=wide), lanes)
+            pairs = [
+                zip(lanes[i].indices, squares_of(lanes[i], t, (gradients[i], summed[i])), strict=wide) for i in places
+            ]
+            in_order = [square for _, square in sorted(chain(*pairs), key=itemgetter(0))]
+            widest = tf.float64 if wide else tf.float32
+            common = [global_factor(in_order, widest, spec.global_clipnorm, other_squares)]
+            found = dict.fromkeys(places, common)
+        return [found.get(i, []) for i in range(len(lanes))]
+
+    def _own_factors(self, lane: Lane, t: Any, given: tuple[Any, Any]) -> list[Any]:
+        """The factor of each variable's own norm; given are the gradient and the accumulator."""
+        return norm_factors(lane.split(self._mean(lane, *given, t)), self._spec.clipnorm, None)
+
+    def _squares(self, lane: Lane, t: Any, given: tuple[Any, Any], by_variable: bool) -> list[Any]:
+        """The squares of a lane in the global norm, or those of each of its variables."""
+        mean = self._mean(lane, *given, t)
+        return [squares(part) for part in (lane.split(mean) if by_variable else [mean])]
 
     def _clipped(self, lane: Lane, gradient: Any, factors: Sequence[Any], mine: Callable[[Any], Any]) -> Any:
         """A lane's gradient within the limits; ``mine`` as in `_Now`."""
