@@ -15,14 +15,28 @@ import tensorflow as tf
 from pyadam.engine.components import beside, components
 from pyadam.engine.part import Part
 
-__all__ = ["Arena", "Arenas", "memories"]
+__all__ = ["Arena", "Arenas", "memories", "padding"]
+
+_EVEN = 960
+"""A number that the usual numbers of threads divide."""
+
+_DIVIDED = 16384
+"""Elements from which XLA may divide a loop among threads."""
+
+
+def padding(size: int) -> int:
+    """How many elements nobody asked for follow those of several variables in a row, ``size`` in all.
+
+    XLA makes a loop of scalars, several times as slow, if it can't give each thread the same number of elements.
+    """
+    return -size % _EVEN if size > _DIVIDED else 0
 
 
 class Arena:
     """A flat variable and its parts.
 
     Args:
-        memory: the tf.Variable, of all parts' elements.
+        memory: the tf.Variable, of all parts' elements, and perhaps some more.
         shapes: of the parts, which it holds end to end.
     """
 
@@ -65,10 +79,9 @@ class Arenas:
         """The owner's part of the arena of this slot, which has the slot's start and, where it is given, its dtype."""
         if slot.name not in self._arenas:
             size = sum(shape.num_elements() for shape in self._shapes)
+            filling = tf.constant(slot.filling, slot.dtype or self._dtype)
             with beside(self._weight):
-                memory = tf.Variable(
-                    tf.fill([size], tf.constant(slot.filling, slot.dtype or self._dtype)), trainable=False
-                )
+                memory = tf.Variable(tf.fill([size + padding(size)], filling), trainable=False)
             self._arenas[slot.name] = Arena(memory, self._shapes)
         return self._arenas[slot.name].parts[self._place[id(owner)]]
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 import tensorflow as tf
 
-from pyadam.engine.arena import Arenas
+from pyadam.engine.arena import Arenas, padding
 from pyadam.engine.gradients import as_real, from_real
 from pyadam.engine.part import Part
 from pyadam.engine.rounding import random_bits, stochastically_rounded
@@ -58,6 +58,12 @@ class Lane:
     def packed(self) -> bool:
         """Whether the lane lays several variables end to end."""
         return len(self.targets) > 1
+
+    @property
+    def sizes(self) -> list[int]:
+        """The elements of the targets, if they share the lane, and those that follow them."""
+        sizes = [target.weight.shape.num_elements() for target in self.targets]
+        return [*sizes, padding(sum(sizes))]
 
     @property
     def dtype(self) -> Any:
@@ -124,8 +130,8 @@ class Lane:
             return None
         if not self.packed:
             return taking_part[self.indices[0]]
-        sizes = [target.weight.shape.num_elements() for target in self.targets]
-        return tf.ensure_shape(tf.repeat(tf.gather(taking_part, self.indices), sizes), [sum(sizes)])
+        sizes, each = self.sizes, tf.gather(taking_part, [*self.indices, self.indices[0]])
+        return tf.ensure_shape(tf.repeat(each, sizes), [sum(sizes)])
 
     def typed(self, gradient: Any) -> Any:
         """The gradient inside the program, in the dtype of the arithmetic."""
@@ -138,18 +144,18 @@ class Lane:
         if all(value is None for value in values):
             return None
         typed = [
-            tf.zeros([x.weight.shape.num_elements()], self.dtype) if v is None else tf.cast(v, self.dtype)
-            for x, v in zip(self.targets, values, strict=True)
+            tf.zeros([size], self.dtype) if v is None else tf.cast(v, self.dtype)
+            for size, v in zip(self.sizes, [*values, None], strict=True)
         ]
-        return tf.concat(_reshaped(typed, [[-1]] * len(typed)), 0)
+        given = typed if self.sizes[-1] else typed[:-1]
+        return tf.concat(_reshaped(given, [[-1]] * len(given)), 0)
 
     def split(self, value: Any) -> list[Any]:
         """What ``join`` has joined: one value per target, in the weight's shape."""
         if not self.packed:
             return [value]
-        shapes = [target.weight.shape for target in self.targets]
-        parts = tf.split(value, [shape.num_elements() for shape in shapes])
-        return _reshaped(parts, shapes)
+        parts = tf.split(value, self.sizes)[:-1]
+        return _reshaped(parts, [target.weight.shape for target in self.targets])
 
     def read(self, names: Sequence[str], rows: Rows | None = None) -> State:
         """The current state, in these rows."""
@@ -200,8 +206,9 @@ class Lane:
             if len(shape):
                 terms.append(tf.range(shape[-1]))
             return [tf.cast(term, tf.uint32) for term in terms]
-        sizes = [x.weight.shape.num_elements() for x in self.targets]
-        ranges = [range(x.first, x.first + size) for x, size in zip(self.targets, sizes, strict=True)]
+        firsts = [x.first for x in self.targets]
+        ranges = [range(first, first + size) for first, size in zip([*firsts, 0], self.sizes, strict=True)]
+        ranges[-1] = range(ranges[-2].stop, ranges[-2].stop + self.sizes[-1])
         if all(a.stop == b.start for a, b in pairwise(ranges)):
             numbers = tf.range(ranges[0].start, ranges[-1].stop, dtype=tf.int64)
         else:
