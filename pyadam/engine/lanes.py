@@ -61,9 +61,13 @@ class Lane:
 
     @property
     def sizes(self) -> list[int]:
-        """The elements of the targets, if they share the lane, and those that follow them."""
-        sizes = [target.weight.shape.num_elements() for target in self.targets]
-        return [*sizes, padding(sum(sizes))]
+        """The elements of each target."""
+        return [target.weight.shape.num_elements() for target in self.targets]
+
+    @property
+    def fill(self) -> int:
+        """How many elements follow those of targets that share the lane, and belong to none."""
+        return padding(sum(self.sizes))
 
     @property
     def dtype(self) -> Any:
@@ -130,8 +134,9 @@ class Lane:
             return None
         if not self.packed:
             return taking_part[self.indices[0]]
-        sizes, each = self.sizes, tf.gather(taking_part, [*self.indices, self.indices[0]])
-        return tf.ensure_shape(tf.repeat(each, sizes), [sum(sizes)])
+        sizes = self.sizes
+        sizes[-1] += self.fill
+        return tf.ensure_shape(tf.repeat(tf.gather(taking_part, self.indices), sizes), [sum(sizes)])
 
     def typed(self, gradient: Any) -> Any:
         """The gradient inside the program, in the dtype of the arithmetic."""
@@ -145,17 +150,17 @@ class Lane:
             return None
         typed = [
             tf.zeros([size], self.dtype) if v is None else tf.cast(v, self.dtype)
-            for size, v in zip(self.sizes, [*values, None], strict=True)
+            for size, v in zip(self.sizes, values, strict=True)
         ]
-        given = typed if self.sizes[-1] else typed[:-1]
-        return tf.concat(_reshaped(given, [[-1]] * len(given)), 0)
+        typed += [tf.zeros([self.fill], self.dtype)] * bool(self.fill)
+        return tf.concat(_reshaped(typed, [[-1]] * len(typed)), 0)
 
     def split(self, value: Any) -> list[Any]:
         """What ``join`` has joined: one value per target, in the weight's shape."""
         if not self.packed:
             return [value]
-        parts = tf.split(value, self.sizes)[:-1]
-        return _reshaped(parts, [target.weight.shape for target in self.targets])
+        parts = tf.split(value, self.sizes + [self.fill] * bool(self.fill))
+        return _reshaped(parts[: len(self.targets)], [target.weight.shape for target in self.targets])
 
     def read(self, names: Sequence[str], rows: Rows | None = None) -> State:
         """The current state, in these rows."""
@@ -206,9 +211,8 @@ class Lane:
             if len(shape):
                 terms.append(tf.range(shape[-1]))
             return [tf.cast(term, tf.uint32) for term in terms]
-        firsts = [x.first for x in self.targets]
-        ranges = [range(first, first + size) for first, size in zip([*firsts, 0], self.sizes, strict=True)]
-        ranges[-1] = range(ranges[-2].stop, ranges[-2].stop + self.sizes[-1])
+        ranges = [range(x.first, x.first + size) for x, size in zip(self.targets, self.sizes, strict=True)]
+        ranges[-1] = range(ranges[-1].start, ranges[-1].stop + self.fill)
         if all(a.stop == b.start for a, b in pairwise(ranges)):
             numbers = tf.range(ranges[0].start, ranges[-1].stop, dtype=tf.int64)
         else:

@@ -14,14 +14,12 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from pyadam.engine.arena import padding
 from pyadam.engine.compiler import inside_xla
 from pyadam.engine.part import Part
 from pyadam.optimizers.sparse import FEW
 
 __all__ = ["Rows", "few_or_whole", "gather", "merged", "no_rows", "padded", "scatter_update"]
-
-_WIDE = 1024
-"""XLA sets elements to zero one by one, with one thread, unless their number can be divided by vectors and threads."""
 
 
 class Rows(NamedTuple):
@@ -90,8 +88,9 @@ def _merged_in_place(slices: Any, shape: Any) -> Rows:
     size, given = tf.size(slices.indices), tf.cast(slices.indices, tf.int64)
     is_row = (given >= 0) & (given < shape[0])
     index, places = tf.where(is_row, given, shape[0]), tf.range(size)
-    looked_up = tf.zeros([_WIDE * math.ceil((shape[0] + 1) / _WIDE)], tf.int32)
-    last = tf.gather(tf.tensor_scatter_nd_max(looked_up, index[:, None], places), index)
+    elements = shape[0] + 1
+    none = tf.zeros([elements + padding(elements)], tf.int32)
+    last = tf.gather(tf.tensor_scatter_nd_max(none, index[:, None], places), index)
     values = tf.math.unsorted_segment_sum(tf.ensure_shape(slices.values, [None, *shape[1:]]), last, size)
     return Rows(values, tf.where(tf.equal(last, places), index, shape[0]), size, values[:0])
 

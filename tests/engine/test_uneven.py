@@ -71,4 +71,4 @@ def test_the_vector_of_a_tables_rows_can_be_divided_too():
 
     given = tf.constant([3, 20000, 3], tf.int64), tf.ones([3, 2])
     hlo = step.experimental_get_compiler_ir(*given)(stage="optimized_hlo")
-    assert set(re.findall(r"s32\[(\d{5,})\]", hlo)) == {"20480"}
+    assert set(re.findall(r"s32\[(\d{5,})\]", hlo)) == {"20160"}
