@@ -19,6 +19,7 @@ __all__ = [
     "global_factor",
     "gradient_dtype",
     "has_plain_values",
+    "mean_gradient",
     "norm_factors",
     "prepare",
     "squares",
@@ -189,6 +190,21 @@ def unscaled(spec: Any, gradient: Any, number: Any) -> Any:
     return gradient if spec.loss_scale_factor is None else quotient(gradient, spec.loss_scale_factor, number)
 
 
+def mean_gradient(spec: Any, gradient: Any, summed: Any, number: Any) -> Any:
+    """The gradient of an update: unscaled, the mean over the calls since the last one.
+
+    Args:
+        spec: the hyperparameters.
+        gradient: that of the last call, or None.
+        summed: the accumulator, the unscaled sum of those before; without accumulation anything.
+        number: as in `quotient`.
+    """
+    own = None if gradient is None else unscaled(spec, gradient, number)
+    if spec.calls_per_update == 1:
+        return own
+    return quotient(summed if own is None else summed + own, spec.calls_per_update, number)
+
+
 def norm_factors(gradients: Sequence[Any], clipnorm: float | None, global_clipnorm: float | None) -> list[Any]:
     """What each gradient is multiplied by, so that its own Euclidean norm or the global one keeps its limit; None without one.
 
@@ -197,8 +213,8 @@ def norm_factors(gradients: Sequence[Any], clipnorm: float | None, global_clipno
     if clipnorm is not None:
         return [_shrink(tf.sqrt(_finite_square_sum(g)), clipnorm) for g in gradients]
     if global_clipnorm is not None and gradients:
-        widest = tf.float64 if any(g.dtype == tf.float64 for g in gradients) else tf.float32
-        return [global_factor([*map(squares, gradients)], widest, global_clipnorm)] * len(gradients)
+        wide = any(g.dtype == tf.float64 for g in gradients)
+        return [global_factor([*map(squares, gradients)], wide, global_clipnorm)] * len(gradients)
     return [None] * len(gradients)
 
 
@@ -207,9 +223,9 @@ def squares(gradient: Any) -> Any:
     return sum_of_squares(tf.cast(gradient, tf.float64))
 
 
-def global_factor(squares: Sequence[Any], widest: Any, global_clipnorm: float, other_squares: Any = 0.0) -> Any:
-    """As `norm_factors`, from the squares of all gradients and those elsewhere, in the widest dtype of them."""
-    norm = tf.cast(tf.sqrt(tf.add_n(squares) + other_squares), widest)
+def global_factor(squares: Sequence[Any], wide: bool, global_clipnorm: float, other_squares: Any = 0.0) -> Any:
+    """As `norm_factors`, from the squares of all gradients and those elsewhere; in float64 if wide, else in float32."""
+    norm = tf.cast(tf.sqrt(tf.add_n(squares) + other_squares), tf.float64 if wide else tf.float32)
     norm += norm - norm  # an infinite norm becomes NaN; it would silently turn finite gradients into zeros
     return _shrink(norm, global_clipnorm)
 

@@ -8,7 +8,7 @@ A variable with a sparse gradient has a lane for the rows that it names, and ano
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -324,6 +324,12 @@ def _reshaped(values: Sequence[Any], shapes: Sequence[Any]) -> list[Any]:
     ]
 
 
+def _in_shares(members: list[Any]) -> list[list[Any]]:
+    """What could share a lane, in as few shares of nearly the same size as there may be."""
+    size = math.ceil(len(members) / math.ceil(len(members) / _MOST))
+    return [members[i : i + size] for i in range(0, len(members), size)]
+
+
 def make_arenas(targets: Sequence[Target]) -> None:
     """Gives new targets their arenas: those that can share a lane share them, too."""
     groups: dict[Any, list[Target]] = {}
@@ -331,8 +337,7 @@ def make_arenas(targets: Sequence[Target]) -> None:
         if (kind := _kind(target)) is not None:
             groups.setdefault(kind, []).append(target)
     for group in groups.values():
-        size = math.ceil(len(group) / math.ceil(len(group) / _MOST))
-        for part in (group[i : i + size] for i in range(0, len(group), size)):
+        for part in _in_shares(group):
             if len(part) > 1:
                 arenas = Arenas(part, [target.weight.shape for target in part], part[0].dtype, part[0].weight)
                 for target in part:
@@ -344,16 +349,16 @@ def make_lanes(
     taking_part: Sequence[bool],
     ways: Sequence[Collection[Way]],
     pack: bool,
-    masked: bool = False,
+    masked: Sequence[bool],
 ) -> list[Lane]:
     """The lanes of a step.
 
     Args:
         targets: the variables of the step.
-        taking_part: whether each has a gradient, in this call or an accumulated one.
+        taking_part: whether each has a gradient, in this call or perhaps an accumulated one.
         ways: how each one's gradient of this call goes into the step; none if it has none, several where that may differ.
         pack: whether small variables may share a lane.
-        masked: whether a mask says which variables move.
+        masked: whether a mask says whether each moves.
     """
     groups: dict[Any, list[int]] = {}
     for i, (target, takes_part) in enumerate(zip(targets, taking_part, strict=True)):
@@ -361,8 +366,9 @@ def make_lanes(
             kind = _kind(target) if pack and _lanes_for(ways[i]) == [Lane] else None
             groups.setdefault(i if kind is None else (*kind, takes_part), []).append(i)
     return [
-        lane(group, [targets[i] for i in group], taking_part[group[0]], masked and lane is not RowLane)
-        for group in groups.values()
+        lane(group, [targets[i] for i in group], taking_part[group[0]], has_mask and lane is not RowLane)
+        for group in chain.from_iterable(map(_in_shares, groups.values()))
+        for has_mask in [any(masked[i] for i in group)]
         for lane in _lanes_for(ways[group[0]])
     ]
 

@@ -24,19 +24,22 @@ class Given(NamedTuple):
     Attributes:
         gradient: a tensor, `Rows`, or None.
         way: how it goes into the step, or None.
-        takes_part: whether the target moves at an update.
+        takes_part: whether the target moves at an update. Without a gradient it does so only if others have accumulated.
+        accumulated: a boolean scalar that says whether they have; None if the accumulator has to say it.
     """
 
     gradient: Any = None
     way: Way | None = None
     takes_part: bool = False
+    accumulated: Any = None
 
 
 class Launcher:
     """A step over some targets, traced once for each combination of gradients' dtypes and numbers of rows.
 
     Without masks the same targets must have gradients at every call. With masks any gradient may be missing: zeros stand in for
-    a dense one and an empty set of rows for a sparse one, and the mask keeps the values that must not move.
+    a dense one and an empty set of rows for a sparse one, and the mask keeps the values that must not move. Where a target has
+    no gradient but others may have accumulated, there is a mask anyway, because only the run shows it.
 
     Args:
         targets: the variables of the step.
@@ -47,6 +50,7 @@ class Launcher:
         update: ``(gradients, masks, passed, t, hyper) -> passed``, one of each per lane.
         accumulate: ``(gradients, call)``; None where every call is an update.
         masked: whether there are masks.
+        copied: the variables, of this step or not, with slots that are the weight's value at the first update.
     """
 
     def __init__(
@@ -59,11 +63,12 @@ class Launcher:
         update: Program,
         accumulate: Program | None,
         masked: bool,
+        copied: Sequence[Target],
     ) -> None:
         self.targets, self.ways = list(targets), list(ways)
         self._lanes, self._iterations, self._every = lanes, iterations, every
         self._update, self._accumulate = update, accumulate
-        self._masked = masked
+        self._masked, self._copied = masked, copied
         self._dense = [i for i, each in enumerate(ways) if Way.DENSE in each]
         self._rows = [i for i, each in enumerate(ways) if {Way.ROWS, Way.ALL_ROWS} & set(each)]
         self._most: dict[int, int | None] = {}  # the largest size of rows so far; None once one was not known
@@ -82,8 +87,10 @@ class Launcher:
         inputs = {"dense": self._dense_of(gradients, many), "rows": rows, "hyper": hyper}
         if self._masked:
             # a sparse gradient of a masked variable moves its rows only: the variable takes part, but not as a whole
-            inputs["taking_part"] = tf.constant([x.takes_part for x in given])
-            inputs["in_whole"] = tf.constant([x.takes_part and x.way is not Way.ROWS for x in given])
+            inputs["taking_part"] = tf.constant([x.way is not None for x in given])
+            inputs["in_whole"] = tf.constant([x.way not in (None, Way.ROWS) for x in given])
+        if any(x.accumulated is not None for x in given):
+            inputs["accumulated"] = tf.stack([x.accumulated is not None and x.accumulated for x in given])
         key = sizes, tuple(value.dtype for value in tf.nest.flatten(inputs))
         if key not in self._functions:
             self._functions[key] = self._traced(inputs, sizes)
@@ -169,7 +176,8 @@ class Launcher:
     def _whole_update(self, gradients: list[Any], picked: list[Rows | None], t: Any, inputs: dict[str, Any]) -> Any:
         """An update; returns its number, once it can't fail any more."""
         self._start_copies(t)
-        masks = [lane.mask(inputs.get("in_whole")) for lane in self._lanes]
+        taking_part, in_whole = self._moving(inputs)
+        masks = [lane.mask(in_whole) for lane in self._lanes]
         passed = [lane.read(lane.passed, rows) for lane, rows in zip(self._lanes, picked, strict=True)]
         gradients, passed, t = _together((gradients, passed, t))
         new = self._update(gradients, masks, passed, t, inputs["hyper"])
@@ -178,15 +186,32 @@ class Launcher:
             # inside the program, XLA would copy what it both reads and overwrites
             if self._accumulate is not None and lane.takes_part:
                 lane.clear_accumulator()
-        self._constrain(inputs)
+        self._constrain(taking_part)
         return t
+
+    def _moving(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
+        """Which targets an update moves, and which of these as a whole, two boolean vectors; None if it moves all."""
+        if not any(lane.masked for lane in self._lanes):
+            return None, None
+        given = tf.constant([bool(way) for way in self.ways])
+        taking_part, in_whole = inputs.get("taking_part", given), inputs.get("in_whole", given)
+        if self._accumulate is not None:
+            waiting = inputs["accumulated"] if "accumulated" in inputs else self._accumulated()
+            taking_part, in_whole = taking_part | waiting, in_whole | waiting
+        return taking_part, in_whole
+
+    def _accumulated(self) -> Any:
+        """For which targets with a mask gradients have accumulated, a boolean vector."""
+        found = [tf.constant(False)] * len(self.targets)
+        for lane in self._lanes:
+            if lane.masked and lane.takes_part:
+                for i, summed in zip(lane.indices, lane.split(lane.read_accumulator()), strict=True):
+                    found[i] = tf.reduce_any(summed != 0)
+        return tf.stack(found)
 
     def _start_copies(self, t: Any) -> None:
         """Gives slots that hold a weight its value at the first update: in the program each step would write them anew."""
-        moved = {i for lane in self._lanes if lane.takes_part for i in lane.indices}
-        pairs = [
-            (x.slots[name], x.weight, x.dtype) for i in sorted(moved) for x in (self.targets[i],) for name in x.copies
-        ]
+        pairs = [(x.slots[name], x.weight, x.dtype) for x in self._copied for name in x.copies]
 
         def start() -> None:
             for slot, weight, dtype in pairs:
@@ -195,13 +220,13 @@ class Launcher:
         if pairs:
             tf.cond(tf.equal(t, 1), start, lambda: None)
 
-    def _constrain(self, inputs: dict[str, Any]) -> None:
+    def _constrain(self, taking_part: Any) -> None:
         for i in sorted({i for lane in self._lanes if lane.takes_part for i in lane.indices}):
             weight, constraint = self.targets[i].weight, self.targets[i].constraint
             if constraint is not None and not self.targets[i].replaced:
                 new = constraint(weight)
-                if self._masked:
-                    new = tf.where(inputs["taking_part"][i], new, weight)
+                if taking_part is not None:
+                    new = tf.where(taking_part[i], new, weight)
                 weight.assign(new)
 
 

@@ -8,7 +8,7 @@ https://arxiv.org/abs/1910.02054, stages 1 and 2.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -16,7 +16,15 @@ import tensorflow as tf
 
 from pyadam.engine import wire
 from pyadam.engine.components import components, of_replica, plain_variable
-from pyadam.engine.gradients import as_real, checked_rows, compute_dtype, from_real, gradient_dtype, unscaled
+from pyadam.engine.gradients import (
+    as_real,
+    checked_rows,
+    compute_dtype,
+    from_real,
+    gradient_dtype,
+    mean_gradient,
+    squares,
+)
 from pyadam.engine.lanes import SMALL
 from pyadam.engine.part import Part
 from pyadam.engine.reduction import LocalGradient, flat, sparse_sums
@@ -24,7 +32,7 @@ from pyadam.engine.replicas import Replicas
 from pyadam.engine.step import Engine
 from pyadam.engine.target import Target
 from pyadam.engine.wire import Call, Wire
-from pyadam.optimizers.numerics import quotient, settled, sum_of_squares
+from pyadam.optimizers.numerics import settled
 
 __all__ = ["Sharded", "Shards", "state_bytes"]
 
@@ -255,13 +263,11 @@ class Shards:
                         slots={name: slot.kept[i] for name, slot in x.slots.items()},
                         average=None if x.average is None else x.average.kept[i],
                         accumulator=None if x.accumulator is None else x.accumulator.kept[i],
+                        offset=0 if piece.end is None else piece.begin * x.weight.shape[1:].num_elements(),
                     )
                     engine.add({piece: new})
-                    # the number of an element is that in the whole
-                    new.first = x.first + piece.begin * (
-                        x.weight.shape[1:].num_elements() if piece.end is not None else 0
-                    )
         engine.shared |= {name: of_replica(variable, local) for name, variable in whole.shared.items()}
+        engine.knows_float64(whole.has_float64)
         return engine
 
     # --- a step ----------------------------------------------------------------------------------------------------------
@@ -310,22 +316,36 @@ class Shards:
 
     def other_squares(self, call: Call, engine: Engine, given: Mapping[Piece, Any]) -> Any:
         """The sum of squares of the gradients of an update, as they are to be clipped, over the other replicas' pieces."""
-        spec = engine.spec
-        every, number = spec.calls_per_update, engine.iterations + 1
+        spec, every, number = engine.spec, engine.spec.calls_per_update, engine.iterations + 1
 
         def own() -> Any:
             total = tf.zeros([], tf.float64)
             for piece, x in engine.targets.items():
-                if (piece in given or x.has_accumulated()) and not (x.replaced or engine.is_frozen(x)):
-                    g = tf.zeros(x.weight.shape, x.dtype) if piece not in given else tf.convert_to_tensor(given[piece])
-                    g = as_real(g, x.dtype)
-                    g = unscaled(spec, g, number)
-                    g = g if every == 1 else quotient(x.accumulator + g, every, number)
-                    total = total + sum_of_squares(tf.cast(g, tf.float64))
+                if (piece in given or x.accumulator is not None) and not (x.replaced or engine.is_frozen(x)):
+                    g = as_real(tf.convert_to_tensor(given[piece]), x.dtype) if piece in given else None
+                    total = total + squares(mean_gradient(spec, g, x.accumulator, number))
             return total
 
-        squares = own() if every == 1 else tf.cond(tf.equal(number % every, 0), own, lambda: tf.zeros([], tf.float64))
-        return tf.reduce_sum(call.gather(squares)) - squares
+        here = own() if every == 1 else tf.cond(tf.equal(number % every, 0), own, lambda: tf.zeros([], tf.float64))
+        return tf.reduce_sum(call.gather(here)) - here
+
+    def accumulated(self, call: Call, engine: Engine, whole: Engine, given: Collection[Any]) -> dict[Piece, Any]:
+        """For which pieces of a replica gradients of their variables have accumulated, on whichever replica, if it matters."""
+        waiting = [key for key, x in whole.targets.items() if x.accumulator is not None]
+        if all(key in given for key in waiting):
+            return {}
+        own = [
+            [tf.reduce_any(tf.not_equal(x.accumulator, 0)) for piece, x in engine.targets.items() if piece.key == key]
+            for key in waiting
+        ]
+        here = tf.stack([tf.cast(tf.reduce_any([False, *each]), tf.int32) for each in own])
+        found = tf.unstack(tf.reduce_max(call.gather(here), axis=0) > 0)
+        return {
+            piece: each
+            for key, each in zip(waiting, found, strict=True)
+            for piece in engine.targets
+            if piece.key == key
+        }
 
     def add_sums(self, call: Call, engine: Engine) -> None:
         """Adds the sums of the rule over all replicas, where the step of this one was an update."""

@@ -1,6 +1,6 @@
 """The engine of one optimizer: its variables, and a program for each pattern of gradients that a step may come with."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -42,6 +42,7 @@ class Engine:
         shared: the rule's scalar variables, by name.
         has_float64: whether some arithmetic is in float64.
         is_part: whether other replicas have other variables of the optimizer.
+        one_by_one: whether each step is that of one variable.
     """
 
     def __init__(self, spec: Any, rule: Rule, iterations: Any) -> None:
@@ -49,9 +50,8 @@ class Engine:
         self.rule, self.iterations = rule, iterations
         self.targets: dict[Any, Target] = {}
         self.shared: dict[str, Any] = {}
-        self._elements = 0
         self._replicas: dict[int, Engine] = {}
-        self.has_float64 = self.is_part = False
+        self.has_float64 = self.is_part = self.one_by_one = False
         self._devices: set[str] = set()
         self.configure(spec)
 
@@ -90,42 +90,59 @@ class Engine:
     def add(self, targets: dict[Any, Target]) -> None:
         """Adds targets, with their state, under the optimizer's keys."""
         for target in targets.values():
-            target.first = self._elements
-            self.has_float64 |= target.dtype == tf.float64
             self._devices.add(target.weight.device)
-            self._elements += target.weight.shape.num_elements() or 0  # None for an unknown shape, which has no state
         self.targets |= targets
+        self.knows_float64(any(target.dtype == tf.float64 for target in targets.values()))
 
-    def step(self, targets: Sequence[Target], gradients: Sequence[Any], hyper: dict[str, Any]) -> None:
-        """Applies a gradient (or None) to each target.
+    def knows_float64(self, some: bool) -> None:
+        """Notes that there are variables in float64, here or elsewhere. Programs made before that are dropped."""
+        if some and not self.has_float64:
+            self.has_float64 = True
+            self.configure(self.spec)
+
+    def number(self, keys: Iterable[Any]) -> None:
+        """Numbers the elements of the targets, in this order. Programs made for other numbers are dropped."""
+        end, renumbered = 0, False
+        for target in map(self.targets.__getitem__, keys):
+            renumbered |= target.numbering.first != end and bool(target.bfloat16_slots)
+            target.numbering.first = end
+            end += target.weight.shape.num_elements() or 0  # None for an unknown shape, which has no state
+        if renumbered:
+            self.configure(self.spec)
+
+    def step(
+        self, gradients: Mapping[Any, Any], hyper: dict[str, Any], accumulated: Mapping[Any, Any] | None = None
+    ) -> None:
+        """A step of all targets, from the gradients of some.
+
+        Without a gradient a target only has its average advanced, unless gradients wait in its accumulator.
 
         Args:
-            targets: the variables; those without gradient only have their averages advanced.
-            gradients: tensors, IndexedSlices or None, one per target.
+            gradients: tensors, IndexedSlices or None, under the keys of targets.
             hyper: current values of the hyperparameters that may change from step to step: ``learning_rate`` (float32, or
                 float64 where ``has_float64``) and those given as functions or variables (float64); under `of_group` those of
                 groups.
+            accumulated: whether gradients wait for the targets under these keys, boolean scalars; for the others their own
+                accumulators say it.
         """
         check_not_forked(self.owner)
-        ways = [None if g is None else self._way(x, g) for x, g in zip(targets, gradients, strict=True)]
-        ready = [
-            None if way is None else prepare(self.owner, x.path, x.weight, g, way)
-            for x, g, way in zip(targets, gradients, ways, strict=True)
-        ]
         given: dict[Target, Given] = {}
-        for x, g, way in zip(targets, ready, ways, strict=True):
-            if way is not None:
-                x.received = True
-                self._seen.setdefault(x, set()).add(way)
-            takes_part = way is not None or (x.has_accumulated() and not self.is_frozen(x))
+        for key, x in self.targets.items():
+            g = gradients.get(key)
+            way = None if g is None else self._way(x, g)
+            ready = None if way is None else prepare(self.owner, x.path, x.weight, g, way)
+            takes_part = way is not None or (x.accumulator is not None and not self.is_frozen(x))
             if takes_part or x.always:
-                given[x] = Given(g, way, takes_part)
+                given[x] = Given(ready, way, takes_part, (accumulated or {}).get(key))
+        for x, each in given.items():
+            if each.way is not None:
+                self._seen.setdefault(x, set()).add(each.way)
         checks = numbers_are_checked() and not inside_xla()
         with unwatched():
             if checks:
                 given = {x: self._checked(x, each) for x, each in given.items()}
             self._launch(given, hyper)
-            for x in targets if checks else ():
+            for x in given if checks else ():
                 for name, variable in x.state().items():
                     checked(variable, f"{self.owner}: the new {name} of {x.path}")
 
@@ -159,19 +176,17 @@ class Engine:
         common([given.get(x, Given()) for x in common.targets], hyper)
 
     def _for_any_pattern(self, given: dict[Target, Given]) -> Launcher:
-        """The launcher for all targets on these devices, with a mask that says which of them move.
-
-        A global norm is computed in float64 if a float64 variable moves, so steps in which none does need another program.
-        """
+        """The launcher for all targets on these devices, with a mask that says which of them move."""
         devices = frozenset(x.weight.device for x in given)
-        has_norm = self.spec.global_clipnorm is not None
-        wide = not has_norm or any(g.takes_part and _widens_norm(x) for x, g in given.items())
         members = [x for x in self.targets.values() if x.weight.device in devices]
-        ways = [self._seen.get(x, {Way.DENSE}).copy() if wide or not _widens_norm(x) else set() for x in members]
-        key = devices, wide, inside_xla()
+        moving = [not self.is_frozen(x) for x in members]
+        ways = [
+            self._seen.get(x, {Way.DENSE}).copy() if each else set() for x, each in zip(members, moving, strict=True)
+        ]
+        key = devices, inside_xla()
         made = self._common.get(key)
         if made is None or (made.targets, made.ways) != (members, ways):  # a target, or a way of its gradient, is new
-            made = self._common[key] = self._make(members, ways, list(map(bool, ways)), True)
+            made = self._common[key] = self._make(members, ways, moving, True)
         return made
 
     def _way(self, target: Target, gradient: Any) -> Way:
@@ -217,18 +232,16 @@ class Engine:
     def _make(self, targets: list[Target], ways: list[Any], taking_part: list[bool], masked: bool) -> Launcher:
         """The launcher for these targets, whose gradients become dense tensors or rows as ``ways`` says."""
         devices = [x.weight.device for x in targets]
-        lanes = make_lanes(targets, taking_part, ways, self.rule.elementwise, masked)
+        waiting = [takes_part and not way for takes_part, way in zip(taking_part, ways, strict=True)]
+        masks = [masked or each for each in waiting]
+        lanes = make_lanes(targets, taking_part, ways, self.rule.elementwise, masks)
         for lane in lanes:
             # under a mask a weight is computed from updated slots even where the mask keeps the old ones
             lane.separate |= lane.masked and can_separate(self.rule, self.spec) and not lane.targets[0].bfloat16_slots
         one_loop = self.rule.elementwise and self.rule.single_pass and makes_one_loop(devices, self.spec.jit_compile)
-        step = Update(self.spec, self.rule, self.shared, lanes, one_loop, self.is_part)
+        step = Update(self.spec, self.rule, self.shared, lanes, one_loop, self.has_float64, self.is_part)
         every = self.spec.calls_per_update
         update = Program(step.update, devices, self.spec.jit_compile)
         accumulate = Program(step.accumulate, devices, self.spec.jit_compile) if every > 1 else None
-        return Launcher(targets, ways, lanes, self.iterations, every, update, accumulate, masked)
-
-
-def _widens_norm(target: Target) -> bool:
-    """Whether a norm over all gradients is computed in float64 because this target takes part in it."""
-    return target.dtype == tf.float64 and not target.replaced
+        copied = [x for x in (targets if self.one_by_one else self.targets.values()) if x.copies]
+        return Launcher(targets, ways, lanes, self.iterations, every, update, accumulate, masked, copied)

@@ -8,7 +8,14 @@ import tensorflow as tf
 from pyadam.engine.components import of_replica
 from pyadam.engine.gradients import compute_dtype
 
-__all__ = ["Target"]
+__all__ = ["Numbering", "Target"]
+
+
+@dataclass
+class Numbering:
+    """The number of a variable's first element, counting the elements of all variables; its replicas and pieces share it."""
+
+    first: int = 0
 
 
 @dataclass(eq=False)
@@ -25,8 +32,8 @@ class Target:
         replaced: whether the "gradient" is the variable's next value (Keras' ``overwrite_with_gradient``, used by float8).
         constraint: a function from the new weight to the one that is kept, or None.
         arenas: where its state lies, if it shares memory with that of others.
-        received: whether it ever got a gradient; with accumulation a missing one counts as zero from then on.
-        first: the number of its first element, counting the elements of all targets.
+        numbering: knows the number of its first element.
+        offset: what comes on top of that, where this is a piece of the variable.
         group: the number of its group, whose values some hyperparameters have for it, or None.
         copies: the names of the slots that are the weight's value at the first update.
         summed: whether the rule sums over it even if it does not move.
@@ -41,8 +48,8 @@ class Target:
     replaced: bool = False
     constraint: Any = None
     arenas: Any = None
-    received: bool = False
-    first: int = 0
+    numbering: Numbering = field(default_factory=Numbering)
+    offset: int = 0
     group: int | None = None
     copies: list[str] = field(default_factory=list)
     summed: bool = False
@@ -62,18 +69,10 @@ class Target:
         """The names of the slots that are stored in bfloat16, with stochastic rounding."""
         return [name for name, variable in self.slots.items() if variable.dtype == tf.bfloat16]
 
-    def has_accumulated(self) -> bool:
-        """Whether gradients may wait in the accumulator: the variable got one, or a state was loaded that holds some.
-
-        Restoring a checkpoint notifies nobody, so the accumulator itself is read until the variable gets a gradient; in a graph
-        this happens while it is traced.
-        """
-        if self.accumulator is None:
-            return False
-        if not self.received:
-            with tf.init_scope():
-                self.received = bool(tf.reduce_any(tf.not_equal(self.accumulator, 0)))
-        return self.received
+    @property
+    def first(self) -> int:
+        """The number of its first element, counting the elements of all variables."""
+        return self.numbering.first + self.offset
 
     def of_replica(self, local: int) -> "Target":
         """The same with the components of a local replica in place of the variables."""

@@ -19,10 +19,10 @@ import tensorflow as tf
 
 from pyadam.engine.calls import Calls
 from pyadam.engine.compiler import inside_xla
-from pyadam.engine.gradients import clipped, global_factor, norm_factors, squares, unscaled
+from pyadam.engine.gradients import clipped, global_factor, mean_gradient, norm_factors, squares, unscaled
 from pyadam.engine.lanes import Lane, State
 from pyadam.optimizers import Rule, Spec
-from pyadam.optimizers.numerics import apart, quotient, root, rounded, scalar, sequenced, settled, total
+from pyadam.optimizers.numerics import apart, root, rounded, scalar, sequenced, settled, total
 
 __all__ = ["Update", "can_separate", "hyper_of_group", "of_group"]
 
@@ -98,14 +98,22 @@ class Update:
         lanes: what is updated.
         one_loop: whether XLA makes one loop of values that share no operation. Each new value is then computed from its own
             copy of gradient and state: XLA can't know that the copies are equal.
+        wide: whether some variable of the optimizer, here or on another replica, is in float64; a global norm then is, too.
         is_part: whether other replicas have other variables, so that the rule's sums are not whole yet.
     """
 
     def __init__(
-        self, spec: Any, rule: Rule, shared: dict[str, Any], lanes: Sequence[Lane], one_loop: bool, is_part: bool
+        self,
+        spec: Any,
+        rule: Rule,
+        shared: dict[str, Any],
+        lanes: Sequence[Lane],
+        one_loop: bool,
+        wide: bool,
+        is_part: bool,
     ) -> None:
         self._spec, self._rule, self._shared = spec, rule, shared
-        self._lanes, self._one_loop, self._is_part = lanes, one_loop, is_part
+        self._lanes, self._one_loop, self._wide, self._is_part = lanes, one_loop, wide, is_part
 
     # --- the two programs ------------------------------------------------------------------------------------------------
 
@@ -167,11 +175,11 @@ class Update:
 
     def _mean(self, lane: Lane, gradient: Any, summed: Any, t: Any) -> Any:
         """The gradient of an update: unscaled, the mean over the calls since the last one."""
-        every = self._spec.calls_per_update
-        if every == 1:
-            return gradient if lane.replaced else unscaled(self._spec, gradient, t)
-        summed = summed if gradient is None else self._accumulated(lane, gradient, summed, t)
-        return tf.identity(summed) if lane.replaced else quotient(summed, every, t)
+        if not lane.replaced:
+            return mean_gradient(self._spec, gradient, summed, t)
+        if self._spec.calls_per_update == 1:
+            return gradient
+        return tf.identity(summed if gradient is None else self._accumulated(lane, gradient, summed, t))
 
     def _accumulated(self, lane: Lane, gradient: Any, summed: Any, t: Any) -> Any:
         """The accumulator with this call's unscaled gradient in it."""
@@ -196,14 +204,13 @@ class Update:
             found = {i: own_factors(lanes[i], t, (gradients[i], summed[i])) for i in places}
         elif spec.global_clipnorm is not None and places:
             # in float64 the order of a sum shows: that of the variables, whoever shares a lane
-            wide = any(lanes[i].dtype == tf.float64 for i in places)
-            squares_of = Calls(partial(self._squares, by_variable=wide), lanes)
+            squares_of = Calls(partial(self._squares, by_variable=self._wide), lanes)
             pairs = [
-                zip(lanes[i].indices, squares_of(lanes[i], t, (gradients[i], summed[i])), strict=wide) for i in places
+                zip(lanes[i].indices, squares_of(lanes[i], t, (gradients[i], summed[i])), strict=self._wide)
+                for i in places
             ]
             in_order = [square for _, square in sorted(chain(*pairs), key=itemgetter(0))]
-            widest = tf.float64 if wide else tf.float32
-            common = [global_factor(in_order, widest, spec.global_clipnorm, other_squares)]
+            common = [global_factor(in_order, self._wide, spec.global_clipnorm, other_squares)]
             found = dict.fromkeys(places, common)
         return [found.get(i, []) for i in range(len(lanes))]
 

@@ -272,11 +272,9 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
             return
         given = {self._var_key(v): g for g, v in zip(grads, variables, strict=True)}
         engine = self._engine.of_replica(local)
-        targets = engine.targets
-        keys = [key for key, x in targets.items() if key in given or x.always or x.has_accumulated()]
         hyper = self._current_hyper(call)  # may wait for other replicas, so without the lock
         with self._lock:
-            engine.step([targets[key] for key in keys], [given.get(key) for key in keys], hyper)
+            engine.step(given, hyper)
 
     def _sharded_step(
         self, local: int, grads: Sequence[Any], variables: Sequence[Any], call: Any, summed: bool
@@ -295,10 +293,10 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         hyper = self._current_hyper(call)
         if self._spec.global_clipnorm is not None:
             hyper["other_squares"] = shards.other_squares(call, engine, own)
+        accumulates = self._spec.calls_per_update > 1
+        accumulated = shards.accumulated(call, engine, whole, given) if accumulates else None
         with self._lock:  # never while a replica waits for another
-            targets = engine.targets
-            pieces = [p for p, x in targets.items() if p in own or x.always or x.has_accumulated()]
-            engine.step([targets[p] for p in pieces], [own.get(p) for p in pieces], hyper)
+            engine.step(own, hyper, accumulated)
         shards.add_sums(call, engine)
         moved = given if self._spec.calls_per_update == 1 and not self._spec.use_ema else whole.targets
         shards.spread(call, local, whole, list(moved))

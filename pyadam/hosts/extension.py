@@ -154,11 +154,10 @@ class Extension(Contract):
         local = self._replicas.current()
         engine = self._single().of_replica(local)
         engine.iterations.assign(tf.convert_to_tensor(self._native(self._iterations)) // self._spec.calls_per_update)
-        bare = engine.targets.get(self._var_key(variable))
-        if bare is None:
+        if self._var_key(variable) not in engine.targets:
             stateless = dataclasses.replace(target, average=None, accumulator=None, decayed=False, constraint=None)
-            bare = engine.targets[self._var_key(variable)] = stateless.of_replica(local)
-        engine.step([bare], [gradient], hyper)
+            engine.targets[self._var_key(variable)] = stateless.of_replica(local)
+        engine.step({self._var_key(variable): gradient}, hyper)
 
     def _single(self) -> Engine:
         """The engine of `update_step`: the rule on the same state, without anything that belongs to the whole step."""
@@ -177,6 +176,7 @@ class Extension(Contract):
         if engine is None:
             with tf.init_scope(), undistributed():
                 engine = Engine(spec, self._rule, tf.Variable(0, dtype=tf.int64, trainable=False))
+            engine.one_by_one = True
             untracked(self, _single_engine=engine)
         elif not all(map(_same, vars(engine.spec).values(), vars(spec).values())):
             engine.configure(spec)

@@ -196,7 +196,8 @@ class Hyperparameters(Contract):
         held = self._learning_rate
         rate = self._scheduled(held, dtype) if self._knows_float64(held, dtype) else native(self.learning_rate)
         in_dtype = scalar(rate, dtype)
-        if dtype == tf.float64 and isinstance(self._spec.learning_rate, float) and rate.dtype != tf.float64:
+        narrow = getattr(rate, "dtype", tf.float64) != tf.float64  # a subclass may give a plain number
+        if dtype == tf.float64 and isinstance(self._spec.learning_rate, float) and narrow:
             exact = self._exact()
             in_dtype = tf.where(tf.equal(tf.cast(exact, rate.dtype), rate), exact, in_dtype)
         return in_dtype

@@ -51,6 +51,10 @@ class Ledger:
         if len(names) == len(self._ranks):
             self._ranks.update({name: i for i, name in enumerate(names)})
 
+    def in_order(self, keys: Iterable[Hashable]) -> list[Hashable]:
+        """The keys of model variables in the order of files."""
+        return sorted(keys, key=lambda key: self._ranks[self._paths[key]])
+
     # --- state variables -------------------------------------------------------------------------------------------------
 
     def enter(

@@ -96,6 +96,7 @@ class Variables(Contract):
             self._make_shared()
         if new:
             self._ledger.follow_order(map(self._var_key, variables))
+            self._engine.number(self._ledger.in_order(self._engine.targets))
         if self.built:
             self._take_kept()
 

@@ -8,8 +8,10 @@ from family import ONE_OF_EACH_KIND
 from helpers import assert_same, gradients_of, run_python, values, variables
 
 import pyadam
+import pyadam.tf_keras
+from pyadam.engine import step
 from pyadam.engine.calls import Calls
-from pyadam.engine.lanes import SMALL
+from pyadam.engine.lanes import SMALL, make_lanes
 from pyadam.engine.part import Part
 
 LARGE = (SMALL // 32, 48)
@@ -93,14 +95,26 @@ def test_bits_are_those_of_lanes_traced_one_by_one(name, arguments, monkeypatch)
     assert_same(once, trained())
 
 
-def test_at_most_128_small_variables_share_a_lane():
-    """Concatenations of 2,000 operands took TensorFlow's optimizer of graphs 10 s of a first step."""
-    vs = [keras.Variable(np.full((3, 2), k, "float32")) for k in range(300)]
+@pytest.mark.parametrize("library", [pyadam, pyadam.tf_keras], ids=["keras", "tf_keras"])
+def test_at_most_128_small_variables_share_a_lane(monkeypatch, library):
+    """Concatenations of 2,000 operands took TensorFlow's optimizer of graphs 10 s of a first step, in tf_keras until later."""
+    made = []
+    monkeypatch.setattr(step, "make_lanes", lambda *given: made.append(make_lanes(*given)) or made[-1])
+    variable = keras.Variable if library is pyadam else tf.Variable
+    vs = [variable(np.full((3, 2), k, "float32")) for k in range(300)]
     gs = [tf.fill((3, 2), 0.1 + k) for k in range(300)]
-    alone = [keras.Variable(vs[k]) for k in (0, 150, 299)]
-    optimizer = pyadam.Adam(0.1)
-    optimizer.apply(gs, vs)
-    lanes = {id(v.value.arena): v.value.arena for v in optimizer.variables if isinstance(v.value, Part)}
-    assert sorted(len(lane.parts) for lane in lanes.values()) == [100] * 6
-    pyadam.Adam(0.1).apply([gs[0], gs[150], gs[299]], alone)
+    alone = [variable(vs[k].numpy()) for k in (0, 150, 299)]
+    optimizer = library.Adam(0.1)
+    optimizer.build(vs)
+    optimizer.apply_gradients(list(zip(gs, vs, strict=True)))
+    assert [len(lane.targets) for lane in made[0]] == [100] * 3  # with tf_keras one of 300
+    library.Adam(0.1).apply_gradients(list(zip([gs[0], gs[150], gs[299]], alone, strict=True)))
     assert_same(values(alone), values([vs[0], vs[150], vs[299]]))
+
+
+def test_small_variables_share_their_memory_in_arenas():
+    vs = [keras.Variable(np.full((3, 2), k, "float32")) for k in range(300)]
+    optimizer = pyadam.Adam(0.1)
+    optimizer.build(vs)
+    arenas = {id(v.value.arena): v.value.arena for v in optimizer.variables if isinstance(v.value, Part)}
+    assert sorted(len(arena.parts) for arena in arenas.values()) == [100] * 6

@@ -29,18 +29,24 @@ BITS = [
     "sparse, LazyAdam",
     "sparse, float64",
     "missing",
+    "missing, accumulation",
+    "missing, accumulation, eager",
+    "mixed dtypes, global_clipnorm",
     "nothing",  # variables without elements, whose collective would end the process
     "nothing, eager",
     "groups",
 ]
 SHARDED = [*EVERY, "plain", "clipnorm", "global_clipnorm, accumulation", "averages, bfloat16 slots", "groups"]
 SHARDED += ["sparse", "eager", "eager, norm", "missing", "nothing", "nothing, eager"]
+SHARDED += ["missing, accumulation", "missing, accumulation, eager", "mixed dtypes, global_clipnorm"]
 BITS += [f"sharded {name}" for name in SHARDED]
 FIT = ["", " eager", " steps_per_execution", " function", " function, eager", " callback", " changed", " averages"]
 FIT += [" mixed precision", " files", " sharded"]
 ONLY_KERAS_3 = ["fit keras SwapEMAWeights", "fit keras no rows"]
 QUICK = {f"bits {name}" for name in ("accumulation, averages", "missing", "nothing")}
-QUICK |= {f"bits sharded {name}" for name in ("Muon", "groups")}
+QUICK |= {
+    f"bits sharded {name}" for name in ("Muon", "groups", "missing, accumulation", "mixed dtypes, global_clipnorm")
+}
 QUICK |= {"fit keras", "fit keras mixed precision", "fit keras sharded", "fit tf_keras files"}
 
 

@@ -15,6 +15,7 @@ from family import EVERY
 from helpers import assert_same, values
 
 import pyadam
+import pyadam.tf_keras
 from pyadam.engine.rounding import random_bits, stochastically_rounded
 
 BF16 = {"slot_dtype": "bfloat16"}
@@ -368,3 +369,23 @@ def test_a_checkpoint_keeps_its_dtype(tmp_path):
         tf.errors.InvalidArgumentError, match="expected dtype bfloat16 does not equal original dtype float"
     ):
         through("checkpoint", whole, make_model(pyadam.Adam(0.01, **BF16)), tmp_path)
+
+
+@pytest.mark.parametrize("library", [pyadam, pyadam.tf_keras], ids=["keras", "tf_keras"])
+def test_training_goes_on_to_the_bit_after_layers_were_unfrozen(library):
+    """Elements were numbered in the order in which the optimizer first saw them, which no file knows."""
+
+    def resumed(anew):
+        base, head = (tf.Variable(value, name=name) for value, name in zip(drawn([(70, 80), (5,)]), "bh", strict=True))
+        optimizer = library.Adam(0.01, **BF16)
+        optimizer.apply_gradients([(tf.ones(5), head)])
+        gs = [tf.constant(g) for g in drawn([(70, 80), (5,)], seed=1)]
+        optimizer.apply_gradients(list(zip(gs, [base, head], strict=True)))
+        if anew:
+            old, optimizer = optimizer, library.Adam(0.01, **BF16)
+            optimizer.build([base, head])
+            optimizer.set_weights([v.numpy() for v in old.variables])
+        optimizer.apply_gradients(list(zip(gs, [base, head], strict=True)))
+        return values([base, head]) + [np.array(v.numpy(), "float64") for v in optimizer.variables]
+
+    assert_same(resumed(anew=True), resumed(anew=False))
