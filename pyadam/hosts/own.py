@@ -146,6 +146,7 @@ def new_optimizer_class(
     Name().check(_OWNER, "classname", classname)
     if not classname.isidentifier() or classname in (*SPECS, *WRAPPERS, "Optimizer"):
         raise ValueError(f"{_OWNER}: classname must be an identifier that no optimizer has, got {shown(classname)}")
+    Name().check(_OWNER, "doc", doc)
     if not callable(update):
         raise TypeError(f"{_OWNER}: update must be a function of w, g, s and h, got {shown(update)}")
     module = importlib.import_module("pyadam.tf_keras") if uses_tf_keras() else keras3_classes()

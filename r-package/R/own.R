@@ -20,11 +20,11 @@
 #'   list `h` of the arguments and of `t`, the number of the update from 1. Returns a list of the
 #'   new weight and, by name, the new slots. All are float32 tensors, or float64 for float64
 #'   weights; those of `h` are scalars, except flags, which are `TRUE` or `FALSE`.
+#' @param ... The arguments of the optimizer, by name, as defaults (numbers, `TRUE` or `FALSE`) or
+#'   as lists of `default`, `low`, `high` and `doc`. `learning_rate` is 0.001 unless it is given.
 #' @param slots Names of the slots, state of the weight's shape that starts at 0; or a named list of
 #'   their first values, where `NULL` stands for the weight's.
 #' @param doc What the optimizer does, for Python's help.
-#' @param ... The arguments of the optimizer, by name, as defaults (numbers, `TRUE` or `FALSE`) or
-#'   as lists of `default`, `low`, `high` and `doc`. `learning_rate` is 0.001 unless it is given.
 #' @return A function that makes such an optimizer, like [optimizer_adam()].
 #' @family optimizers
 #' @examplesIf is_pyadam_available()
@@ -39,14 +39,28 @@
 #' )
 #' optimizer_signum(1e-3, weight_decay = 0.01)
 #' @export
-new_optimizer_class <- function(classname, update, slots = NULL, doc = "", ...) {
+new_optimizer_class <- function(classname, update, ..., slots = NULL, doc = "") {
   arguments <- list(...)
+  refuse_abbreviated("new_optimizer_class", c("classname", "update"), sys.call(), arguments)
   refuse_unnamed("new_optimizer_class", arguments)
   rule <- if (is_r_function(update)) rule_of(update) else update
   arguments <- lapply(arguments, show_to_python, na = from_pyadam("NA"))
   given <- c(list(classname, rule, slots = as.list(slots), doc = doc), arguments)
   class <- with_python_warnings(do.call(from_pyadam("new_optimizer_class"), given, quote = TRUE))
   constructor_of(class, classname)
+}
+
+# R takes a name for an argument that begins with it. Here the user's own arguments have short names.
+refuse_abbreviated <- function(owner, formals, call, others) {
+  taken <- setdiff(names(call), c("", formals, "slots", "doc", names(others)))
+  if (length(taken) > 0) {
+    meant <- formals[startsWith(formals, taken[1])]
+    stop(
+      owner, ": R takes ", taken[1], " for ", meant, "; if it is an argument of the optimizer, write ",
+      paste(formals, "=", collapse = " and "), " in full",
+      call. = FALSE
+    )
+  }
 }
 
 # The rule as Python calls it.
@@ -79,10 +93,15 @@ constructor_of <- function(class, name) {
 #
 # reticulate has them from 1.37 on. These are Python's own, so a rule has the operations of the same
 # rule in Python. With an older reticulate all tensors have them, for metrics, losses and schedules
-# written in R.
+# written in R; with an older R as well, which refuses an operation whose two sides have different
+# methods, such as a weight and the result of a function of TensorFlow.
+
+share_operators <- function(reticulate = utils::packageVersion("reticulate"), r = getRversion()) {
+  reticulate < "1.37" || r < "4.3"
+}
 
 give_tensors_operators <- function(...) {
-  if (utils::packageVersion("reticulate") >= "1.37") {
+  if (!share_operators()) {
     return()
   }
   methods <- list(

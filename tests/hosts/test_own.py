@@ -279,6 +279,7 @@ def test_a_rule_that_cant_work_is_refused(update, error, words):
         ({"classname": "my rule"}, ValueError, "classname must be an identifier"),
         ({"classname": 3}, TypeError, "classname must be a string, got 3"),
         ({"update": 3}, TypeError, "update must be a function of w, g, s and h, got 3"),
+        ({"doc": 0.5}, TypeError, "doc must be a string, got 0.5"),
         ({"slots": ["average"]}, ValueError, "a slot's name must be an identifier that the engine doesn't use"),
         ({"slots": {"m": "x"}}, TypeError, "the first value of slot m must be a number"),
         ({"weight_decay": 0.1}, ValueError, "the argument weight_decay is one that all optimizers have, or t"),

@@ -97,6 +97,20 @@ test_that("a rule that can't work is refused in Python's words", {
   expect_error(new_optimizer_class("Adam", function(w, g, s, h) list(w)), "that no optimizer has")
 })
 
+test_that("an argument with a short name is the optimizer's, or refused", {
+  need_pyadam()
+  decayed <- function(w, g, s, h) list(w - h$d * g, m = g)
+  optimizer_decayed <- new_optimizer_class("Decayed", decayed, s = 0.2, slots = "m", d = 0.5)
+  expect_equal(optimizer_decayed()$d, 0.5) # was taken for doc, and d was missing in the rule
+  expect_equal(optimizer_decayed()$s, 0.2)
+  words <- "R takes %s for %s; if it is an argument of the optimizer, write classname = and update ="
+  expect_error(new_optimizer_class("Mine", decayed, c = 0.5), sprintf(words, "c", "classname"))
+  expect_error(new_optimizer_class("Mine", decayed, up = 0.5), sprintf(words, "up", "update"))
+  optimizer_mine <- new_optimizer_class(classname = "Mine", update = decayed, c = 0.5, slots = "m", d = 1)
+  expect_equal(optimizer_mine()$c, 0.5)
+  expect_error(new_optimizer_class("Mine", decayed, doc = 3), "doc must be a string, got 3")
+})
+
 test_that("on replicas a rule is traced before, or refused", {
   need_pyadam()
   # R had ended, without a word: it was called on the thread of a replica
@@ -127,6 +141,24 @@ test_that("on replicas a rule is traced before, or refused", {
   printed <- fresh_session(code)
   expect_match(printed, "Mean: update is an R function, which can't be called while several")
   expect_match(printed, "weights 0.7 0.7 1.7 1.7")
+})
+
+test_that("all tensors have our operators unless reticulate's and ours can be mixed", {
+  versions <- numeric_version(c("1.28", "1.37", "4.2.2", "4.3.0"))
+  expect_true(pyadam:::share_operators(versions[1], versions[4]))
+  expect_true(pyadam:::share_operators(versions[2], versions[3]))
+  expect_false(pyadam:::share_operators(versions[2], versions[4]))
+})
+
+test_that("a weight can be mixed with what TensorFlow returns where reticulate has operators, too", {
+  need_pyadam()
+  if (!pyadam:::share_operators()) skip("R mixes them itself")
+  theirs <- function(e1, e2) reticulate::import("operator")$sub(e1, e2) # as reticulate has it
+  registerS3method("-", "python.builtin.object", theirs, envir = baseenv())
+  tf <- reticulate::import("tensorflow")
+  tensor <- tf$constant(3)
+  expect_equal(as.numeric((pyadam:::as_tensor(tensor) - tf$square(tensor))$numpy()), -6)
+  expect_equal(as.numeric((tf$square(tensor) - pyadam:::as_tensor(tensor))$numpy()), 6)
 })
 
 test_that("sums and means of tensors are tensors", {
