@@ -105,6 +105,8 @@ def _numbers(owner: str, path: str, weight: Any, values: Any) -> Any:
 def _check_rows(owner: str, path: str, weight: Any, gradient: Any) -> None:
     """Refuses a sparse gradient that is no list of rows of the weight."""
     indices, values = gradient.indices, gradient.values
+    if weight.shape.rank == 0:
+        raise ValueError(f"{owner}: the gradient of {path}, a scalar, must be a tensor, got IndexedSlices of rows")
     if not indices.dtype.is_integer:
         raise TypeError(
             f"{owner}: the indices of the gradient of {path} must be whole numbers, got {indices.dtype.name}"
@@ -172,7 +174,8 @@ def checked_rows(owner: str, path: str, weight: Any, indices: Any, way: Way = Wa
     if "CPU" not in weight.device or not weight.shape.is_fully_defined():
         return indices
     rows = weight.shape[0]
-    words = f"{owner}: the indices of the gradient of {path} must be in [0, {rows - 1}], got some from"
+    allowed = f"must be in [0, {rows - 1}]" if rows else "must be none, because the variable has no rows"
+    words = f"{owner}: the indices of the gradient of {path} {allowed}, got some from"
     if hasattr(indices, "numpy"):
         found = indices.numpy()
         if found.size and (found.min() < 0 or found.max() >= rows):
@@ -211,7 +214,7 @@ def norm_factors(gradients: Sequence[Any], clipnorm: float | None, global_clipno
     A NaN stays where it is under ``clipnorm``; under ``global_clipnorm`` it reaches every element.
     """
     if clipnorm is not None:
-        return [_shrink(tf.sqrt(_finite_square_sum(g)), clipnorm) for g in gradients]
+        return [_shrink(_finite_norm(g), clipnorm) for g in gradients]
     if global_clipnorm is not None and gradients:
         wide = any(g.dtype == tf.float64 for g in gradients)
         return [global_factor([*map(squares, gradients)], wide, global_clipnorm)] * len(gradients)
@@ -246,8 +249,9 @@ def clip(
     return [clipped(g, clipvalue, factor) for g, factor in zip(gradients, factors, strict=True)]
 
 
-def _finite_square_sum(g: Any) -> Any:
-    return sum_of_squares(tf.where(tf.math.is_finite(g), g, tf.zeros_like(g)))
+def _finite_norm(g: Any) -> Any:
+    """The norm of the finite elements. Its square may be beyond the range of the dtype."""
+    return tf.cast(tf.sqrt(squares(tf.where(tf.math.is_finite(g), g, tf.zeros_like(g)))), g.dtype)
 
 
 def _shrink(norm: Any, limit: float) -> Any:

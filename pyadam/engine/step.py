@@ -191,7 +191,9 @@ class Engine:
 
     def _way(self, target: Target, gradient: Any) -> Way:
         """What becomes of a gradient, by the table in `pyadam.optimizers.sparse`."""
-        if target.replaced or not isinstance(gradient, tf.IndexedSlices) or not target.weight.shape.is_fully_defined():
+        shape = target.weight.shape
+        has_rows = shape.is_fully_defined() and bool(shape.rank)
+        if target.replaced or not has_rows or not isinstance(gradient, tf.IndexedSlices):
             return Way.DENSE
         spec, rule = self.spec.of_group(target.group), self.rule
         joins_loops = inside_xla() and xla_flags.given()
@@ -209,7 +211,7 @@ class Engine:
             inside_xla=inside_xla(),
             joins_loops=joins_loops,
             separate_loops=can_separate(rule, spec) and compiles(self._devices, spec.jit_compile),
-            few_rows=(_UNKNOWN if rows is None else rows) <= FEW * target.weight.shape[0],
+            few_rows=(_UNKNOWN if rows is None else rows) <= FEW * shape[0],
         )
         return next(policy.way for policy in POLICY if policy.holds(situation))
 

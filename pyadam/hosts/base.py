@@ -34,7 +34,7 @@ from pyadam.hosts.ledger import Ledger
 from pyadam.hosts.saving import Saving
 from pyadam.hosts.variables import Variables
 from pyadam.optimizers import Rule, Spec, arguments, class_signature
-from pyadam.optimizers.kinds import is_variable, listed, plain, shown
+from pyadam.optimizers.kinds import listed, plain
 
 __all__ = ["BaseOptimizer"]
 
@@ -124,13 +124,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
                 f"{type(self).__name__}: exclude_from_weight_decay() must be called before the optimizer is built, "
                 "that is, before build() or the first step"
             )
-        for v in var_list or ():
-            if not is_variable(v):
-                raise TypeError(
-                    f"{type(self).__name__}: exclude_from_weight_decay: var_list must hold variables, got {shown(v)}; names "
-                    "go into var_names"
-                )
-        self._exclusions.add({self._var_key(v): bare_path(v) for v in var_list or ()}, var_names or ())
+        self._exclusions.add_given(var_list or (), var_names or (), lambda v: (self._var_key(v), bare_path(v)))
 
     # --- variables -------------------------------------------------------------------------------------------------------
 
@@ -246,15 +240,26 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         with self._lock:
             self._prepare(variables)
         self._check_misfit()
-        if self._spec.groups is None:
-            return grads, variables
-        targets = [self._engine.targets[self._var_key(v)] for v in variables]
-        return [None if self._engine.is_frozen(x) else g for g, x in zip(grads, targets, strict=True)], variables
+        return self._without_frozen(grads, variables), variables
 
-    def _prepare(self, variables: Sequence[Any]) -> None:
-        """Makes the state of these variables, as far as it is missing."""
+    def _without_frozen(self, grads: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
+        """The gradients that a step uses: None for a variable in a frozen group."""
+        if self._spec.groups is None:
+            return list(grads)
+        targets = [self._engine.targets.get(self._var_key(v)) for v in variables]
+        return [None if x and self._engine.is_frozen(x) else g for g, x in zip(grads, targets, strict=True)]
+
+    def _join(self, variables: Sequence[Any]) -> None:
+        """Makes the state of variables of a model that this is one of several optimizers of."""
+        with self._lock:
+            self._prepare(variables, of_known_model=True)
+
+    def _prepare(self, variables: Sequence[Any], of_known_model: bool = False) -> None:
+        """Makes the state of these variables, as far as it is missing, unless they are those of another model."""
         with tf.init_scope(), self._replicas.scope():
-            if self._built_explicitly:
+            if of_known_model:
+                pass
+            elif self._built_explicitly:
                 self._check_known(variables)
             else:
                 self._check_not_all_new(variables)

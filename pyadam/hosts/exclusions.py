@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pyadam.hosts.remembered import Remembered
-from pyadam.optimizers.kinds import shown
+from pyadam.optimizers.kinds import is_variable, shown
 
 __all__ = ["CONFIG_KEY", "Exclusions"]
 
@@ -50,6 +50,23 @@ class Exclusions:
         self._names |= found
         self._added.update(names)
         self._unmatched.update(names)
+
+    def add_given(
+        self, variables: Iterable[Any], names: Iterable[str], named: Callable[[Any], tuple[Hashable, str]]
+    ) -> None:
+        """Adds what a user gave as ``var_list`` and ``var_names``; ``named`` gives the key and the path of a variable.
+
+        Raises:
+            TypeError: what should be a variable is none.
+            ValueError: a name is no regular expression; nothing is added then.
+        """
+        for v in variables:
+            if not is_variable(v):
+                raise TypeError(
+                    f"{self._owner}: exclude_from_weight_decay: var_list must hold variables, got {shown(v)}; names go into "
+                    "var_names"
+                )
+        self.add(dict(map(named, variables)), names)
 
     def find(self, variables: Sequence[tuple[Hashable, str]]) -> None:
         """Finds out about variables, by their keys and paths: what a config said of them, and what was added.

@@ -194,7 +194,8 @@ class LossScale:
             else:
                 inner._step(local, given, variables, call)
 
-        scaling.step(given, apply)
+        used = getattr(inner, "_without_frozen", lambda grads, variables: grads)
+        scaling.step(used(given, variables), apply)
 
     def _typed(self, gradient: Any, variable: Any) -> Any:
         """The gradient, checked, before anything is computed with it."""

@@ -9,8 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pyadam.hosts.base import BaseOptimizer
 from pyadam.hosts.configs import check_config, object_of, unregistered
 from pyadam.hosts.contract import bare_path, untracked
+from pyadam.hosts.exclusions import CONFIG_KEY, Exclusions
 from pyadam.hosts.files import is_dataset
 from pyadam.hosts.given import matched
 from pyadam.hosts.remembered import Remembered
@@ -28,6 +30,22 @@ _WRAPPERS = (keras.optimizers.LossScaleOptimizer, keras.optimizers.MultiOptimize
 def _fits(optimizer: Any) -> bool:
     """Whether an object is an optimizer of Keras 3 that has variables of its own."""
     return isinstance(optimizer, keras.optimizers.Optimizer) and not isinstance(optimizer, _WRAPPERS)
+
+
+def _join(optimizer: Any, variables: list[Any]) -> None:
+    """Gives an optimizer of several its new variables."""
+    if isinstance(optimizer, BaseOptimizer):
+        optimizer._join(variables)
+    else:
+        optimizer.build(variables)
+
+
+def _exclude(optimizer: Any, variables: list[Any]) -> None:
+    """Excludes variables, some of which an optimizer is about to get, from its weight decay."""
+    if isinstance(optimizer, BaseOptimizer):
+        optimizer._exclusions.add({optimizer._var_key(v): bare_path(v) for v in variables}, ())
+    elif variables and not optimizer.built:  # Keras' own takes no others later, and forgets what an earlier call named
+        optimizer.exclude_from_weight_decay(variables)
 
 
 @keras.saving.register_keras_serializable("pyadam")
@@ -107,7 +125,9 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
             )
         super().__init__(chooser, loss_scale_factor=spec.loss_scale_factor, name=spec.name)
         untracked(self, _var_to_optimizer_idx={}, _trainable_variables_indices={}, _trainable_variables=[])
-        untracked(self, _remembered=Remembered(automatic_names("keras").__contains__), _known_missing=set())
+        automatic = automatic_names("keras").__contains__
+        untracked(self, _remembered=Remembered(automatic), _exclusions=Exclusions(type(self).__name__, automatic))
+        untracked(self, _known_missing=set())
 
     # --- variables -------------------------------------------------------------------------------------------------------
 
@@ -115,18 +135,43 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
         """Chooses an optimizer for each of these model variables, and makes its state."""
         self._choose(variables)
         self._for_each(variables, lambda optimizer, its: optimizer.build(its))
+        self._finish_build()
+
+    def _finish_build(self) -> None:
+        self._exclusions.warn_unmatched()
         self.built = True
 
-    def _choose(self, variables: Sequence[Any]) -> None:
-        """Notes the optimizer of each variable that is new."""
+    def _choose(self, variables: Sequence[Any]) -> list[Any]:
+        """Notes the optimizer of each variable that is new, and tells it which have no weight decay. Returns the new ones."""
         new = [v for v in variables if self._var_key(v) not in self._var_to_optimizer_idx]
-        known = self._remembered.meet([(self._var_key(v), bare_path(v)) for v in new])
+        if not new:
+            return []
+        named = list(map(self._named, new))
+        known = self._remembered.meet(named)
+        self._exclusions.find(named)
         for v in new:
             key = self._var_key(v)
             number = known[key] if key in known else self._number_of(self._optimizer_map(v), v)
             self._trainable_variables_indices[self._var_key(v)] = len(self._trainable_variables)
             self._var_to_optimizer_idx[self._var_key(v)] = number
             self._trainable_variables.append(v)
+        every = self._trainable_variables
+        for number, pairs in self._parts([self._exclusions.found[self._var_key(v)] for v in every], every):
+            _exclude(self.optimizers[number], [v for excluded, v in pairs if excluded])
+        return new
+
+    def _prepare(self, variables: Sequence[Any]) -> None:
+        """Makes the state of the variables of a step. Those that join known ones are no other model's."""
+        first = not self.built
+        new = self._choose(variables)
+        if first or len(new) < len(variables):
+            self._for_each(new, lambda optimizer, its: _join(optimizer, its))
+        if first:
+            self._finish_build()
+
+    def _named(self, variable: Any) -> tuple[Any, str]:
+        """The key and the path of a variable."""
+        return self._var_key(variable), bare_path(variable)
 
     def _number_of(self, optimizer: Any, variable: Any) -> int:
         """The number of an optimizer, which is noted if it is new."""
@@ -172,9 +217,7 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
             raise ValueError(
                 f"{type(self).__name__}: No gradients provided for any variable: {listed(map(bare_path, variables))}"
             )
-        if not self.built:
-            self.build(variables)
-        self._choose(variables)
+        self._prepare(variables)
         for number, pairs in self._parts(grads, variables):
             if any(g is not None for g, _ in pairs):
                 its_grads, its_variables = zip(*pairs, strict=True)
@@ -217,9 +260,13 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
     def exclude_from_weight_decay(
         self, var_list: Sequence[Any] | None = None, var_names: Sequence[str] | None = None
     ) -> None:
-        """Excludes variables from the weight decay of each optimizer."""
-        for optimizer in self.optimizers:
-            optimizer.exclude_from_weight_decay(var_list, var_names)
+        """Excludes variables from the weight decay of whichever optimizer they have; arguments and errors are those of one."""
+        if self.built:
+            raise ValueError(
+                f"{type(self).__name__}: exclude_from_weight_decay() must be called before the optimizer is built, that is, "
+                "before build() or the first step"
+            )
+        self._exclusions.add_given(var_list or (), var_names or (), self._named)
 
     # --- files -----------------------------------------------------------------------------------------------------------
 
@@ -280,7 +327,7 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
         members = self._remembered.in_config(self._var_to_optimizer_idx)
         if isinstance(chooser, OptimizerMap) and members:
             config["members"] = members
-        return config
+        return config | self._exclusions.config()
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> "MultiOptimizer":
@@ -288,7 +335,9 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
         check_config(cls.__name__, config, "optimizer_map")
         read = keras.saving.deserialize_keras_object
         chooser = object_of(cls.__name__, "optimizer_map", config["optimizer_map"], keras.saving, custom_objects, read)
-        values = {name: value for name, value in config.items() if name != "members"}
+        values = {name: value for name, value in config.items() if name not in ("members", CONFIG_KEY)}
         made = cls(**{**values, "optimizer_map": chooser})
         made._remembered.expect(config.get("members", {}))
+        if CONFIG_KEY in config:
+            made._exclusions.remember(config[CONFIG_KEY])
         return made

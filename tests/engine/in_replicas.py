@@ -151,7 +151,9 @@ def as_one_process(
         several, optimizer = trained(STRATEGY.run)
     one, _ = trained(None)
     traces = [program.traces for program in optimizer._engine.programs]
-    if dtype == "mixed":  # a norm in float64 is added up in another order if state is divided; in float32 that doesn't show
+    if (
+        dtype == "mixed"
+    ):  # a norm in float64 is added up in another order if state is divided; in float32 that doesn't show
         several, one = ([v for v in vs if v.dtype != "float64"] for vs in (several, one))
     return {"alike": alike(several), "equal": equal(several, one), "traces": traces}
 

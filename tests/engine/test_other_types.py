@@ -138,3 +138,17 @@ def test_a_counter_among_the_weights_in_fit(host, module):
     model.fit(np.ones((4, 2)), np.zeros((4, 2)), epochs=2, verbose=0)
     assert len(model.trainable_variables) == 2
     assert np.all(layer.w.numpy() < 1.0)
+
+
+def test_rows_of_what_has_none_are_refused_in_words():
+    """A scalar ended in an IndexError."""
+    scalar, empty = keras.Variable(1.0, name="s"), keras.Variable(np.zeros((0, 3), "float32"), name="e")
+    rows = tf.IndexedSlices(tf.ones([1]), tf.constant([0]), tf.constant([1]))
+    with pytest.raises(ValueError, match="Adam: the gradient of s, a scalar, must be a tensor, got IndexedSlices"):
+        pyadam.Adam().apply([tf.IndexedSlices(tf.ones([1]), tf.constant([0]))], [scalar])
+    with pytest.raises(ValueError, match="Adam: the gradient of s must have the variable's shape"):
+        pyadam.Adam().apply([rows], [scalar])
+    with pytest.raises(
+        ValueError, match="of the gradient of e must be none, because the variable has no rows, got some"
+    ):
+        pyadam.Adam().apply([tf.IndexedSlices(tf.ones([1, 3]), tf.constant([0]))], [empty])

@@ -95,6 +95,18 @@ def test_an_overridden_learning_rate_is_that_of_the_step(rate):
     np.testing.assert_array_equal(w.numpy(), [0.75])
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_overridden_learning_rate_may_be_a_plain_number(dtype):
+    """Float64 weights ended in an AttributeError."""
+
+    class Fixed(pyadam.SGD):
+        learning_rate = property(lambda self: 0.1)
+
+    w = keras.Variable([1.0], dtype=dtype)
+    Fixed().apply([tf.ones(1, dtype)], [w])
+    np.testing.assert_array_equal(w.numpy(), np.ones(1, dtype) - np.array(0.1, dtype))
+
+
 LISTS = [  # class, arguments, Keras' lists of state
     ("Adadelta", {}, ["_accumulated_grads", "_accumulated_delta_vars"]),
     ("Adagrad", {}, ["_accumulators"]),

@@ -414,3 +414,17 @@ def test_an_inner_optimizer_that_cannot_be_copied():
         deep = [deep]
     with pytest.raises(ValueError, match="LossScaleOptimizer: inner_optimizer can't be copied"):
         pyadam.tf_keras.LossScaleOptimizer.from_config({"inner_optimizer": deep})
+
+
+def test_an_overflow_in_a_frozen_variable_skips_no_step(generation):
+    """In one process nothing was ever trained then; on replicas it was."""
+    module, host = generation
+    frozen, trained = variables(host, [1.0], [1.0])
+    inner = module.SGD(1.0, groups=[{"variables": [frozen], "frozen": True}])
+    optimizer = module.LossScaleOptimizer(inner, **({"initial_scale": 4.0} if host is keras else {}))
+    before = float(trained.numpy()[0])
+    step(optimizer, [[INF], [4.0]], [frozen, trained])
+    assert float(frozen.numpy()[0]) == 1.0
+    assert float(trained.numpy()[0]) < before
+    step(optimizer, [[4.0], [INF]], [frozen, trained])
+    assert np.isfinite(trained.numpy()).all()

@@ -134,6 +134,70 @@ def test_missing_gradients_and_later_variables():
         optimizer.apply([None], vs[:1])
 
 
+@pytest.mark.parametrize("explicit", [False, True])
+def test_a_variable_may_join_alone_in_the_part_of_another(explicit, recwarn):
+    """It was an unknown variable to the part, although the step had a known one, and nobody had called build()."""
+    optimizer, vs = multi(), variables(*SHAPES)
+    if explicit:
+        optimizer.build(vs[:2])
+    optimizer.apply([tf.ones(SHAPES[0]), tf.ones(5)], vs[:2])
+    before = values(vs)
+    optimizer.apply([tf.ones(SHAPES[0]), tf.ones(SHAPES[2])], [vs[0], vs[2]])
+    after = values(vs)
+    assert [bool((a != b).any()) for a, b in zip(before, after, strict=True)] == [True, False, True]
+    assert not recwarn.list
+    np.testing.assert_allclose(before[2] - after[2], 0.01, rtol=0.5)  # Adam's second step with a fresh state
+
+
+@pytest.mark.parametrize("kind", ["map", "function"])
+def test_a_variable_has_no_decay_whichever_optimizer_it_has(kind, recwarn):
+    """With a function nothing was excluded; with a map each part warned of the variables that it doesn't have."""
+    parts = [pyadam.SGD(1.0, weight_decay=0.5), keras.optimizers.SGD(1.0, weight_decay=0.5)]
+    first, second = keras.Variable(np.ones(2), name="bias"), keras.Variable(np.ones(2), name="kernel")
+    third, fourth = keras.Variable(np.ones(2), name="bias"), keras.Variable(np.ones(2), name="kernel")
+    vs = [first, second, third, fourth]
+    given_first = {id(first), id(second)}
+    if kind == "map":
+        optimizer = pyadam.MultiOptimizer(pyadam.OptimizerMap(parts[0], {}))
+    else:
+        optimizer = pyadam.MultiOptimizer(lambda v: parts[0] if id(v) in given_first else parts[1])
+    optimizer.exclude_from_weight_decay(var_list=[fourth], var_names=["bias"])
+    optimizer.apply([tf.zeros(2)] * 4, vs)
+    assert [float(v.numpy()[0]) for v in vs] == [1.0, 0.5, 1.0, 1.0]
+    assert not recwarn.list
+    with pytest.raises(ValueError, match="MultiOptimizer: exclude_from_weight_decay\\(\\) must be called before"):
+        optimizer.exclude_from_weight_decay(var_names=["kernel"])
+
+
+def test_names_that_no_part_matches_are_told_once():
+    optimizer = multi()
+    optimizer.exclude_from_weight_decay(var_names=["gamma"])
+    with pytest.warns(
+        UserWarning, match="MultiOptimizer: exclude_from_weight_decay: no variable's path has .*'gamma'"
+    ) as told:
+        optimizer.build(variables(*SHAPES))
+    assert len(told) == 1
+    with pytest.raises(
+        TypeError, match="MultiOptimizer: exclude_from_weight_decay: var_list must hold variables, got 'bias'"
+    ):
+        multi().exclude_from_weight_decay(["bias"])
+
+
+def test_a_config_has_what_is_excluded():
+    parts = pyadam.OptimizerMap(pyadam.SGD(1.0, weight_decay=0.5), {"b|c": pyadam.SGD(1.0, weight_decay=0.5)})
+    optimizer = pyadam.MultiOptimizer(parts)
+    optimizer.exclude_from_weight_decay(var_names=["a", "c"])
+    vs = [keras.Variable(np.ones(2), name=name) for name in "abc"]
+    before = json.dumps(optimizer.get_config())
+    optimizer.build(vs)
+    for config in (before, json.dumps(optimizer.get_config())):
+        made = pyadam.MultiOptimizer.from_config(json.loads(config))
+        for v in vs:
+            v.assign(np.ones(2))
+        made.apply([tf.zeros(2)] * 3, vs)
+        assert [float(v.numpy()[0]) for v in vs] == [1.0, 0.5, 1.0]
+
+
 def test_averages_of_those_that_keep_some():
     averaging = pyadam.SGD(0.1, use_ema=True, ema_momentum=0.5)
     optimizer = pyadam.MultiOptimizer(pyadam.OptimizerMap(pyadam.Adam(), {"v0": averaging}))

@@ -42,6 +42,14 @@ def test_huge_gradients(host, single_pass):
         assert np.allclose(ours, theirs, rtol=1e-5), (name, ours, theirs)
 
 
+@pytest.mark.parametrize("size", [4, 9000])
+def test_clipnorm_of_a_gradient_whose_squares_are_beyond_the_range(size):
+    """The norm was infinite, so nothing moved; so it is in Keras."""
+    v = keras.Variable(np.zeros(size, "float32"))
+    pyadam.SGD(1.0, clipnorm=1.0).apply([tf.fill([size], 1e30)], [v])
+    np.testing.assert_allclose(v.numpy(), -1 / np.sqrt(size), rtol=1e-6)
+
+
 COUNTS = [{}, {"use_ema": True, "ema_overwrite_frequency": 3}, {"gradient_accumulation_steps": 3}]
 
 
