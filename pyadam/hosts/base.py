@@ -277,9 +277,10 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
             return
         given = {self._var_key(v): g for g, v in zip(grads, variables, strict=True)}
         engine = self._engine.of_replica(local)
-        hyper = self._current_hyper(call)  # may wait for other replicas, so without the lock
+        # what may wait for other replicas does so without the lock; alone, a thread's rate is that of its own step
+        hyper = None if call is None else self._current_hyper(call)
         with self._lock:
-            engine.step(given, hyper)
+            engine.step(given, self._current_hyper() if hyper is None else hyper)
 
     def _sharded_step(
         self, local: int, grads: Sequence[Any], variables: Sequence[Any], call: Any, summed: bool

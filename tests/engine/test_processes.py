@@ -4,6 +4,7 @@ import copy
 import multiprocessing
 import pickle
 import threading
+import warnings
 
 import keras
 import numpy as np
@@ -134,3 +135,28 @@ def test_threads(host, shared):
     (found, counts), (wanted, wanted_counts) = trained(True), trained(False)
     assert_same(found, wanted)
     assert counts == wanted_counts
+
+
+def test_threads_whose_steps_bring_new_variables_and_follow_a_schedule():
+    """A step used to read variables and rate before it had the lock: "dictionary changed size", or the rate of another step."""
+    rates = keras.optimizers.schedules.PolynomialDecay(1.0, 24, end_learning_rate=0.0)
+    optimizer, shared, errors = pyadam.SGD(rates), keras.Variable(np.zeros(2, "float32")), []
+
+    def run(number):
+        try:
+            for k in range(6):
+                own = keras.Variable(np.zeros(2, "float32"), name=f"v{number}_{k}")
+                optimizer.apply([tf.ones(2), tf.ones(2)], [shared, own])
+        except Exception as error:
+            errors.append(error)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        workers = [threading.Thread(target=run, args=(number,)) for number in range(4)]
+        for each in workers:
+            each.start()
+        for each in workers:
+            each.join(300)
+    assert errors == []
+    assert int(optimizer.iterations) == 24
+    np.testing.assert_allclose(shared.numpy(), -sum(1 - k / 24 for k in range(24)), rtol=1e-5)
