@@ -1413,7 +1413,7 @@ def optimizer_multi(
 ) -> MultiOptimizer:
     """MultiOptimizer: several optimizers in one, each for some of the variables.
 
-    Where only the values of arguments differ, the argument groups of a single optimizer does the same with one program.
+    Where only the values of arguments differ, the argument ``groups`` of a single optimizer does the same with one program.
 
     Args:
         optimizer_map: What chooses the optimizer of each variable. An OptimizerMap, or a function from a variable to

@@ -1591,7 +1591,7 @@ class LossScaleOptimizer(_LossScaleOptimizer):
 class MultiOptimizer(_MultiOptimizer):
     """MultiOptimizer: several optimizers in one, each for some of the variables.
 
-    Where only the values of arguments differ, the argument groups of a single optimizer does the same with one program.
+    Where only the values of arguments differ, the argument ``groups`` of a single optimizer does the same with one program.
 
     Args:
         optimizer_map: What chooses the optimizer of each variable. An OptimizerMap, or a function from a variable to

@@ -26,6 +26,7 @@ GLANCED_AT = ("small", "resnet", "bert", "embedding")
 SHOWN = {  # value: the line above its table
     "ms": "Milliseconds a step:",
     "ratio": "Time of a step as a multiple of pyadam's, the median of the rounds (above 1: slower than pyadam):",
+    "spread of the ratio": "The spread of these ratios over the rounds, which shows how sure they are:",
     "share of the floor": "How close a step is to the floor:",
     "first step, s": "Seconds of the first step:",
     "memory, MB": "Peak memory beyond the library itself:",

@@ -5,6 +5,7 @@ The names here are all that other packages use.
 
 from pyadam.engine.agreement import check_agreement
 from pyadam.engine.arena import memories
+from pyadam.engine.clipping import clip
 from pyadam.engine.compiler import Program, is_single_pass, single_pass
 from pyadam.engine.components import (
     assign,
@@ -20,12 +21,13 @@ from pyadam.engine.components import (
     components as components_of,
 )
 from pyadam.engine.dynamic import Dynamic, belongs_to_r
-from pyadam.engine.gradients import as_real, clip, compute_dtype, gradient_dtype, has_plain_values, typed
+from pyadam.engine.gradients import as_real, compute_dtype, gradient_dtype, has_plain_values, typed
 from pyadam.engine.lanes import make_arenas
 from pyadam.engine.part import Part
 from pyadam.engine.reduction import LocalGradient, reduced
 from pyadam.engine.replicas import Replicas
-from pyadam.engine.shards import Sharded, Shards, state_bytes
+from pyadam.engine.sharded import Sharded
+from pyadam.engine.shards import Shards, state_bytes
 from pyadam.engine.step import Engine
 from pyadam.engine.target import Target
 from pyadam.engine.update import hyper_of_group, of_group

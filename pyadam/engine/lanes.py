@@ -14,7 +14,8 @@ from typing import Any, cast
 import numpy as np
 import tensorflow as tf
 
-from pyadam.engine.arena import Arenas, padding
+from pyadam.engine.arena import Arenas
+from pyadam.engine.even import padding
 from pyadam.engine.gradients import as_real, from_real
 from pyadam.engine.part import Part
 from pyadam.engine.rounding import random_bits, stochastically_rounded

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from pyadam.engine.arena import padding
 from pyadam.engine.compiler import inside_xla
+from pyadam.engine.even import padding
 from pyadam.engine.part import Part
 from pyadam.optimizers.sparse import FEW
 

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from pyadam.engine.calls import Calls
+from pyadam.engine.clipping import clipped, global_factor, norm_factors, squares
 from pyadam.engine.compiler import inside_xla
-from pyadam.engine.gradients import clipped, global_factor, mean_gradient, norm_factors, squares, unscaled
+from pyadam.engine.gradients import mean_gradient, unscaled
 from pyadam.engine.lanes import Lane, State
 from pyadam.optimizers import Rule, Spec
 from pyadam.optimizers.numerics import apart, root, rounded, scalar, sequenced, settled, total
@@ -33,12 +34,12 @@ def can_separate(rule: Rule, spec: Spec) -> bool:
     return rule.elementwise and rule.single_pass and not overwritten
 
 
-class _Now(NamedTuple):
+class _StepScalars(NamedTuple):
     """What the lanes of one group have in common in one update.
 
     Attributes:
         t: the number of the update.
-        mine: makes a scalar one that XLA can't know to be that of other lanes.
+        hide: makes a scalar one that XLA can't know to be that of other lanes.
         float64: the hyperparameters, those that change from step to step in float64.
         typed: the same, in each dtype that lanes compute in.
         scalars: ``c`` of a rule, in each of these dtypes.
@@ -46,31 +47,31 @@ class _Now(NamedTuple):
     """
 
     t: Any
-    mine: Callable[[Any], Any]
+    hide: Callable[[Any], Any]
     float64: SimpleNamespace
     typed: dict[Any, SimpleNamespace]
     scalars: dict[Any, SimpleNamespace]
     shared: dict[str, Any]
 
-    def of_lane(self, own: Any) -> "_Now":
+    def of_lane(self, lane_number: Any) -> "_StepScalars":
         """The same for one lane, with a number that XLA knows to be no other lane's."""
-        mine = partial(apart, t=own)
-        t = mine(self.t)
+        hide = partial(apart, t=lane_number)
+        t = hide(self.t)
 
-        def its_own(names: SimpleNamespace, **others: Any) -> SimpleNamespace:
+        def hidden(names: SimpleNamespace, **others: Any) -> SimpleNamespace:
             given = {name: x for name, x in vars(names).items() if tf.is_tensor(x) and tf.get_static_value(x) is None}
-            return SimpleNamespace(**{**vars(names), **{name: mine(x) for name, x in given.items()}, **others})
+            return SimpleNamespace(**{**vars(names), **{name: hide(x) for name, x in given.items()}, **others})
 
-        typed = {dtype: its_own(names) for dtype, names in self.typed.items()}
-        scalars = {dtype: its_own(names, **_operations(t)) for dtype, names in self.scalars.items()}
-        return _Now(t, mine, self.float64, typed, scalars, self.shared)
+        typed = {dtype: hidden(names) for dtype, names in self.typed.items()}
+        scalars = {dtype: hidden(names, **_operations(t)) for dtype, names in self.scalars.items()}
+        return _StepScalars(t, hide, self.float64, typed, scalars, self.shared)
 
 
 class _Given(NamedTuple):
     """What the update of a lane is computed from, besides that which lanes have in common; tensors or None.
 
     Attributes:
-        own: ``t``, plus the lane's number.
+        lane_number: ``t``, plus the lane's number.
         gradient: in the dtype of the arithmetic.
         summed: the accumulator.
         factors: what clipping multiplies the gradient by; one, or one for each variable.
@@ -79,7 +80,7 @@ class _Given(NamedTuple):
         first: the number of the first element.
     """
 
-    own: Any
+    lane_number: Any
     gradient: Any
     summed: Any
     factors: list[Any]
@@ -139,12 +140,12 @@ class Update:
             what becomes of ``passed``.
         """
         own_groups = {lane.targets[0].group for lane in self._lanes} - {None}
-        nows = {group: self._now(t, hyper, group) for group in (None, *own_groups)}
-        self._advance(nows[None].shared)
+        by_group = {group: self._now(t, hyper, group) for group in (None, *own_groups)}
+        self._advance(by_group[None].shared)
         sums, returned = dict.fromkeys(self._rule.sums, scalar(0.0, tf.float64)), []
         moved = Calls(self._moved, self._lanes)
         for lane, given, kept in zip(self._lanes, self._given(gradients, masks, passed, t, hyper), passed, strict=True):
-            now = nows[lane.targets[0].group]
+            now = by_group[lane.targets[0].group]
             new = self._replaced(lane, given, t) if lane.replaced else moved(lane, now, given)
             sums |= {name: sums[name] + new.pop(name) for name in self._rule.sums if name in new}
             lane.write({name: value for name, value in new.items() if name not in kept})
@@ -160,7 +161,7 @@ class Update:
         accumulates = self._spec.calls_per_update > 1
         summed = [lane.read_accumulator() if accumulates and lane.takes_part else None for lane in self._lanes]
         factors = self._norm_factors(typed, summed, t, hyper.get("other_squares", 0.0))
-        own = [t + number if self._one_loop else t for number in range(len(self._lanes))]
+        numbers = [t + number if self._one_loop else t for number in range(len(self._lanes))]
         read = [tf.nest.map_structure(tf.convert_to_tensor, lane.read(lane.captured)) for lane in self._lanes]
         states = [old | given for old, given in zip(read, passed, strict=True)]
         rounds = [bool(lane.targets[0].bfloat16_slots) for lane in self._lanes]
@@ -169,7 +170,7 @@ class Update:
             rounded(tf.constant(x.targets[0].first, tf.int64), t) if r else None
             for x, r in zip(self._lanes, rounds, strict=True)
         ]
-        return list(map(_Given, own, typed, summed, factors, masks, states, first))
+        return list(map(_Given, numbers, typed, summed, factors, masks, states, first))
 
     # --- unscale, accumulate ---------------------------------------------------------------------------------------------
 
@@ -223,24 +224,24 @@ class Update:
         mean = self._mean(lane, *given, t)
         return [squares(part) for part in (lane.split(mean) if by_variable else [mean])]
 
-    def _clipped(self, lane: Lane, gradient: Any, factors: Sequence[Any], mine: Callable[[Any], Any]) -> Any:
-        """A lane's gradient within the limits; ``mine`` as in `_Now`."""
+    def _clipped(self, lane: Lane, gradient: Any, factors: Sequence[Any], hide: Callable[[Any], Any]) -> Any:
+        """A lane's gradient within the limits; ``hide`` as in `_StepScalars`."""
         clip = partial(clipped, clipvalue=self._spec.clipvalue)
-        own = [mine(factor) for factor in factors]
+        own = [hide(factor) for factor in factors]
         if len(own) < 2:
             return clip(gradient, factor=next(iter(own), None))
         return lane.join([clip(part, factor=factor) for part, factor in zip(lane.split(gradient), own, strict=True)])
 
     # --- decay, rule, average --------------------------------------------------------------------------------------------
 
-    def _moved(self, lane: Lane, now: _Now, given: _Given) -> State:
+    def _moved(self, lane: Lane, now: _StepScalars, given: _Given) -> State:
         """The new state of a lane, as it is stored. For separate loops value k is computed from copy k of the old state.
 
         Where XLA makes one loop of what could be many, it joins lanes of one shape that have any scalar in common, up to 20
         arrays a loop, which is slower than a loop for each lane: caches can't hold so many places at once. So there each lane
         has its own scalars.
         """
-        now = now.of_lane(given.own) if self._one_loop else now
+        now = now.of_lane(given.lane_number) if self._one_loop else now
         copies: list[Any] = [None]
         if self._one_loop or lane.separate:
             copies = [partial(rounded, t=now.t + k if k else now.t) for k in range(len(given.state))]
@@ -261,7 +262,7 @@ class Update:
         own_loops = bool(lane.targets[0].bfloat16_slots) or (read_apart and not self._one_loop)
         return own_loops and "CPU" in lane.targets[0].weight.device
 
-    def _computed(self, lane: Lane, given: _Given, now: _Now, copy: Callable[[Any], Any] | None) -> State:
+    def _computed(self, lane: Lane, given: _Given, now: _StepScalars, copy: Callable[[Any], Any] | None) -> State:
         """What changes of a lane's state: by clipped gradient, decay, rule and average, from a copy of gradient and state."""
         c, old, g = now.scalars[lane.dtype], given.state, given.gradient
         if copy is not None:
@@ -269,7 +270,7 @@ class Update:
         new: State = {}
         weight = old["weight"]
         if lane.takes_part:
-            g = c.rounded(self._clipped(lane, self._mean(lane, g, given.summed, now.t), given.factors, now.mine))
+            g = c.rounded(self._clipped(lane, self._mean(lane, g, given.summed, now.t), given.factors, now.hide))
             state = {name: value for name, value in old.items() if name != "average"}
             whole = not self._rule.elementwise
             new = _where(
@@ -279,18 +280,18 @@ class Update:
         else:
             new = self._resting(old)
         if "average" in old and self._spec.is_frozen(lane.targets[0].group):
-            new["average"] = tf.identity(weight)  # whatever was assigned to it
+            new["average"] = tf.identity(weight)  # which may have been loaded or assigned since the last step
         elif "average" in old:
             new["average"] = old["average"] + c.rounded(c.ema_gain * (weight - old["average"]))
             if self._spec.ema_overwrite_frequency is not None:
                 new["weight"] = tf.where(tf.cast(c.overwrites, tf.bool), new["average"], weight)
         return new
 
-    def _ruled(self, lane: Lane, g: Any, old: State, now: _Now) -> State:
+    def _ruled(self, lane: Lane, g: Any, old: State, now: _StepScalars) -> State:
         """Decay and rule."""
         c, w, slots = now.scalars[lane.dtype], old["weight"], SimpleNamespace(**old)
         decay = self._rule.decay(now.float64, slots) if lane.targets[0].decayed else None
-        shrinks = None if decay is None else now.mine(tf.cast(now.float64.learning_rate * decay, w.dtype))
+        shrinks = None if decay is None else now.hide(tf.cast(now.float64.learning_rate * decay, w.dtype))
         if self._rule.applies_decay:
             slots.decay = shrinks
         elif shrinks is not None:
@@ -310,7 +311,7 @@ class Update:
         for name, value in new.items():
             self._shared[name].assign(tf.cast(value, self._shared[name].dtype))
 
-    def _now(self, t: Any, hyper: dict[str, Any], group: int | None = None) -> _Now:
+    def _now(self, t: Any, hyper: dict[str, Any], group: int | None = None) -> _StepScalars:
         """Hyperparameters and scalars of update ``t`` for a group, which are computed once, in float64."""
         spec = self._spec.of_group(group)
         values = {f.name: getattr(spec, f.name) for f in fields(spec)}
@@ -331,7 +332,7 @@ class Update:
             return SimpleNamespace(**{name: scalar(value, dtype) for name, value in c.items()}, **_operations(t))
 
         typed = {each: in_dtype(each) for each in dtypes}
-        return _Now(t, lambda x: x, h, typed, {each: scalars_in(each) for each in dtypes}, new_shared)
+        return _StepScalars(t, lambda x: x, h, typed, {each: scalars_in(each) for each in dtypes}, new_shared)
 
 
 def _operations(t: Any) -> dict[str, Callable[[Any], Any]]:

@@ -24,6 +24,7 @@ from pyadam.engine import (
     typed,
 )
 from pyadam.hosts.averages import Averages
+from pyadam.hosts.configs import named
 from pyadam.hosts.contract import bare_path, common_path, path, untracked
 from pyadam.hosts.exclusions import Exclusions
 from pyadam.hosts.extension import Extension
@@ -95,7 +96,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         default = {p.name: p.default for p in class_signature(self.spec_type).parameters.values()}
         values = {name: plain(getattr(self._spec, name)) for name in arguments(self.spec_type)}
         values["learning_rate"] = self._rate_for_config()
-        changed = ", ".join(f"{name}={value!r}" for name, value in values.items() if value != default[name])
+        changed = ", ".join(f"{name}={_in_repr(value)}" for name, value in values.items() if value != default[name])
         module = f"{home(self)}." if type(self).__module__.startswith("pyadam.") else ""  # else a class of the user
         return f"{module}{type(self).__name__}({changed})"
 
@@ -353,3 +354,9 @@ def _of_one_model(known: Sequence[str], new: Sequence[str]) -> bool:
     """Whether different paths begin with the name of the same model."""
     models = {name.split("/")[0] for name in (*known, *new) if name.count("/") > 1}
     return len(models) == 1 and all(name.count("/") > 1 for name in (*known, *new)) and set(known).isdisjoint(new)
+
+
+def _in_repr(value: Any) -> str:
+    """An argument in a repr; a function without its address in memory."""
+    bare = callable(value) and not hasattr(value, "get_config")
+    return f"<{named(value).partition(' ')[2]}>" if bare else repr(value)

@@ -5,9 +5,10 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from pyadam.engine import belongs_to_r
 from pyadam.optimizers.kinds import first_line, listed, shown
 
-__all__ = ["check_config", "object_of", "safely", "unregistered"]
+__all__ = ["check_config", "named", "object_of", "safely", "unregistered"]
 
 
 @contextlib.contextmanager
@@ -64,7 +65,7 @@ def object_of(
         known = value.get("config") if kind == "function" else "lambda"
         function = saving.get_registered_object(known, custom_objects) if isinstance(known, str) else None
         if function is None:
-            raise unregistered(owner, name, known, saving)
+            raise unregistered(owner, name, f"the function {known}", saving)
         return function
     try:
         with safely(saving):
@@ -83,10 +84,22 @@ def _made(
     return read(value, custom_objects=custom_objects)
 
 
-def unregistered(owner: str, name: str, function: Any, saving: Any) -> ValueError:
-    """The error for a function that a config can't hold."""
+def named(function: Any) -> str:
+    """What errors call a function."""
+    known = getattr(function, "__name__", None)  # a partial has none
+    return _R_FUNCTION if belongs_to_r(function) else f"the function {known or shown(function)}"
+
+
+_R_FUNCTION = "an R function"
+
+
+def unregistered(owner: str, name: str, function: str, saving: Any) -> ValueError:
+    """The error for a function that a config can't hold; it is given as `named` calls it."""
     keras = saving.__name__.split(".")[0]
-    return ValueError(
-        f"{owner}: {name} is the function {function}, which a config can't hold; register it with "
-        f"{keras}.saving.register_keras_serializable(), or use a learning-rate schedule"
-    )
+    if function != _R_FUNCTION:
+        remedy = f"register it with {keras}.saving.register_keras_serializable(), or use a learning-rate schedule"
+    elif name == "optimizer_map":
+        remedy = "use optimizer_map()"
+    else:
+        remedy = "use a number, or for a learning rate a schedule: new_learning_rate_schedule_class() makes one of R functions"
+    return ValueError(f"{owner}: {name} is {function}, which a config can't hold; {remedy}")

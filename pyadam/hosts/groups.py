@@ -91,8 +91,8 @@ class Membership:
         strangers = [member for member in missing if self._variables[member].trainable]
         if strangers:
             raise ValueError(
-                f"{self._owner}: {self._listed(strangers)} of groups are not the optimizer's variables, whatever their paths; "
-                "name variables or layers of the model that it trains, or patterns"
+                f"{self._owner}: {self._listed(strangers)} of groups are not the optimizer's variables, even if their paths "
+                "match; name variables or layers of the model that it trains, or patterns"
             )
 
     def _match(self, key: Hashable, path: str, matched: set[Hashable]) -> int | None:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from pyadam.hosts.base import BaseOptimizer
-from pyadam.hosts.configs import check_config, object_of, unregistered
+from pyadam.hosts.configs import check_config, named, object_of, unregistered
 from pyadam.hosts.contract import bare_path, untracked
 from pyadam.hosts.exclusions import CONFIG_KEY, Exclusions
 from pyadam.hosts.files import is_dataset
@@ -318,7 +318,7 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
         if not hasattr(chooser, "get_config") and (
             name is None or keras.saving.get_registered_object(keras.saving.get_registered_name(chooser)) is None
         ):
-            raise unregistered(type(self).__name__, "optimizer_map", name or shown(chooser), keras.saving)
+            raise unregistered(type(self).__name__, "optimizer_map", named(chooser), keras.saving)
         config = {
             "optimizer_map": keras.saving.serialize_keras_object(chooser),
             "loss_scale_factor": self.loss_scale_factor,

@@ -13,7 +13,7 @@ import tensorflow as tf
 from pyadam.engine import assign, memories, undistributed
 from pyadam.hosts import files
 from pyadam.hosts.checkpoint import Described, Numbered
-from pyadam.hosts.configs import check_config, object_of, unregistered
+from pyadam.hosts.configs import check_config, named, object_of, unregistered
 from pyadam.hosts.contract import Contract, bare_path, path, untracked
 from pyadam.hosts.exclusions import CONFIG_KEY
 from pyadam.hosts.groups import Membership, as_patterns
@@ -21,7 +21,7 @@ from pyadam.hosts.ledger import ITERATION, LEARNING_RATE, in_our_paths
 from pyadam.hosts.state import Entry, Label, SavedState, check_kinds, check_values, fit, numbered, same_variables
 from pyadam.optimizers import NEW_TO_KERAS, arguments
 from pyadam.optimizers.groups import VARIABLES, Group
-from pyadam.optimizers.kinds import listed, plain, shown
+from pyadam.optimizers.kinds import listed, plain
 
 __all__ = ["Deferring", "Saving", "automatic_names"]
 
@@ -323,7 +323,7 @@ class Saving(Deferring, Contract):
         if not hasattr(value, "get_config"):
             known = getattr(value, "__name__", None)  # a partial has none
             if known is None or self._saving.get_registered_object(self._saving.get_registered_name(value)) is None:
-                raise unregistered(type(self).__name__, name, known or shown(value), self._saving)
+                raise unregistered(type(self).__name__, name, named(value), self._saving)
         return self._saving.serialize_keras_object(value)
 
     @classmethod

@@ -59,7 +59,7 @@ class OptimizerMap(Wrapper):
 class MultiOptimizer(Wrapper):
     """MultiOptimizer: several optimizers in one, each for some of the variables.
 
-    Where only the values of arguments differ, the argument groups of a single optimizer does the same with one program.
+    Where only the values of arguments differ, the argument ``groups`` of a single optimizer does the same with one program.
     """
 
     title = "MultiOptimizer"

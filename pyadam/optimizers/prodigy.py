@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
-from pyadam.optimizers.kinds import Flag, Number
+from pyadam.optimizers.kinds import Flag
 from pyadam.optimizers.numerics import settled
 from pyadam.optimizers.rule import Rule, Scalars, Slot, Slots, Tensor
 from pyadam.optimizers.shared import (
@@ -32,12 +32,10 @@ from pyadam.optimizers.shared import (
     running_mean,
     weight_slot,
 )
-from pyadam.optimizers.spec import NON_NEGATIVE, Spec, argument, optional
+from pyadam.optimizers.spec import NON_NEGATIVE, POSITIVE, Spec, argument, optional
 from pyadam.optimizers.tensorflow import tf
 
 __all__ = ["RULE", "Prodigy"]
-
-POSITIVE = Number(low=0.0, low_open=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,7 +70,7 @@ class Rule:
         slots: ``(h, shape, path) -> groups``: the slots of a variable. Saved state holds the first group for all variables,
             then the second, and so on; within a group, each variable's slots are adjacent.
         shared: names and initial values of scalar variables that belong to the optimizer as a whole: float64 if there are
-            ``sums`` among them or float64 weights, else float32.
+            ``sums`` among them or float64 weights when they are made, else float32.
         sums: those of these scalars that ``update`` returns beside the slots, as tensors of the weight's shape. Each is their
             sum over all variables after the last update, with the digits of float32 (see `numerics.settled`). A function
             ``(s) -> tensor`` says what a variable adds that an update does not move, None that it adds nothing.

@@ -1090,7 +1090,7 @@ optimizer_loss_scale <- function(
 
 #' MultiOptimizer: several optimizers in one, each for some of the variables
 #'
-#' Where only the values of arguments differ, the argument groups of a single optimizer does the
+#' Where only the values of arguments differ, the argument `groups` of a single optimizer does the
 #' same with one program.
 #'
 #' @param loss_scale_factor Factor that multiplies the loss and divides the gradients, for all

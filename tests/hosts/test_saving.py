@@ -230,6 +230,13 @@ def test_config_refuses_unregistered_functions_by_name():
         pyadam.Adam(beta_1=lambda: 0.9).get_config()
 
 
+def test_a_repr_names_functions_without_their_addresses():
+    def slower():
+        return 0.1
+
+    assert repr(pyadam.Adam(slower)) == "pyadam.Adam(learning_rate=<function slower>)"
+
+
 @pytest.mark.parametrize("module", [pyadam, pyadam.tf_keras], ids=["keras", "tf_keras"])
 @pytest.mark.parametrize(
     ("name", "value"),
