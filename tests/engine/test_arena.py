@@ -104,5 +104,5 @@ def test_variables_that_come_later_have_arenas_of_their_own():
     optimizer.apply([tf.ones(4), tf.ones(5)], vs[:2])
     optimizer.apply([tf.ones(v.shape) for v in vs], vs)
     targets = list(optimizer._engine.targets.values())
-    lanes = make_lanes(targets, [True] * 4, [{Way.DENSE}] * 4, pack=True)
+    lanes = make_lanes(targets, [True] * 4, [{Way.DENSE}] * 4, pack=True, masked=[False] * 4)
     assert [(lane.indices, lane.passed) for lane in lanes] == [([0, 1], ["weight"]), ([2, 3], ["weight"])]
