@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from pyadam.hosts.hdf5 import array, check, check_heaps, checksum, damaged, dtype_of
-from pyadam.hosts.state import WAY_OUT, Entry, Label, SavedState, alike
+from pyadam.hosts.paths import alike
+from pyadam.hosts.state import WAY_OUT, Entry, Label, SavedState
 from pyadam.optimizers import RULES, SPECS
 
 __all__ = ["is_dataset", "mark", "marked", "read", "read_names", "write"]

@@ -12,7 +12,7 @@ from pyadam.hosts.classes import make_classes
 from pyadam.hosts.contract import path, untracked
 from pyadam.hosts.generation import check_backend
 from pyadam.hosts.loss_scale_keras3 import LossScaleOptimizer
-from pyadam.hosts.state import flat
+from pyadam.hosts.paths import flat
 from pyadam.optimizers import bind, class_signature
 from pyadam.optimizers.kinds import is_variable
 from pyadam.optimizers.rule import Slot

@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
-from pyadam.hosts.state import Entry, Label, alike, flat, numbered
+from pyadam.hosts.paths import alike, flat, numbered
+from pyadam.hosts.state import Entry, Label
 
 __all__ = ["ITERATION", "LEARNING_RATE", "Ledger", "in_our_paths"]
 

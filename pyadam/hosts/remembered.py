@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-from pyadam.hosts.state import numbered, same_variables
+from pyadam.hosts.paths import numbered, same_variables
 
 __all__ = ["Remembered"]
 

@@ -18,7 +18,8 @@ from pyadam.hosts.contract import Contract, bare_path, path, untracked
 from pyadam.hosts.exclusions import CONFIG_KEY
 from pyadam.hosts.groups import Membership, as_patterns
 from pyadam.hosts.ledger import ITERATION, LEARNING_RATE, in_our_paths
-from pyadam.hosts.state import Entry, Label, SavedState, check_kinds, check_values, fit, numbered, same_variables
+from pyadam.hosts.paths import numbered, same_variables
+from pyadam.hosts.state import Entry, Label, SavedState, check_kinds, check_values, fit
 from pyadam.optimizers import NEW_TO_KERAS, arguments
 from pyadam.optimizers.groups import VARIABLES, Group
 from pyadam.optimizers.kinds import listed, plain

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyadam.hosts.configs import safely
 from pyadam.hosts.contract import bare_path
-from pyadam.hosts.state import same_variables
+from pyadam.hosts.paths import same_variables
 from pyadam.optimizers.kinds import first_line
 
 __all__ = ["NotTranslated", "pairs", "translated"]

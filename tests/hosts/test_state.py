@@ -14,7 +14,7 @@ from helpers import run_python
 
 import pyadam
 import pyadam.tf_keras
-from pyadam.hosts.state import same_variables
+from pyadam.hosts.paths import same_variables
 
 X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
 
