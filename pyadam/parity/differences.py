@@ -149,6 +149,16 @@ def accumulated_average(module: Any) -> float:
     return abs(ends[0] - ends[1])
 
 
+def accumulated_alone(module: Any) -> float:
+    """A weight of 1 after a gradient of 4 in the first of two calls that make an update, and none in the second."""
+    every, some = keras.Variable(1.0), keras.Variable(1.0)
+    optimizer = module.SGD(1.0, gradient_accumulation_steps=2)
+    optimizer.build([every, some])
+    optimizer.apply([tf.constant(1.0), tf.constant(4.0)], [every, some])
+    optimizer.apply([tf.constant(1.0), None], [every, some])
+    return float(some.numpy())
+
+
 def accepts(**arguments: Any) -> Measurement:
     """Whether arguments are accepted, or which error refuses them."""
 
@@ -328,6 +338,7 @@ DIFFERENCES = [
     Row(5, "Nadam's product in a graph, 3 variables, 4 steps", momentum_product, PRODUCT, 1e-7, keras="tf_keras"),
     Row(6, "calls of a learning-rate function in 4 graph steps", rate_calls, 4),
     Row(7, "accumulation: average's distance from large batches", accumulated_average, 0.0, 1e-6),
+    Row(7, "accumulation: weight 1.0, gradients 4 and None, rate 1", accumulated_alone, -1.0),
     Row(8, "2 replicas: accumulating (1, 2), (4, 8), rate 1", on_two_replicas("accumulation"), -7.5),
     Row(9, "learning_rate=-1.0", accepts(learning_rate=-1.0), "ValueError"),
     Row(9, "learning_rate=nan", accepts(learning_rate=math.nan), "ValueError"),
