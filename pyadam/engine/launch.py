@@ -215,7 +215,7 @@ class Launcher:
 
         def start() -> None:
             for slot, weight, dtype in pairs:
-                slot.assign(as_real(tf.convert_to_tensor(weight), dtype))
+                slot.assign(tf.cast(as_real(tf.convert_to_tensor(weight), dtype), slot.dtype))
 
         if pairs:
             tf.cond(tf.equal(t, 1), start, lambda: None)

@@ -58,7 +58,8 @@ class Averages(Contract):
     def _overwrite_with_averages(self, targets: Iterable[Target]) -> None:
         updates = tf.convert_to_tensor(self._native(self._iterations)) // self._spec.calls_per_update
         for target in targets:
-            if target.average is not None:  # before the first update there are no averages yet
+            # before the first update there are no averages yet, and a frozen variable is its own
+            if target.average is not None and not self._engine.is_frozen(target):
                 average = tf.cast(target.average, target.weight.dtype)
                 target.weight.assign(tf.where(updates > 0, average, target.weight))
 

@@ -50,7 +50,6 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
     """An optimizer of one spec. The class of each generation of Keras derives from it."""
 
     _built_explicitly: bool
-    _lock: Any  # of the thread that takes a step
     _known_missing: set[Any]
     _said: set[str]
 

@@ -59,6 +59,7 @@ class Contract:
     _exclusions: Exclusions
     _ledger: Ledger
     _replicas: Replicas
+    _lock: Any  # of the thread that takes a step, or saves
     _native: Callable[[Any], Any]
     _say: Callable[[str], None]
     _unknown: Callable[[Sequence[Any]], ValueError]
@@ -70,6 +71,7 @@ class Contract:
     _members: Callable[[Any], Any]
     _automatic_names: Callable[[], frozenset[str]]
     _take_kept: Callable[[], None]
+    _drop_frozen_sums: Callable[[], None]
     _cuts: Callable[[Any], bool]
 
     def _host(self) -> str:

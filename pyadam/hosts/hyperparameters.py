@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pyadam.engine import Call, Dynamic, hyper_of_group, native, of_group, undistributed
+from pyadam.engine import Call, Dynamic, assign, hyper_of_group, native, of_group, undistributed
 from pyadam.hosts.contract import Contract, untracked
 from pyadam.optimizers import Spec, arguments
 from pyadam.optimizers.groups import VARIABLES
@@ -49,6 +49,13 @@ class Hyperparameters(Contract):
             untracked(self, _membership=self._members(new))
         untracked(self, _dynamic=self._make_dynamic())
         self._engine.configure(new)
+        self._drop_frozen_sums()
+
+    def _drop_frozen_sums(self) -> None:
+        """Sets what frozen variables have accumulated to zero: they would move by it once they are thawed."""
+        for target in self._engine.targets.values():
+            if target.accumulator is not None and self._engine.is_frozen(target):
+                assign(target.accumulator, tf.zeros(target.accumulator.shape, target.accumulator.dtype))
 
     def _state_of(self, spec: Spec) -> Any:
         """What a spec says of the variables that the optimizer keeps."""

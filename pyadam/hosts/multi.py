@@ -1,6 +1,8 @@
 """Several optimizers in one, for Keras 3: each has some of the variables."""
 
 import contextlib
+import re
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -9,11 +11,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pyadam.engine import has_plain_values, native, typed
 from pyadam.hosts.base import BaseOptimizer
 from pyadam.hosts.configs import check_config, named, object_of, unregistered
 from pyadam.hosts.contract import bare_path, untracked
 from pyadam.hosts.exclusions import CONFIG_KEY, Exclusions
 from pyadam.hosts.files import is_dataset
+from pyadam.hosts.generation import home
 from pyadam.hosts.given import matched
 from pyadam.hosts.remembered import Remembered
 from pyadam.hosts.saving import automatic_names
@@ -67,6 +71,13 @@ class OptimizerMap(keras.optimizers.OptimizerMap):  # type: ignore[misc]  # noqa
         if isinstance(optimizer, keras.optimizers.Optimizer):
             super().__setitem__(pattern, optimizer)
         self._check(f"the optimizer of {pattern!r}", optimizer)
+
+    def unmatched(self, paths: Sequence[str]) -> list[str]:
+        """The keys that none of these paths matches."""
+        return [key for key in self if not any(key == path or re.fullmatch(key, path) for path in paths)]
+
+    def __repr__(self) -> str:
+        return f"{home(self)}.{type(self).__name__}({self.default_optimizer!r}, {dict(self)!r})"
 
     def _check(self, name: str, optimizer: Any) -> None:
         Inner(fits=_fits).check(type(self).__name__, name, optimizer)
@@ -127,7 +138,7 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
         untracked(self, _var_to_optimizer_idx={}, _trainable_variables_indices={}, _trainable_variables=[])
         automatic = automatic_names("keras").__contains__
         untracked(self, _remembered=Remembered(automatic), _exclusions=Exclusions(type(self).__name__, automatic))
-        untracked(self, _known_missing=set())
+        untracked(self, _known_missing=set(), _lock=threading.RLock())
 
     # --- variables -------------------------------------------------------------------------------------------------------
 
@@ -139,6 +150,9 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
 
     def _finish_build(self) -> None:
         self._exclusions.warn_unmatched()
+        chooser, paths = self._optimizer_map, [v.path for v in self._trainable_variables]
+        for key in chooser.unmatched(paths) if paths and isinstance(chooser, OptimizerMap) else ():
+            warnings.warn(f"{type(self).__name__}: no variable's path matches {key!r} so far", stacklevel=4)
         self.built = True
 
     def _choose(self, variables: Sequence[Any]) -> list[Any]:
@@ -201,7 +215,7 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
-        """One step of each optimizer that has a gradient.
+        """One step of each optimizer that has a gradient. For the others it is none: they don't count it.
 
         Args:
             grads: tensors, IndexedSlices, or None for a variable that this step leaves out.
@@ -217,14 +231,40 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
             raise ValueError(
                 f"{type(self).__name__}: No gradients provided for any variable: {listed(map(bare_path, variables))}"
             )
-        self._prepare(variables)
+        with self._lock:
+            self._prepare(variables)
+            parts = list(self._parts(grads, variables))
+            for number, pairs in parts:  # a step is refused before a part of it is taken
+                for g, v in pairs:
+                    if g is not None and has_plain_values(native(v)):
+                        typed(type(self.optimizers[number]).__name__, bare_path(v), native(v), g)
+            for number, pairs in parts:
+                if any(g is not None for g, _ in pairs):
+                    its_grads, its_variables = zip(*pairs, strict=True)
+                    self.optimizers[number].apply(list(its_grads), list(its_variables))
+                else:
+                    self._tell_missing(number, [bare_path(v) for _, v in pairs])
+            self._iterations.assign_add(1)
+
+    def _without_frozen(self, grads: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
+        """The gradients that the optimizers use, as their own methods of this name say."""
+        used: dict[Any, Any] = {self._var_key(v): g for g, v in zip(grads, variables, strict=True)}
+        self._choose(variables)
         for number, pairs in self._parts(grads, variables):
-            if any(g is not None for g, _ in pairs):
+            optimizer = self.optimizers[number]
+            if isinstance(optimizer, BaseOptimizer):
                 its_grads, its_variables = zip(*pairs, strict=True)
-                self.optimizers[number].apply(list(its_grads), list(its_variables))
-            else:
-                self._tell_missing(number, [bare_path(v) for _, v in pairs])
-        self._iterations.assign_add(1)
+                found = optimizer._without_frozen(its_grads, its_variables)
+                used |= {self._var_key(v): g for g, v in zip(found, its_variables, strict=True)}
+        return [used[self._var_key(v)] for v in variables]
+
+    @property
+    def state_bytes(self) -> int:
+        """The bytes of state that this process keeps, of all optimizers in it that say so."""
+        return sum(getattr(each, "state_bytes", 0) for each in self.optimizers)
+
+    def __repr__(self) -> str:
+        return f"{home(self)}.{type(self).__name__}({self._optimizer_map!r})"
 
     def _tell_missing(self, number: int, paths: Sequence[str]) -> None:
         if number not in self._known_missing:

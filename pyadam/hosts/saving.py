@@ -175,6 +175,7 @@ class Saving(Deferring, Contract):
                 assign(takers[id(entry)], value)
                 if value.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(value)):
                     broken.append(entry.label or f"variable {number}")
+        self._drop_frozen_sums()
         if broken:
             self._say(
                 f"{type(self).__name__}: the saved state has infinite numbers or NaN in {listed(broken)}, so training may fail "
@@ -219,7 +220,8 @@ class Saving(Deferring, Contract):
 
     def save_own_variables(self, store: Any) -> None:
         """Writes the state, numbered in the order of ``variables`` as in Keras, and next to it what each number means."""
-        files.write(store, self._state(), len(self._variables))
+        with self._lock:
+            files.write(store, self._state(), len(self._variables))
 
     def load_own_variables(self, store: Any) -> None:
         """Reads a state that ``save_own_variables`` or Keras' own class wrote, at once or when the optimizer is built.

@@ -28,6 +28,19 @@ from pyadam.optimizers.rule import Slot
 __all__ = ["CLASSES", "Optimizer", "restored"]
 
 
+def _leave_out_skipped_steps(iterations: Any) -> None:
+    """Keeps tf_keras' own loss scale from counting steps that it skips: the first update starts the averages.
+
+    It is the only one to add without reading the result.
+    """
+    add = iterations.assign_add
+
+    def assign_add(delta: Any, use_locking: Any = None, name: str | None = None, read_value: bool = True) -> Any:
+        return add(delta, use_locking, name, read_value) if read_value else None
+
+    iterations.assign_add = assign_add
+
+
 def _in_tf_keras(rule: Rule) -> Rule:
     """A rule whose slots are those of tf_keras' files: no placeholders, and SGD's momentum even where it is 0."""
 
@@ -50,6 +63,7 @@ class Optimizer(BaseOptimizer, tf_keras.optimizers.Optimizer):  # type: ignore[m
         untracked(self, _spec=spec)  # tf_keras' constructor reads arguments back
         with undistributed():
             tf_keras.optimizers.Optimizer.__init__(self, name=spec.name)
+        _leave_out_skipped_steps(self._iterations)
         self._learning_rate = self._build_learning_rate(spec.learning_rate)
         self._set_up(spec, self._iterations)
 
@@ -93,8 +107,7 @@ class Optimizer(BaseOptimizer, tf_keras.optimizers.Optimizer):  # type: ignore[m
         if every == 1:
             return self._iterations
         updates = self._iterations // every
-        # tf_keras' own loss scale adds one where it skips a step; the update still waits for as many calls as before
-        updates.assign_add = lambda delta, read_value=True: None
+        updates.assign_add = self._iterations.assign_add
         return updates
 
     @iterations.setter
@@ -218,8 +231,10 @@ class Optimizer(BaseOptimizer, tf_keras.optimizers.Optimizer):  # type: ignore[m
         return list(values.values())
 
     def __reduce__(self) -> Any:
-        state = self._state()
-        return restored, (type(self), self.get_config(), state.manifest(), [entry.read() for entry in state.entries])
+        with self._lock:
+            state = self._state()
+            values = [entry.read() for entry in state.entries]
+        return restored, (type(self), self.get_config(), state.manifest(), values)
 
 
 def restored(optimizer: type[Optimizer], config: dict[str, Any], manifest: str, values: list[Any]) -> Any:

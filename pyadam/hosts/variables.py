@@ -153,7 +153,7 @@ class Variables(Contract):
         self._ledger.enter(state, label, (planned.group, planned.within), start)
         # before the first update an average has no value, and a weight that a traced fit has just made has none yet
         if (slot.start is None and _has_value(target.weight)) or (slot.name == "average" and self.built):
-            assign(variable, tf.cast(target.weight, target.dtype))
+            assign(variable, tf.cast(target.weight, variable.dtype))
         if slot.name == "average":
             target.average = variable
         elif slot.name == "gradient_accumulator":

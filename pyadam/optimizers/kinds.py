@@ -361,6 +361,8 @@ class Pattern(Name):
             re.compile(super().convert(value))
         except re.error:
             raise ValueError from None
+        if not value:
+            raise ValueError
         return value
 
 

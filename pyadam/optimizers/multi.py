@@ -20,6 +20,8 @@ class ByPattern(Kind):
         return "optimizers by regular expression, as a dictionary (a named list in R)"
 
     def convert(self, value: Any) -> Any:
+        if value == []:  # R's list()
+            return {}
         if not isinstance(value, Mapping):
             raise TypeError
         return {Pattern().convert(pattern): Inner().convert(optimizer) for pattern, optimizer in value.items()}

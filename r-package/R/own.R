@@ -44,8 +44,8 @@ new_optimizer_class <- function(classname, update, ..., slots = NULL, doc = "") 
   refuse_abbreviated("new_optimizer_class", c("classname", "update"), sys.call(), arguments)
   refuse_unnamed("new_optimizer_class", arguments)
   rule <- if (is_r_function(update)) rule_of(update) else update
-  arguments <- lapply(arguments, show_to_python, na = from_pyadam("NA"))
-  given <- c(list(classname, rule, slots = as.list(slots), doc = doc), arguments)
+  arguments <- c(list(classname = classname, slots = as.list(slots), doc = doc), arguments)
+  given <- c(list(update = rule), lapply(arguments, show_to_python, na = from_pyadam("NA")))
   class <- with_python_warnings(do.call(from_pyadam("new_optimizer_class"), given, quote = TRUE))
   constructor_of(class, classname)
 }
@@ -65,7 +65,14 @@ refuse_abbreviated <- function(owner, formals, call, others) {
 
 # The rule as Python calls it.
 rule_of <- function(update) {
-  force(update)
+  taken <- formals(args(update))
+  if (!"..." %in% names(taken) && length(taken) != 4) {
+    stop(
+      "new_optimizer_class: update must be a function of w, g, s and h, got one of ",
+      if (length(taken) == 0) "nothing" else toString(names(taken)),
+      call. = FALSE
+    )
+  }
   function(w, g, s, h) {
     of <- reticulate::import_builtins()$vars
     new <- update(as_tensor(w), as_tensor(g), lapply(of(s), as_tensor), lapply(of(h), as_tensor))
@@ -128,7 +135,7 @@ as_tensor <- function(x) {
 #' @export
 Ops.pyadam_tensor <- function(e1, e2) {
   operator <- reticulate::import("operator")
-  if (missing(e2)) {
+  if (missing(e2) && .Generic != "!") {
     return(as_tensor(operator[[c("-" = "neg", "+" = "pos")[[.Generic]]]](e1)))
   }
   names <- c(

@@ -64,7 +64,7 @@ call_python <- function(name, call, frame, ..., python_function = from_pyadam(na
 
 # Arguments beyond a function's formals must be named.
 refuse_unnamed <- function(owner, arguments) {
-  if (!all(nzchar(names(arguments)))) {
+  if (length(arguments) > 0 && (is.null(names(arguments)) || !all(nzchar(names(arguments))))) {
     stop(owner, ": too many arguments without a name", call. = FALSE)
   }
 }

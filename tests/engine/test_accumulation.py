@@ -122,6 +122,20 @@ def test_what_a_frozen_variable_has_accumulated_does_not_move_it():
     assert (head.numpy() != 1).all()
 
 
+def test_what_a_variable_has_accumulated_when_it_is_frozen_is_dropped():
+    """It waited until the variable was thawed: -49 after gradients of 0."""
+    a, b = variables((2,), (2,))
+    optimizer = accumulating("SGD", {"groups": {"b": {"learning_rate": 1.0}}})
+    optimizer.apply([tf.ones(2), tf.fill([2], 100.0)], [a, b])
+    optimizer.groups = {"b": {"frozen": True}}
+    for _ in range(5):
+        optimizer.apply([tf.ones(2)] * 2, [a, b])
+    optimizer.groups = {"b": {"learning_rate": 1.0}}
+    for _ in range(2):
+        optimizer.apply([tf.zeros(2)] * 2, [a, b])
+    np.testing.assert_array_equal(b.numpy(), [1.0, 1.0])
+
+
 def test_copies_start_at_the_first_update_with_the_first_gradient_or_without():
     """z used to start as the weight at the build where the first gradient came later: 1, not 3."""
     a, b = variables((2,), (2,))
@@ -131,6 +145,21 @@ def test_copies_start_at_the_first_update_with_the_first_gradient_or_without():
     optimizer.apply([tf.ones(2), None], [a, b])
     (z,) = [v for v in optimizer.variables if v.path.endswith("b_momentum")]
     np.testing.assert_array_equal(z.numpy(), [3.0, 3.0])
+
+
+@pytest.mark.parametrize("size", [2, 9000])
+def test_copies_may_be_stored_in_bfloat16(size):
+    """The build ended in a ValueError about types."""
+    rule = pyadam.new_optimizer_class(
+        "Kept", lambda w, g, s, h: (w - h.learning_rate * g, {"z": s.z}), slots={"z": None}
+    )
+    (v,) = variables((size,))
+    optimizer = rule(0.5, slot_dtype="bfloat16")
+    optimizer.build([v])
+    v.assign(np.full(size, 2.0))
+    optimizer.apply([tf.ones(size)], [v])
+    assert v.numpy()[-1] == 1.5
+    assert float(optimizer.variables[-1].numpy()[-1]) == 2.0
 
 
 def test_copies_of_single_variables_start_with_their_own_step():

@@ -137,6 +137,27 @@ def test_threads(host, shared):
     assert counts == wanted_counts
 
 
+@pytest.mark.parametrize("host", HOSTS)
+def test_copies_while_another_thread_steps(host):
+    """Values and checksums were read at different times: a pickle that could not be loaded."""
+    optimizer, v = HOSTS[host][1].Adam(gradient_accumulation_steps=2), variable(host)
+    optimizer.apply_gradients([(tf.ones(2), v)])
+    stop = threading.Event()
+
+    def run():
+        while not stop.is_set():
+            optimizer.apply_gradients([(tf.ones(2), v)])
+
+    worker = threading.Thread(target=run)
+    worker.start()
+    try:
+        for _ in range(10):
+            pickle.loads(pickle.dumps(optimizer)).build([v])
+    finally:
+        stop.set()
+        worker.join(60)
+
+
 def test_threads_whose_steps_bring_new_variables_and_follow_a_schedule():
     """A step used to read variables and rate before it had the lock: "dictionary changed size", or the rate of another step."""
     rates = keras.optimizers.schedules.PolynomialDecay(1.0, 24, end_learning_rate=0.0)

@@ -106,6 +106,15 @@ def test_frozen_variables_stay_until_they_are_thawed():
     assert np.abs(values(vs)[0] - before[0]).min() > 0.01
 
 
+def test_the_average_of_a_frozen_variable_is_its_weight_at_any_moment():
+    vs = variables((3,), (3,))
+    optimizer = pyadam.Adam(0.1, use_ema=True, groups={"v0": {"frozen": True}})
+    optimizer.apply([tf.ones(3)] * 2, vs)
+    vs[0].assign([30.0] * 3)  # as load_weights() does
+    with optimizer.averaged_weights():
+        np.testing.assert_array_equal(vs[0].numpy(), [30.0] * 3)  # was 1
+
+
 def test_frozen_alone_takes_no_step_but_counts():
     optimizer, vs = pyadam.Adam(groups={"v.": {"frozen": True}}), variables((3,))
     before = values(vs)

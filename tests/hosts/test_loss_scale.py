@@ -428,3 +428,27 @@ def test_an_overflow_in_a_frozen_variable_skips_no_step(generation):
     assert float(trained.numpy()[0]) < before
     step(optimizer, [[4.0], [INF]], [frozen, trained])
     assert np.isfinite(trained.numpy()).all()
+
+
+def test_an_overflow_in_the_first_step_leaves_the_averages_alone():
+    """tf_keras' own loss scale counted it, so the average started at 0: at a learning rate of 0 a weight of 5 became 0.05."""
+    (w,) = variables(tf_keras, [5.0])
+    inner = pyadam.tf_keras.SGD(0.0, use_ema=True, ema_overwrite_frequency=2)
+    optimizer = tf_keras.mixed_precision.LossScaleOptimizer(inner, initial_scale=2.0)
+    step(optimizer, [[INF]], [w])
+    assert int(optimizer.iterations) == 0
+    for _ in range(2):
+        step(optimizer, [[0.0]], [w])
+    assert int(optimizer.iterations) == 2
+    np.testing.assert_array_equal(w.numpy(), [5.0])
+
+
+def test_an_overflow_in_fit_leaves_the_averages_alone():
+    ends = []
+    for module in (pyadam.tf_keras, tf_keras.optimizers):
+        tf_keras.mixed_precision.set_global_policy("mixed_float16")
+        model = make_model(module.SGD(0.0, use_ema=True, ema_momentum=0.5), tf_keras)
+        before = model.get_weights()
+        model.fit(X, 1e4 * Y, batch_size=4, verbose=0)
+        ends.append([np.abs(a - b).max() for a, b in zip(before, model.get_weights(), strict=True)])
+    np.testing.assert_allclose(ends[0], 0, atol=1e-6)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 
 import keras
 import numpy as np
@@ -275,3 +276,56 @@ def test_every_optimizer_of_keras_is_here():
         if isinstance(each, type) and (issubclass(each, keras.optimizers.Optimizer) or name == "OptimizerMap")
     }
     assert theirs - {"Optimizer"} <= set(dir(pyadam))
+
+
+def test_a_step_is_refused_before_a_part_of_it_is_taken():
+    """The other optimizers used to take theirs: 0.8, and no count."""
+    a, b = (keras.Variable(np.ones(2), name=name) for name in "ab")
+    optimizer = pyadam.MultiOptimizer(pyadam.OptimizerMap(pyadam.SGD(0.1), {"b": pyadam.SGD(0.1)}))
+    optimizer.apply([tf.ones(2)] * 2, [a, b])
+    with pytest.raises(ValueError, match=r"SGD: the gradient of a must have the variable's shape \(2,\), got \(3,\)"):
+        optimizer.apply([tf.ones(3), tf.ones(2)], [a, b])
+    np.testing.assert_allclose(b.numpy(), 0.9, rtol=1e-6)
+
+
+def test_frozen_variables_of_its_optimizers_skip_no_step_of_a_loss_scale():
+    a, b = (keras.Variable(np.ones(2), name=name) for name in "ab")
+    parts = pyadam.OptimizerMap(pyadam.SGD(0.1), {"b": pyadam.SGD(0.1, groups={"b": {"frozen": True}})})
+    optimizer = pyadam.LossScaleOptimizer(pyadam.MultiOptimizer(parts), initial_scale=4.0)
+    optimizer.build([a, b])
+    optimizer.apply([tf.fill([2], 4.0), tf.fill([2], np.inf)], [a, b])
+    np.testing.assert_allclose(a.numpy(), 0.9, rtol=1e-6)
+    assert float(optimizer.dynamic_scale) == 4.0
+
+
+def test_threads_may_share_it():
+    """The counts of the whole were lost: 317 of 400."""
+    optimizer, vs = multi(), variables(*SHAPES)
+    optimizer.build(vs)
+
+    def run():
+        for _ in range(40):
+            optimizer.apply([tf.ones(shape) for shape in SHAPES], vs)
+
+    workers = [threading.Thread(target=run) for _ in range(4)]
+    for each in workers:
+        each.start()
+    for each in workers:
+        each.join(300)
+    assert int(optimizer.iterations) == 160
+    assert [int(each.iterations) for each in optimizer.optimizers] == [160, 160]
+
+
+def test_what_it_shows_and_a_key_that_matches_nothing():
+    sgd, adam = pyadam.SGD(0.5), pyadam.Adam(0.25)
+    optimizer = pyadam.MultiOptimizer(pyadam.OptimizerMap(sgd, {"haed/.*": adam}))
+    assert repr(optimizer) == (
+        "pyadam.MultiOptimizer(pyadam.OptimizerMap(pyadam.SGD(learning_rate=0.5), "
+        "{'haed/.*': pyadam.Adam(learning_rate=0.25)}))"
+    )
+    with pytest.warns(UserWarning, match=r"MultiOptimizer: no variable's path matches 'haed/\.\*' so far"):
+        optimizer.build(variables((2,)))
+    assert optimizer.state_bytes == sgd.state_bytes + adam.state_bytes > 0
+    assert dict(pyadam.OptimizerMap(sgd, [])) == {}  # R's list()
+    with pytest.raises(ValueError, match="optimizer_map must be optimizers by regular expression"):
+        pyadam.OptimizerMap(sgd, {"": adam})

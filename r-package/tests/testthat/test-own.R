@@ -89,12 +89,29 @@ test_that("a rule that can't work is refused in Python's words", {
     list(function(w, g, s, h) 3, "must return the new weight and a dictionary of the slots"),
     list(function(w, g, s, h) list(gamma(w)), "gamma() can't be used on tensors"),
     list(function(w, g, s, h) list(w %% g), "%% can't be used on tensors"),
+    list(function(w, g, s, h) list(w * !(g > 0)), "! can't be used on tensors"),
+    list(function(w, g) list(w), "update must be a function of w, g, s and h, got one of w, g"),
+    list(function() 1, "update must be a function of w, g, s and h, got one of nothing"),
     list(3, "update must be a function of w, g, s and h")
   )
   for (each in refused) {
     expect_error(new_optimizer_class("Mine", each[[1]]), each[[2]], fixed = TRUE)
   }
   expect_error(new_optimizer_class("Adam", function(w, g, s, h) list(w)), "that no optimizer has")
+})
+
+test_that("NA and what has no name are told", {
+  need_pyadam()
+  rule <- function(w, g, s, h) list(w)
+  refused <- function(...) expect_error(new_optimizer_class(...), words, fixed = TRUE)
+  words <- "new_optimizer_class: too many arguments without a name"
+  refused("Mine", rule, 0.5)
+  words <- "classname must be a string, got NA"
+  refused(NA, rule)
+  words <- "doc must be a string, got NA"
+  refused("Mine", rule, doc = NA)
+  words <- "the first value of slot z must be a number in (-inf, inf), got NA"
+  refused("Mine", rule, slots = list(z = NA))
 })
 
 test_that("an argument with a short name is the optimizer's, or refused", {
