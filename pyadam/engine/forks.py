@@ -6,19 +6,12 @@ __all__ = ["check_not_forked", "note_use"]
 
 
 class _Process:
-    used, forked = False, False
-
-
-def _in_child() -> None:
-    _Process.forked = _Process.used
-
-
-os.register_at_fork(after_in_child=_in_child)
+    used: int | None = None  # the process that used TensorFlow first; R forks without telling Python
 
 
 def note_use() -> None:
     """Notes that this process uses TensorFlow."""
-    _Process.used = True
+    _Process.used = _Process.used or os.getpid()
 
 
 def check_not_forked(owner: str) -> None:
@@ -27,7 +20,7 @@ def check_not_forked(owner: str) -> None:
     Raises:
         RuntimeError: it was.
     """
-    if _Process.forked:
+    if _Process.used not in (None, os.getpid()):
         raise RuntimeError(
             f"{owner}: this process was forked from one in which an optimizer had been made; TensorFlow's threads do not "
             "exist here, and a step would wait for ever. Start the process with spawn, as "

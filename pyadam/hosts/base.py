@@ -131,13 +131,16 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
     def build(self, variables: Sequence[Any]) -> None:
         """Creates the state for these model variables. Later steps may add others, but need at least one of these.
 
+        A variable may be named twice, as one that two models share.
+
         Raises:
-            ValueError: a variable given twice, or none of the variables was passed to an earlier build().
+            ValueError: none of the variables was passed to an earlier build().
         """
+        variables = list({self._var_key(v): v for v in variables}.values())
         with tf.init_scope(), self._replicas.scope():  # the state is made and loaded now, even inside a traced function
             if self._built_explicitly:
-                self._check_known(list(variables))
-            self._add_targets(list(variables))
+                self._check_known(variables)
+            self._add_targets(variables)
             if not self._built_explicitly:
                 self._built_explicitly = True
                 self._finish_build()

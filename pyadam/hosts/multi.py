@@ -144,6 +144,7 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
 
     def build(self, variables: Sequence[Any]) -> None:
         """Chooses an optimizer for each of these model variables, and makes its state."""
+        variables = list({self._var_key(v): v for v in variables}.values())
         self._choose(variables)
         self._for_each(variables, lambda optimizer, its: optimizer.build(its))
         self._finish_build()

@@ -157,7 +157,9 @@ def new_optimizer_class(
                 f"{_OWNER}: the argument {name} is one that all optimizers have, or t; give it another name"
             )
         if not name.isidentifier() or keyword.iskeyword(name):
-            raise ValueError(f"{_OWNER}: an argument's name must be an identifier, got {shown(name)}")
+            raise ValueError(
+                f"{_OWNER}: an argument's name must be an identifier, without dots, and no keyword of Python, got {shown(name)}"
+            )
     fields = {"learning_rate": learning_rate_field(0.001)}
     fields |= {name: _field(name, value) for name, value in arguments.items()}
     spec = dataclasses.make_dataclass(

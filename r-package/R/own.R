@@ -75,12 +75,22 @@ rule_of <- function(update) {
   }
   function(w, g, s, h) {
     of <- reticulate::import_builtins()$vars
-    new <- update(as_tensor(w), as_tensor(g), lapply(of(s), as_tensor), lapply(of(h), as_tensor))
+    named <- function(values) structure(lapply(of(values), as_tensor), class = "pyadam_values")
+    new <- update(as_tensor(w), as_tensor(g), named(s), named(h))
     if (!is.list(new) || inherits(new, "python.builtin.object") || length(new) == 0) {
       return(new)
     }
     list(new[[1]], if (length(new) > 1) new[-1] else reticulate::dict())
   }
+}
+
+# R's own `$` takes a beginning for the name, and is NULL where there is none.
+#' @export
+`$.pyadam_values` <- function(x, name) {
+  if (!name %in% names(x)) {
+    stop("there is no ", name, " (there are ", toString(names(x)), ")", call. = FALSE)
+  }
+  x[[name, exact = TRUE]]
 }
 
 # An R function with the arguments of a Python class.

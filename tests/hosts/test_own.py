@@ -312,7 +312,10 @@ def test_a_rule_that_asks_for_the_shape_sees_it():
     [
         ({"apply": 1.0}, "the argument apply is one that all optimizers have"),
         ({"variables": 1.0}, "the argument variables is one that all optimizers have"),
-        ({"class": 1.0}, "an argument's name must be an identifier, got 'class'"),
+        (
+            {"class": 1.0},
+            "an argument's name must be an identifier, without dots, and no keyword of Python, got 'class'",
+        ),
         ({"slots": 3}, "slots must be different names, or first values by name, got 3"),
         ({"slots": ["m", "m"]}, "slots must be different names"),
     ],

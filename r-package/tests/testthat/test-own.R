@@ -90,6 +90,7 @@ test_that("a rule that can't work is refused in Python's words", {
     list(function(w, g, s, h) list(gamma(w)), "gamma() can't be used on tensors"),
     list(function(w, g, s, h) list(w %% g), "%% can't be used on tensors"),
     list(function(w, g, s, h) list(w * !(g > 0)), "! can't be used on tensors"),
+    list(function(w, g, s, h) list(w - h$learning * g), "there is no learning (there are"),
     list(function(w, g) list(w), "update must be a function of w, g, s and h, got one of w, g"),
     list(function() 1, "update must be a function of w, g, s and h, got one of nothing"),
     list(3, "update must be a function of w, g, s and h")
@@ -123,8 +124,8 @@ test_that("an argument with a short name is the optimizer's, or refused", {
   words <- "R takes %s for %s; if it is an argument of the optimizer, write classname = and update ="
   expect_error(new_optimizer_class("Mine", decayed, c = 0.5), sprintf(words, "c", "classname"))
   expect_error(new_optimizer_class("Mine", decayed, up = 0.5), sprintf(words, "up", "update"))
-  optimizer_mine <- new_optimizer_class(classname = "Mine", update = decayed, c = 0.5, slots = "m", d = 1)
-  expect_equal(optimizer_mine()$c, 0.5)
+  made <- new_optimizer_class(classname = "Mine", update = decayed, c = 0.5, slots = "m", d = 1)
+  expect_equal(made()$c, 0.5)
   expect_error(new_optimizer_class("Mine", decayed, doc = 3), "doc must be a string, got 3")
 })
 
@@ -167,7 +168,7 @@ test_that("all tensors have our operators unless reticulate's and ours can be mi
   expect_false(pyadam:::share_operators(versions[2], versions[4]))
 })
 
-test_that("a weight can be mixed with what TensorFlow returns where reticulate has operators, too", {
+test_that("a weight can be mixed with TensorFlow's results where reticulate has operators, too", {
   need_pyadam()
   if (!pyadam:::share_operators()) skip("R mixes them itself")
   theirs <- function(e1, e2) reticulate::import("operator")$sub(e1, e2) # as reticulate has it

@@ -72,12 +72,12 @@ test_that("an R function that returns NA is refused, and the error shows NA", {
   )
 })
 
-test_that("an R function has no address in print(), and what to use instead where a file can't hold it", {
+test_that("an R function has no address in print(), and an error says what a file can hold", {
   need_pyadam()
   optimizer <- optimizer_adam(function() 0.1)
   expect_output(print(optimizer), "Adam(learning_rate=<R function>", fixed = TRUE)
   expect_error(
     optimizer$get_config(),
-    "Adam: learning_rate is an R function, which a config can't hold; use a number, or for a learning"
+    "Adam: learning_rate is an R function, which a config can't hold; use a number, or for a"
   )
 })
