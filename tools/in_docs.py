@@ -195,7 +195,7 @@ def bullets(f: Function, names: Iterable[str]) -> str:
 def bullet(f: Function, name: str) -> str:
     """An argument: its default, its meaning, and what it takes."""
     defaults = dict.fromkeys(default(each) for each in faces(f, name))
-    shown = "that of the class" if name == "name" else " or ".join(defaults)
+    shown = "that of the class" if name == "name" and len(defaults) > 1 else " or ".join(defaults)
     text = f"- **`{name}`** ({shown}): {f.means(name)} Takes {f.takes(name)}."
     return textwrap.fill(text, 120, subsequent_indent="  ", break_on_hyphens=False)
 

@@ -50,14 +50,15 @@ new_optimizer_class <- function(classname, update, ..., slots = NULL, doc = "") 
   constructor_of(class, classname)
 }
 
-# R takes a name for an argument that begins with it. Here the user's own arguments have short names.
+# R takes a name for an argument that begins with it. Here the user's own arguments have short
+# names.
 refuse_abbreviated <- function(owner, formals, call, others) {
   taken <- setdiff(names(call), c("", formals, "slots", "doc", names(others)))
   if (length(taken) > 0) {
     meant <- formals[startsWith(formals, taken[1])]
     stop(
-      owner, ": R takes ", taken[1], " for ", meant, "; if it is an argument of the optimizer, write ",
-      paste(formals, "=", collapse = " and "), " in full",
+      owner, ": R takes ", taken[1], " for ", meant, "; if it is an argument of the optimizer, ",
+      "write ", paste(formals, "=", collapse = " and "), " in full",
       call. = FALSE
     )
   }

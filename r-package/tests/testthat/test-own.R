@@ -121,7 +121,7 @@ test_that("an argument with a short name is the optimizer's, or refused", {
   optimizer_decayed <- new_optimizer_class("Decayed", decayed, s = 0.2, slots = "m", d = 0.5)
   expect_equal(optimizer_decayed()$d, 0.5) # was taken for doc, and d was missing in the rule
   expect_equal(optimizer_decayed()$s, 0.2)
-  words <- "R takes %s for %s; if it is an argument of the optimizer, write classname = and update ="
+  words <- "R takes %s for %s; if it is an argument of the optimizer, write classname ="
   expect_error(new_optimizer_class("Mine", decayed, c = 0.5), sprintf(words, "c", "classname"))
   expect_error(new_optimizer_class("Mine", decayed, up = 0.5), sprintf(words, "up", "update"))
   made <- new_optimizer_class(classname = "Mine", update = decayed, c = 0.5, slots = "m", d = 1)
