@@ -211,18 +211,14 @@ class Shards:
         waiting = [key for key, x in whole.targets.items() if x.accumulator is not None]
         if all(key in given for key in waiting):
             return {}
-        own = [
-            [tf.reduce_any(tf.not_equal(x.accumulator, 0)) for piece, x in engine.targets.items() if piece.key == key]
-            for key in waiting
-        ]
-        here = tf.stack([tf.cast(tf.reduce_any([False, *each]), tf.int32) for each in own])
+        kept = [[piece for piece in self.pieces[key] if piece in engine.targets] for key in waiting]
+
+        def has_some(piece: Piece) -> Any:
+            return tf.reduce_any(tf.not_equal(engine.targets[piece].accumulator, 0))
+
+        here = tf.stack([tf.cast(tf.reduce_any([False, *map(has_some, pieces)]), tf.int32) for pieces in kept])
         found = tf.unstack(tf.reduce_max(call.gather(here), axis=0) > 0)
-        return {
-            piece: each
-            for key, each in zip(waiting, found, strict=True)
-            for piece in engine.targets
-            if piece.key == key
-        }
+        return {piece: each for pieces, each in zip(kept, found, strict=True) for piece in pieces}
 
     def add_sums(self, call: Call, engine: Engine) -> None:
         """Adds the sums of the rule over all replicas, where the step of this one was an update."""

@@ -234,8 +234,8 @@ class Engine:
     def _make(self, targets: list[Target], ways: list[Any], taking_part: list[bool], masked: bool) -> Launcher:
         """The launcher for these targets, whose gradients become dense tensors or rows as ``ways`` says."""
         devices = [x.weight.device for x in targets]
-        waiting = [takes_part and not way for takes_part, way in zip(taking_part, ways, strict=True)]
-        masks = [masked or each for each in waiting]
+        # a target without a gradient of its own takes part only if others have accumulated
+        masks = [masked or (takes_part and not way) for takes_part, way in zip(taking_part, ways, strict=True)]
         lanes = make_lanes(targets, taking_part, ways, self.rule.elementwise, masks)
         for lane in lanes:
             # under a mask a weight is computed from updated slots even where the mask keeps the old ones

@@ -119,12 +119,9 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
             TypeError: a name in ``var_list``.
             ValueError: the optimizer is built already, or a name is no regular expression.
         """
-        if self.built:
-            raise ValueError(
-                f"{type(self).__name__}: exclude_from_weight_decay() must be called before the optimizer is built, "
-                "that is, before build() or the first step"
-            )
-        self._exclusions.add_given(var_list or (), var_names or (), lambda v: (self._var_key(v), bare_path(v)))
+        self._exclusions.add_given(
+            self.built, var_list or (), var_names or (), lambda v: (self._var_key(v), bare_path(v))
+        )
 
     # --- variables -------------------------------------------------------------------------------------------------------
 
@@ -302,8 +299,7 @@ class BaseOptimizer(Extension, Averages, Hyperparameters, Variables, Saving):
         hyper = self._current_hyper(call)
         if self._spec.global_clipnorm is not None:
             hyper["other_squares"] = shards.other_squares(call, engine, own)
-        accumulates = self._spec.calls_per_update > 1
-        accumulated = shards.accumulated(call, engine, whole, given) if accumulates else None
+        accumulated = shards.accumulated(call, engine, whole, given)
         with self._lock:  # never while a replica waits for another
             engine.step(own, hyper, accumulated)
         shards.add_sums(call, engine)

@@ -52,14 +52,23 @@ class Exclusions:
         self._unmatched.update(names)
 
     def add_given(
-        self, variables: Iterable[Any], names: Iterable[str], named: Callable[[Any], tuple[Hashable, str]]
+        self,
+        built: bool,
+        variables: Iterable[Any],
+        names: Iterable[str],
+        named: Callable[[Any], tuple[Hashable, str]],
     ) -> None:
         """Adds what a user gave as ``var_list`` and ``var_names``; ``named`` gives the key and the path of a variable.
 
         Raises:
             TypeError: what should be a variable is none.
-            ValueError: a name is no regular expression; nothing is added then.
+            ValueError: the optimizer is built already, or a name is no regular expression; nothing is added then.
         """
+        if built:
+            raise ValueError(
+                f"{self._owner}: exclude_from_weight_decay() must be called before the optimizer is built, that is, before "
+                "build() or the first step"
+            )
         for v in variables:
             if not is_variable(v):
                 raise TypeError(

@@ -302,12 +302,7 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
         self, var_list: Sequence[Any] | None = None, var_names: Sequence[str] | None = None
     ) -> None:
         """Excludes variables from the weight decay of whichever optimizer they have; arguments and errors are those of one."""
-        if self.built:
-            raise ValueError(
-                f"{type(self).__name__}: exclude_from_weight_decay() must be called before the optimizer is built, that is, "
-                "before build() or the first step"
-            )
-        self._exclusions.add_given(var_list or (), var_names or (), self._named)
+        self._exclusions.add_given(self.built, var_list or (), var_names or (), self._named)
 
     # --- files -----------------------------------------------------------------------------------------------------------
 
