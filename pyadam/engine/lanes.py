@@ -195,20 +195,22 @@ class Lane:
             wait = sequenced(t, new["weight"])
         for place, name in reversed(list(enumerate(target.slots))):
             if name in new and name in target.bfloat16_slots:
-                bits = random_bits(wait, place, *self._elements(new[name].shape, first))
+                bits = random_bits(wait, place, *self._elements(new[name].shape, first, t))
                 new[name] = stochastically_rounded(new[name], bits)
             elif name in new and ordered:
                 new[name] = rounded(new[name], wait)
                 wait = sequenced(wait, new[name]) if slots_ordered else wait
         return new
 
-    def _elements(self, shape: Any, first: Any) -> list[Any]:
-        """The numbers of a state's elements, as terms of a sum. An element has the same number in a lane of any kind."""
+    def _elements(self, shape: Any, first: Any, t: Any) -> list[Any]:
+        """The numbers of a state's elements in update ``t``, as terms of a sum. A lane of another kind has the same ones."""
         if not self.packed:
             terms = [first]
             if len(shape) > 1:
-                rows = shape[-1] * tf.range(math.prod(shape[:-1]), dtype=tf.int64)
-                terms.append(tf.reshape(rows, [*shape[:-1], 1]))
+                # hidden, because XLA joins the loops of lanes that read one constant tensor
+                width = tf.cast(rounded(tf.constant(shape[-1], tf.int64), t), tf.uint32)
+                rows = tf.cast(tf.range(math.prod(shape[:-1]), dtype=tf.int64), tf.uint32)
+                terms.append(tf.reshape(width * rows, [*shape[:-1], 1]))
             if len(shape):
                 terms.append(tf.range(shape[-1]))
             return [tf.cast(term, tf.uint32) for term in terms]

@@ -167,8 +167,8 @@ class Update:
         rounds = [bool(lane.targets[0].bfloat16_slots) for lane in self._lanes]
         # hidden, because XLA compiles a function once more for each constant that it is given
         first = [
-            rounded(tf.constant(x.targets[0].first, tf.int64), t) if r else None
-            for x, r in zip(self._lanes, rounds, strict=True)
+            rounded(tf.constant(x.targets[0].first, tf.int64), number) if r else None
+            for x, r, number in zip(self._lanes, rounds, numbers, strict=True)
         ]
         return list(map(_Given, numbers, typed, summed, factors, masks, states, first))
 

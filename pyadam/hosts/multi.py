@@ -119,7 +119,7 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
     spec_type = multi.MultiOptimizer
 
     _var_to_optimizer_idx: dict[Any, int]
-    _before: dict[str, int]
+    _chooses: bool  # whether variables are still to be chosen for, and not known from a config, where they had other paths
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         spec = multi.MultiOptimizer(**laid_on(self.__signature__, type(self).__name__, args, kwargs))
@@ -138,7 +138,7 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
         untracked(self, _var_to_optimizer_idx={}, _trainable_variables_indices={}, _trainable_variables=[])
         automatic = automatic_names("keras").__contains__
         untracked(self, _remembered=Remembered(automatic), _exclusions=Exclusions(type(self).__name__, automatic))
-        untracked(self, _known_missing=set(), _lock=threading.RLock())
+        untracked(self, _known_missing=set(), _chooses=True, _lock=threading.RLock())
 
     # --- variables -------------------------------------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
     def _finish_build(self) -> None:
         self._exclusions.warn_unmatched()
         chooser, paths = self._optimizer_map, [v.path for v in self._trainable_variables]
-        for key in chooser.unmatched(paths) if paths and isinstance(chooser, OptimizerMap) else ():
+        for key in chooser.unmatched(paths) if paths and self._chooses and isinstance(chooser, OptimizerMap) else ():
             warnings.warn(f"{type(self).__name__}: no variable's path matches {key!r} so far", stacklevel=4)
         self.built = True
 
@@ -374,6 +374,7 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
         values = {name: value for name, value in config.items() if name not in ("members", CONFIG_KEY)}
         made = cls(**{**values, "optimizer_map": chooser})
         made._remembered.expect(config.get("members", {}))
+        made._chooses = not config.get("members")
         if CONFIG_KEY in config:
             made._exclusions.remember(config[CONFIG_KEY])
         return made

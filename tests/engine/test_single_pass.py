@@ -96,9 +96,9 @@ def test_the_same_bits_in_one_loop_a_lane(outcomes, case):
     much = name == "Adan" or (
         "use_ema" in given and (name in ("AdaBelief", "Nadam", "RAdam", "ScheduleFreeAdamW") or "centered" in given)
     )
-    loops = {2} if "slot_dtype" in given else {1, 2, 3} if much else {1}
+    least, most = (2, 2) if "slot_dtype" in given else (1, 3) if much else (1, 1)
     lanes = 4 if (name, given) in (("SGD", {}), ("Adagrad", {})) else 5
-    assert count in {lanes * each + ("clipnorm" in given) for each in loops}
+    assert lanes * least <= count - ("clipnorm" in given) <= lanes * most
 
 
 @pytest.mark.parametrize("case", [PLAIN], ids=["Adam"])

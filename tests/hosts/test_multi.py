@@ -62,7 +62,6 @@ def nested():
     return model
 
 
-@pytest.mark.sample(2)
 @pytest.mark.parametrize("kind", ["model.keras", "model.weights.h5", "model.h5", "checkpoint"])
 def test_a_saved_model_goes_on_as_if_it_had_not_stopped(kind, tmp_path):
     model = train(nested(), 3)
