@@ -119,7 +119,7 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
     spec_type = multi.MultiOptimizer
 
     _var_to_optimizer_idx: dict[Any, int]
-    _chooses: bool  # whether variables are still to be chosen for, and not known from a config, where they had other paths
+    _chooses: bool  # False where a config says which variables are whose: they may have had other paths
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         spec = multi.MultiOptimizer(**laid_on(self.__signature__, type(self).__name__, args, kwargs))
