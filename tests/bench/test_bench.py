@@ -44,7 +44,7 @@ LACKS = {  # columns that a peer lacks, for each kind of gradient
 # --- equal work
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A function from peer, model and column to the weights after three steps, or to the reason why there are none."""
     folder = tmp_path_factory.mktemp("bench")
