@@ -103,6 +103,7 @@ def test_another_result_in_r_is_a_failure(monkeypatch, capsys):
     assert "R and Python differ" in capsys.readouterr().out
 
 
+@pytest.mark.long
 @pytest.mark.needs_r
 def test_an_error_in_r_is_told_and_the_next_case_goes_on(monkeypatch, capsys):
     wrong_then_right = itertools.chain(["optimizer_adam(beta_1 = 2)"], itertools.repeat("optimizer_adam()"))

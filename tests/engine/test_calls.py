@@ -76,7 +76,7 @@ def test_a_kind_is_what_variables_of_one_shape_dtype_and_treatment_have_in_commo
 
 
 @pytest.mark.filterwarnings("ignore:.*Gradients do not exist")
-@pytest.mark.sample(12)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("arguments", ARGUMENTS)
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 def test_bits_are_those_of_lanes_traced_one_by_one(name, arguments, monkeypatch):

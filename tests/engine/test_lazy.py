@@ -189,6 +189,7 @@ def test_an_embedding_in_fit(module, host, given):
     assert moved.tolist() == [row in X for row in range(40)]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(("module", "host"), [(pyadam, keras), (pyadam.tf_keras, tf_keras)], ids=GENERATIONS)
 @pytest.mark.parametrize("scaled", [False, True])
 def test_an_embedding_in_a_train_step_that_is_compiled_as_a_whole(scaled, module, host):

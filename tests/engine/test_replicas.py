@@ -43,11 +43,9 @@ BITS += [f"sharded {name}" for name in SHARDED]
 FIT = ["", " eager", " steps_per_execution", " function", " function, eager", " callback", " changed", " averages"]
 FIT += [" mixed precision", " files", " sharded"]
 ONLY_KERAS_3 = ["fit keras SwapEMAWeights", "fit keras no rows"]
-QUICK = {f"bits {name}" for name in ("accumulation, averages", "missing", "nothing")}
-QUICK |= {
-    f"bits sharded {name}" for name in ("Muon", "groups", "missing, accumulation", "mixed dtypes, global_clipnorm")
-}
-QUICK |= {"fit keras", "fit keras mixed precision", "fit keras sharded", "fit tf_keras files"}
+QUICK = {f"bits {name}" for name in ("accumulation, averages", "nothing")}
+QUICK |= {f"bits sharded {name}" for name in ("Muon", "missing, accumulation", "mixed dtypes, global_clipnorm")}
+QUICK |= {"fit keras", "fit keras sharded", "fit tf_keras files"}
 
 
 @functools.cache

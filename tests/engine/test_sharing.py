@@ -77,6 +77,7 @@ MODELS = {
 }
 
 
+@pytest.mark.sample(8)
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 def test_shared_programs_have_the_bits_of_own_ones(name, model, monkeypatch):

@@ -46,7 +46,7 @@ def test_small_variables_share_loops_that_can_be_divided():
     assert set(loops) == {str(EVEN)}
 
 
-@pytest.mark.sample(8)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("arguments", ARGUMENTS)
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 def test_what_fills_them_up_changes_no_bit(name, arguments, monkeypatch):

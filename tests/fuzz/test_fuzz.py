@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-CASES = {"arguments": (200, 100_000), "gradients": (40, 5_000), "files": (60, 10_000)}
+CASES = {"arguments": (200, 100_000), "gradients": (15, 5_000), "files": (30, 10_000)}
 
 
 @pytest.mark.parametrize("many", [False, pytest.param(True, marks=pytest.mark.long)])

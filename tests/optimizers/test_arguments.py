@@ -140,6 +140,7 @@ def test_values_of_the_wrong_type_are_refused_by_name_and_type(spec, name, data)
     assert kind.allowed() in str(error.value)
 
 
+@pytest.mark.sample(60)
 @each(EVERY)
 @given(data=st.data())
 def test_unknown_names_are_answered_with_the_nearest(spec, name, data):

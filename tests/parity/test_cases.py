@@ -1,10 +1,15 @@
 """The case table covers every argument, and both languages read the same values from it."""
 
+import functools
+
 import pytest
 
 from pyadam.optimizers import SPECS, arguments
-from pyadam.parity.cases import Case, r_call, random_cases, select, table
+from pyadam.parity import cases as parity_cases
+from pyadam.parity.cases import Case, r_call, random_cases, select
 from pyadam.parity.values import Clock, PerStep, python_value
+
+table = functools.cache(parity_cases.table)
 
 
 @pytest.mark.parametrize("whole", [False, True])

@@ -9,7 +9,7 @@ from programs import found_by
 PROGRAM = Path(__file__).with_name("surroundings.py")
 KINDS = ["prefetch", "parallel map", "cache", "stateful", "two optimizers", "its own Adam", "its own SGD"]
 KINDS += ["memory of a callback", "stopped within an epoch", "alone", "in this process", "more epochs in order"]
-QUICK = ["keras prefetch", "keras memory of a callback", "tf_keras two optimizers", "tf_keras its own SGD"]
+QUICK = ["keras memory of a callback", "tf_keras two optimizers"]
 
 
 @functools.cache

@@ -57,6 +57,7 @@ test_that("it has the arguments of an R function, and trains in fit()", {
 
 test_that("a rule in R works on several replicas, whose threads are not R's", {
   need_pyadam()
+  skip_if_not(runs_all(), "of the tests on replicas, `make test` runs a part")
   code <- '
     keras <- reticulate::import("keras")
     optimizer_plain <- new_optimizer_class("Plain", function(w, g, s, h) {
