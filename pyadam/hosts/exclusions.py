@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pyadam.hosts.remembered import Remembered
-from pyadam.optimizers.kinds import is_variable, shown
+from pyadam.optimizers.kinds import is_variable, listed, shown
 
 __all__ = ["CONFIG_KEY", "Exclusions"]
 
@@ -31,7 +31,8 @@ class Exclusions:
         self._unmatched: set[str] = set()
         self._added: set[str] = set()  # names that were not in a config
         self._remembered = Remembered(automatic)
-        self.found: dict[Hashable, bool] = {}  # of the variables so far, by key
+        self._met: list[str] = []  # the paths of the variables so far
+        self.found: dict[Hashable, bool] = {}  # of these variables, by key
 
     def add(self, paths: Mapping[Hashable, str], names: Iterable[str]) -> None:
         """Adds variables, as paths by key, and names to what is excluded.
@@ -85,6 +86,7 @@ class Exclusions:
         if not variables:  # as at every step but the first
             return
         known = self._remembered.meet(variables)
+        self._met += [path for _, path in variables]
         for key, path in variables:
             added = self._match(path) if key not in known else self._match(path) & self._added
             self.found[key] = key in self._paths or bool(added) or known.get(key, False)
@@ -98,7 +100,8 @@ class Exclusions:
         """Warns of names that no variable has matched: most likely typing errors."""
         for name in sorted(self._unmatched):
             warnings.warn(
-                f"{self._owner}: exclude_from_weight_decay: no variable's path has a component {name!r} so far",
+                f"{self._owner}: exclude_from_weight_decay: no variable's path has a component {name!r} so far; the paths "
+                f"are {listed(self._met)}",
                 stacklevel=4,
             )
         self._unmatched.clear()

@@ -153,7 +153,11 @@ class MultiOptimizer(keras.optimizers.MultiOptimizer):  # type: ignore[misc]  # 
         self._exclusions.warn_unmatched()
         chooser, paths = self._optimizer_map, [v.path for v in self._trainable_variables]
         for key in chooser.unmatched(paths) if paths and self._chooses and isinstance(chooser, OptimizerMap) else ():
-            warnings.warn(f"{type(self).__name__}: no variable's path matches {key!r} so far", stacklevel=4)
+            warnings.warn(
+                f"{type(self).__name__}: no variable's path matches {key!r} so far; a key has to match a whole path, and the "
+                f"paths are {listed(paths)}",
+                stacklevel=4,
+            )
         self.built = True
 
     def _choose(self, variables: Sequence[Any]) -> list[Any]:

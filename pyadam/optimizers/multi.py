@@ -44,7 +44,8 @@ class Chooser(Kind):
 class OptimizerMap(Wrapper):
     """OptimizerMap: which optimizer each variable has, by its path.
 
-    A key is a path, or a regular expression that has to match the whole of one. More can be added as to a dictionary.
+    A key is a path, or a regular expression that has to match the whole of one; in a Sequential model a path begins with the
+    model's name: ``.*head/.*`` finds the layer ``head`` in any. More can be added as to a dictionary.
     """
 
     title = "OptimizerMap"

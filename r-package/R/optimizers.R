@@ -1123,8 +1123,9 @@ optimizer_multi <- function(
 
 #' OptimizerMap: which optimizer each variable has, by its path
 #'
-#' A key is a path, or a regular expression that has to match the whole of one. More can be added
-#' as to a dictionary.
+#' A key is a path, or a regular expression that has to match the whole of one; in a Sequential
+#' model a path begins with the model's name: `.*head/.*` finds the layer `head` in any. More can
+#' be added as to a dictionary.
 #'
 #' @param optimizer_map The optimizers of the others. Takes optimizers by regular expression, as a
 #'   dictionary (a named list in R), or `NULL`.
