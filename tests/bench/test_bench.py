@@ -75,7 +75,7 @@ def trained(tmp_path_factory):
         worker.__exit__()
 
 
-@pytest.mark.sample(8)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     "column",  # the first two AdamW columns are parts of the third
     [pytest.param(c, marks=[pytest.mark.long] * (c in ("adamw", "adamw-clip"))) for c in COLUMNS],
@@ -109,7 +109,7 @@ def test_peers_compute_the_same(peer, model, column, trained):
         np.testing.assert_allclose(other, mine, rtol=0, atol=1e-3 * change + 2e-7)
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("peer", [p.name for p in PEERS.values() if not (p.rows_only or p.environment)])
 def test_peers_clip_the_same(peer, trained, monkeypatch):
     """Uses momentum, because its steps grow with the gradient; those of AdamW don't."""

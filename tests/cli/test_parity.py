@@ -43,6 +43,7 @@ def test_the_table_and_random_cases():
     assert not [line for line in lines_of("--cases", "20", "--seed", "7") if "FAILED" in line]
 
 
+@pytest.mark.long
 @pytest.mark.needs_r
 def test_replicas_in_r_and_python_and_one_process_come_to_the_same_bits():
     printed = lines_of("--replicas", "2", "--all", "--only", "nadam sparse float32")
@@ -150,6 +151,7 @@ def test_a_rule_of_ones_own_has_the_same_bits_in_r(options):
     assert len([line for line in printed if line.startswith("Signum")]) > 4
 
 
+@pytest.mark.long
 @pytest.mark.needs_r
 def test_another_rule_in_r_is_found_out(tmp_path):
     other = tmp_path / "other.R"

@@ -67,7 +67,7 @@ def test_steps_need_no_memory_beyond_the_state(case, single_pass):
     assert grown < 16 << 20, f"{grown / 2**20:.0f} MiB beyond what was in use after the first steps"
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(("name", "own"), TAKEN)
 def test_programs_copy_no_state(name, own):
     v = keras.Variable(np.ones((128, 128)), dtype="float32")

@@ -138,7 +138,7 @@ def test_a_step_within_run(host, label):
     assert_same(steps("mirrored", host, PROPERTIES[label], "run"), right(host, label))
 
 
-@pytest.mark.sample(5)
+@pytest.mark.sample(3)
 @host
 @pytest.mark.parametrize(
     ("name", "way", "outside"),

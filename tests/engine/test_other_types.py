@@ -23,7 +23,7 @@ LEFT_OUT = {
 }
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("kind", LEFT_OUT)
 @pytest.mark.parametrize("host", MODULES)
 def test_without_gradient_they_are_left_out_without_state(host, kind):

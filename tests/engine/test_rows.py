@@ -156,7 +156,7 @@ def test_a_number_of_rows_that_is_large_after_all(name):
     assert_same(values([v, *by_rows.variables]), values([w, *dense.variables]))
 
 
-@pytest.mark.sample(5)
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(("name", "arguments"), BY_ROWS)
 def test_no_gradient_of_all_rows_is_made(name, arguments):
     """Besides the rows a program takes only state, in place; if the other rows stay, not even that."""
@@ -187,7 +187,7 @@ def jitted(optimizer, v, known, dense):
     return tf.function(step, signature, jit_compile=True, autograph=False)
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize(("name", "arguments"), [*ALONE, ("LazyAdam", {"clipnorm": 1.0}), ("Adam", {})])
@@ -387,7 +387,7 @@ def test_slices_without_a_dense_shape_have_the_variables():
     np.testing.assert_allclose(small.numpy()[:, 0], [1.0, 1.0, 0.9, 1.0, 1.0], rtol=1e-6)
 
 
-@pytest.mark.sample(8)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("host", ["Keras 3", "tf_keras"])
 @pytest.mark.parametrize("jit_compile", [True, False])
 @pytest.mark.parametrize("scaled", [True, False])

@@ -102,7 +102,7 @@ def test_state_is_two_slots_a_weight():
 CANCELS = {"rho": 0.06, "centered": True}  # the squared mean is most of the mean square
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(("name", "arguments"), [*((name, {}) for name in EVERY), ("RMSprop", CANCELS)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_compiled_and_uncompiled_agree_to_4_ulp_a_step(name, arguments, dtype):
@@ -274,7 +274,7 @@ def test_overwrite_with_gradient_with_and_without_accumulation():
         assert float(w[0]) < 5.0
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 @pytest.mark.parametrize(
     "arguments",

@@ -52,7 +52,7 @@ def nothing():
     pass
 
 
-@pytest.mark.sample(8)
+@pytest.mark.sample(4)
 @HOSTS
 @WRAPS
 @MADE
@@ -65,7 +65,7 @@ def test_the_second_step_has_the_second_value(argument, then, right, make, wrap,
     np.testing.assert_array_equal(moved, np.float32(right))
 
 
-@pytest.mark.sample(6)
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(("name", "argument"), FOLLOWED, ids=map(".".join, FOLLOWED))
 def test_every_variable_moves_as_its_number_does(name, argument):
     before = STARTS.get(
@@ -173,7 +173,7 @@ def schedules(host):
     }
 
 
-@pytest.mark.sample(12)
+@pytest.mark.sample(6)
 @HOSTS
 @pytest.mark.parametrize("rate", ["number", "function", *schedules(keras)])
 @pytest.mark.parametrize("wrap", [lambda f: f, tf.function], ids=["eager", "function"])

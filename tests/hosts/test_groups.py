@@ -46,7 +46,7 @@ def steps(apply, count=6):
     return values(vs)
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", EVERY)
 def test_a_group_has_the_bits_of_an_optimizer_of_its_own(name):
     make, spec = getattr(pyadam, name), SPECS[name]

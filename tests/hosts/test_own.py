@@ -70,7 +70,7 @@ def ends(optimizer, dtype="float32", steps=8):
     return values(vs)
 
 
-@pytest.mark.sample(5)
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("arguments", COMMON.values(), ids=COMMON)
 @pytest.mark.parametrize("name", TWINS)
 def test_a_rule_of_ones_own_gives_the_numbers_of_pyadams(name, arguments):

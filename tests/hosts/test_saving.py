@@ -21,7 +21,7 @@ from pyadam.optimizers.kinds import DynamicNumber
 STATES = [{}, {"use_ema": True}, {"gradient_accumulation_steps": 2}]
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("state", STATES, ids=str)
 def test_layout_is_keras_layout(name, state):
@@ -40,7 +40,7 @@ def test_layout_is_keras_layout(name, state):
     assert [a.split("_")[-1] for a, _ in named] == [b.split("_")[-1] for _, b in named]
 
 
-@pytest.mark.sample(5)
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", ONE_OF_EACH_KIND)
 @pytest.mark.parametrize("state", STATES, ids=str)
 @pytest.mark.parametrize("kind", ["weights.h5", "keras", "checkpoint"])

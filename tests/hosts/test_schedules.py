@@ -175,7 +175,7 @@ SCHEDULES_TO_FIT = {
 }
 
 
-@pytest.mark.sample(5)
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("make_schedule", SCHEDULES_TO_FIT.values(), ids=SCHEDULES_TO_FIT)
 def test_fit_save_and_load(make_schedule, jit_compile, tmp_path):

@@ -52,7 +52,7 @@ def model_of(k, optimizer):
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning")
-@pytest.mark.sample(6)
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(("host", "file"), FORMATS)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_model_trains_on(name, host, file, tmp_path):

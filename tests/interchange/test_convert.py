@@ -53,7 +53,7 @@ def goes_on(make_optimizer, ours, source, target, tmp_path):
     return found
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("target", TARGETS, ids="-".join)
 @pytest.mark.parametrize("source", SOURCES, ids="-".join)
 @pytest.mark.parametrize("ours", [True, False], ids=["pyadam", "Keras"])
@@ -171,7 +171,7 @@ def test_a_model_that_computes_something_else_is_not_written(tmp_path):
 # --- what can't be carried -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("name", "given"),
     [

@@ -23,7 +23,7 @@ def check(case: Case) -> None:
     assert difference.part <= 1, f"{difference} is more than allowed"
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @by_name(table(whole=False)[::7])
 def test_sample(case):
     check(case)

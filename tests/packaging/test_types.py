@@ -52,7 +52,7 @@ def pyright(python, folder):
     }
 
 
-@pytest.mark.parametrize("checker", [mypy, pyright])
+@pytest.mark.parametrize("checker", [mypy, pytest.param(pyright, marks=pytest.mark.long)])
 def test_a_checker_finds_the_mistakes_and_nothing_else(checker, python, folder):
     mistakes = {
         (script, number): line

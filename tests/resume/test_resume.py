@@ -107,10 +107,9 @@ def unbroken(host, folder):
     return training(host, folder)
 
 
-@pytest.mark.parametrize("host", ["keras", pytest.param("tf_keras", marks=pytest.mark.long)])
-@pytest.mark.parametrize(
-    ("seed", "kills"), [(0, 1), *(pytest.param(seed, 5, marks=pytest.mark.long) for seed in range(1, 6))]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize(("seed", "kills"), [(0, 2), *((seed, 5) for seed in range(1, 6))])
 def test_a_training_that_is_killed_again_and_again_ends_as_an_unbroken_one(host, seed, kills, tmp_path_factory, count):
     """At random moments, some of which are in the middle of writing: there is a snapshot after each of 40 batches."""
     draw, folder = random.Random(seed), tmp_path_factory.mktemp("killed")

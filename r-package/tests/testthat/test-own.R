@@ -132,6 +132,7 @@ test_that("an argument with a short name is the optimizer's, or refused", {
 
 test_that("on replicas a rule is traced before, or refused", {
   need_pyadam()
+  skip_if_not(runs_all(), "of the tests on replicas, `make test` runs a part")
   # R had ended, without a word: it was called on the thread of a replica
   code <- c(
     "library(pyadam)",
