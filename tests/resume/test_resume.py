@@ -33,7 +33,7 @@ KINDS += [
     "several steps, replicas",
     "another number of replicas",
 ]
-QUICK = ["keras steps, prefetched", "tf_keras arrays"]
+QUICK = ["keras steps, prefetched"]
 
 
 @functools.cache
