@@ -32,10 +32,11 @@ test-all: export PYADAM_LONG = 1
 test-all: .made-test lint generated testthat r-check docs ## all tests, R CMD check, the docs; ARGS="tests/engine" for a part of the tests
 ifdef ARGS
 	$(EVERY_TEST) --dist loadfile --no-loadscope-reorder $(ARGS)
-else  # in three runs: XLA frees no program that it has compiled, and a process can have no more than 65,530 pieces of memory
+else  # in four runs: XLA frees no program that it has compiled, and a process can have no more than 65,530 pieces of memory
 	failed=0; \
 	$(EVERY_TEST) --dist loadfile --no-loadscope-reorder tests --ignore tests/optimizers --ignore tests/engine || failed=1; \
-	$(EVERY_TEST) --dist loadfile --no-loadscope-reorder tests/engine || failed=1; \
+	$(EVERY_TEST) --dist loadfile --no-loadscope-reorder tests/engine/test_[a-r]*.py || failed=1; \
+	$(EVERY_TEST) --dist loadfile --no-loadscope-reorder tests/engine/test_[s-z]*.py || failed=1; \
 	$(EVERY_TEST) --dist worksteal tests/optimizers || failed=1; \
 	exit $$failed
 endif
