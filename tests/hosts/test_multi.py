@@ -323,7 +323,10 @@ def test_what_it_shows_and_a_key_that_matches_nothing():
         "{'haed/.*': pyadam.Adam(learning_rate=0.25)}))"
     )
     # in a Sequential model, where a path begins with the name of the model, it said no more than that nothing matches
-    with pytest.warns(UserWarning, match=r"matches 'haed/\.\*' so far; .* paths are sequential\S*/head/"):
+    with pytest.warns(
+        UserWarning,
+        match=r"MultiOptimizer: no variable's path matches 'haed/\.\*' so far; .* paths are sequential\S*/head/",
+    ):
         optimizer.build(keras.Sequential([keras.Input([1]), keras.layers.Dense(2, name="head")]).trainable_variables)
     assert optimizer.state_bytes == sgd.state_bytes + adam.state_bytes > 0
     assert dict(pyadam.OptimizerMap(sgd, [])) == {}  # R's list()
